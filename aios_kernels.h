@@ -410,26 +410,27 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 
 #include <string.h>
 
-#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__ASSOCIATIVE_MATH__) || \
-    defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
-#error "aios_kernels.h: the same bits everywhere need IEEE arithmetic; do not compile this file with -ffast-math or a part of it"
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || \
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
+#error "aios_kernels.h: the same bits everywhere need IEEE arithmetic: no -ffast-math or part of it"
 #endif
 /* 16: GCC with AVX512-FP16; only _Float16 is evaluated as itself, float as ever */
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
-#error "aios_kernels.h: float expressions must be evaluated in float (x87 is not supported; use SSE2)"
+#error \
+    "aios_kernels.h: float expressions must be evaluated in float (x87 is not supported; use SSE2)"
 #endif
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "aios_kernels.h: big-endian machines are not supported"
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
-#define AIOSK__INLINE static inline __attribute__((always_inline, unused))
+#define AIOSK__INLINE   static inline __attribute__((always_inline, unused))
 #define AIOSK__NOINLINE __attribute__((noinline))
-#define AIOSK__UNUSED __attribute__((unused))
+#define AIOSK__UNUSED   __attribute__((unused))
 #define AIOSK__ALIGN(n) __attribute__((aligned(n)))
 #define AIOSK__RESTRICT __restrict__
 #elif defined(_MSC_VER)
-#define AIOSK__INLINE static __forceinline
+#define AIOSK__INLINE   static __forceinline
 #define AIOSK__NOINLINE __declspec(noinline)
 #define AIOSK__UNUSED
 #define AIOSK__ALIGN(n) __declspec(align(n))
@@ -442,17 +443,18 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 #define AIOSK__RESTRICT
 #endif
 
-/* Columns that all rows of a call pass before the next ones are looked at: so many sums of a pair of panels are on the stack. */
+/* Columns that all rows of a call pass before the next ones are looked at: so many sums of a
+ * pair of panels are on the stack. */
 enum { AIOSK__MAX_COLS = 128 };
 
 #if defined(__GNUC__) || defined(__clang__)
-#define AIOSK__PREFETCH(p) __builtin_prefetch(p)             /* to the first-level cache */
-#define AIOSK__PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)    /* to the second */
+#define AIOSK__PREFETCH(p)    __builtin_prefetch(p)       /* to the first-level cache */
+#define AIOSK__PREFETCH_L2(p) __builtin_prefetch(p, 0, 2) /* to the second */
 #elif defined(_M_X64)
-#define AIOSK__PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
+#define AIOSK__PREFETCH(p)    _mm_prefetch((const char *)(p), _MM_HINT_T0)
 #define AIOSK__PREFETCH_L2(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
 #else
-#define AIOSK__PREFETCH(p) ((void)(p))
+#define AIOSK__PREFETCH(p)    ((void)(p))
 #define AIOSK__PREFETCH_L2(p) ((void)(p))
 #endif
 
@@ -471,20 +473,28 @@ enum { AIOSK__MAX_COLS = 128 };
 #define AIOSK__UNROLL
 #endif
 
-/* GCC at -O2 spends most of its time where the program spends none. So functions that do the work of a token or a prompt (V_HOT) get O2, and
- * the rest a light O1, through effort.inc, whose tree passes O2 has to name to have them back: a third less time to compile, all sets of
- * x86, and the same speed. Without tree-ch, the copy of a loop's test to its end, vector loops are a tenth slower: LOOPS gives it to O1. */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) && !defined(__SANITIZE_ADDRESS__)
+/* GCC at -O2 spends most of its time where the program spends none. So functions that do the
+ * work of a token or a prompt (V_HOT) get O2, and the rest a light O1, through effort.inc, whose
+ * tree passes O2 has to name to have them back: a third less time to compile, all sets of x86,
+ * and the same speed. Without tree-ch, the copy of a loop's test to its end, vector loops are a
+ * tenth slower: LOOPS gives it to O1. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && \
+    !defined(__OPTIMIZE_SIZE__) && !defined(__SANITIZE_ADDRESS__)
 #define AIOSK__LIGHT
-#define AIOSK__FAST __attribute__((optimize("O2,tree-dominator-opts,tree-bit-ccp,tree-fre,tree-copy-prop,tree-dse,tree-ch,tree-sink,guess-branch-probability")))
+/* clang-format off */
+#define AIOSK__FAST \
+    __attribute__((optimize("O2,tree-dominator-opts,tree-bit-ccp,tree-fre,tree-copy-prop", \
+                            "tree-dse,tree-ch,tree-sink,guess-branch-probability")))
+/* clang-format on */
 #define AIOSK__LOOPS __attribute__((optimize("tree-ch")))
 #else
 #define AIOSK__FAST
 #define AIOSK__LOOPS
 #endif
 
-/* A function whose scalar floating point must not be contracted into fma by the compiler. Vector code does not
- * need it: there every product that feeds a sum is written as a v_fma, and no product feeds a v_add. */
+/* A function whose scalar floating point must not be contracted into fma by the compiler. Vector
+ * code does not need it: there every product that feeds a sum is written as a v_fma, and no
+ * product feeds a v_add. */
 #if defined(__clang__)
 #define AIOSK__STRICT
 #pragma clang fp contract(off)
@@ -494,24 +504,29 @@ enum { AIOSK__MAX_COLS = 128 };
 #define AIOSK__STRICT
 #endif
 
-/* GCC -O0 (it alone can): the kernels are optimised all the same, see effort.inc; and since a debug build runs where it is made, with one fast
- * set, AVX2, unless macros name others. One file of all: 4.7 s and 0.39 GB with -g instead of 10.8 and 0.51. */
-#if defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__) && !defined(AIOSK_NO_OPTIMIZE)
+/* GCC -O0 (it alone can): the kernels are optimised all the same, see effort.inc; and since a
+ * debug build runs where it is made, with one fast set, AVX2, unless macros name others. One
+ * file of all: 4.7 s and 0.39 GB with -g instead of 10.8 and 0.51. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__) && \
+    !defined(AIOSK_NO_OPTIMIZE)
 #define AIOSK__UNOPTIMISED
-#if !defined(AIOSK_ONLY_SSE41) && !defined(AIOSK_ONLY_AVXVNNI) && !defined(AIOSK_ONLY_AVX512) && !defined(AIOSK_ONLY_AVX512BW) && \
-    !defined(AIOSK_NO_AVX2) && !defined(AIOSK_ALL) && !defined(AIOSK_UNIT)
+#if !defined(AIOSK_ONLY_SSE41) && !defined(AIOSK_ONLY_AVXVNNI) && !defined(AIOSK_ONLY_AVX512) && \
+    !defined(AIOSK_ONLY_AVX512BW) && !defined(AIOSK_NO_AVX2) && !defined(AIOSK_ALL) &&           \
+    !defined(AIOSK_UNIT)
 #define AIOSK_ONLY_AVX2
 #endif
 #endif
 
-/* Which instruction sets are compiled: the macros of api.h leave some out. AIOSK_ONLY_x is AIOSK_NO_y for every y that is not named, unless
- * a named set takes functions from it. AVX-VNNI shares the float loops of AVX2; it came to compilers in 2020 and 2021. */
-#if defined(AIOSK_ONLY_SSE41) || defined(AIOSK_ONLY_AVX2) || defined(AIOSK_ONLY_AVXVNNI) || defined(AIOSK_ONLY_AVX512) || \
-    defined(AIOSK_ONLY_AVX512BW)
+/* Which instruction sets are compiled: the macros of api.h leave some out. AIOSK_ONLY_x is
+ * AIOSK_NO_y for every y that is not named, unless a named set takes functions from it. AVX-VNNI
+ * shares the float loops of AVX2; it came to compilers in 2020 and 2021. */
+#if defined(AIOSK_ONLY_SSE41) || defined(AIOSK_ONLY_AVX2) || defined(AIOSK_ONLY_AVXVNNI) || \
+    defined(AIOSK_ONLY_AVX512) || defined(AIOSK_ONLY_AVX512BW)
 #if !defined(AIOSK_ONLY_SSE41) && !defined(AIOSK_NO_SSE41)
 #define AIOSK_NO_SSE41
 #endif
-#if !defined(AIOSK_ONLY_AVX2) && !defined(AIOSK_ONLY_AVXVNNI) && !defined(AIOSK_ONLY_AVX512BW) && !defined(AIOSK_NO_AVX2)
+#if !defined(AIOSK_ONLY_AVX2) && !defined(AIOSK_ONLY_AVXVNNI) && !defined(AIOSK_ONLY_AVX512BW) && \
+    !defined(AIOSK_NO_AVX2)
 #define AIOSK_NO_AVX2
 #endif
 #if !defined(AIOSK_ONLY_AVXVNNI) && !defined(AIOSK_NO_AVXVNNI)
@@ -548,18 +563,18 @@ enum { AIOSK__MAX_COLS = 128 };
 #endif
 #endif
 
-/* The kernels in several objects (api.h): what is compiled in this one, and the linkage of what units take from each other. AIOSK__AVX2
- * and its kin say what is compiled somewhere. */
+/* The kernels in several objects (api.h): what is compiled in this one, and the linkage of what
+ * units take from each other. AIOSK__AVX2 and its kin say what is compiled somewhere. */
 #ifndef AIOSK_UNIT
 #define AIOSK__IN_UNIT(n) 1
-#define AIOSK__SHARED static AIOSK__UNUSED
-#define AIOSK__CONST static AIOSK__UNUSED const
+#define AIOSK__SHARED     static AIOSK__UNUSED
+#define AIOSK__CONST      static AIOSK__UNUSED const
 #else
 #define AIOSK__IN_UNIT(n) (AIOSK_UNIT == n)
 #if AIOSK_UNIT < 0 || AIOSK_UNIT > 3
 #error "aios_kernels.h: AIOSK_UNIT is 0, 1, 2 or 3"
 #endif
-#define AIOSK__CONST const      /* of a constant declared before as extern AIOSK__SHARED */
+#define AIOSK__CONST const /* of a constant declared before as extern AIOSK__SHARED */
 #ifdef AIOSK_STATIC
 #error "aios_kernels.h: AIOSK_STATIC is for one object, AIOSK_UNIT for several"
 #endif
@@ -574,7 +589,8 @@ enum { AIOSK__MAX_COLS = 128 };
 #define AIOSK__X86 1
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized" /* GCC warns of its own _mm512_undefined_* (bug 105593) */
+#pragma GCC diagnostic ignored \
+    "-Wuninitialized" /* GCC warns of its own _mm512_undefined_* (bug 105593) */
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 #include <immintrin.h>
@@ -584,12 +600,14 @@ enum { AIOSK__MAX_COLS = 128 };
 #elif !defined(AIOSK_NO_SIMD) && (defined(__aarch64__) || defined(_M_ARM64))
 #define AIOSK__ARM64 1
 #include <arm_neon.h>
-#elif !defined(AIOSK_NO_SIMD) && defined(__wasm_simd128__) /* a module that uses it runs nowhere else: nothing to ask at run time */
+#elif !defined(AIOSK_NO_SIMD) && \
+    defined(                     \
+        __wasm_simd128__) /* a module that uses it runs nowhere else: nothing to ask at run time */
 #define AIOSK__WASM 1
 #include <wasm_simd128.h>
 #endif
 #if !defined(AIOSK__X86) && (defined(__x86_64__) || defined(_M_X64))
-#include <emmintrin.h>  /* MXCSR and sqrtss belong to the x86-64 baseline */
+#include <emmintrin.h> /* MXCSR and sqrtss belong to the x86-64 baseline */
 #endif
 
 #ifdef AIOSK__UNOPTIMISED
@@ -597,25 +615,49 @@ enum { AIOSK__MAX_COLS = 128 };
 #include "aios_kernels.h"
 #endif
 
-AIOSK__INLINE uint16_t aiosk__u16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
-AIOSK__INLINE uint32_t aiosk__u32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-AIOSK__INLINE float    aiosk__f32(const void *p) { float v;    memcpy(&v, p, 4); return v; }
-AIOSK__INLINE float    aiosk__bits_f32(uint32_t u) { float f; memcpy(&f, &u, 4); return f; }
-AIOSK__INLINE uint32_t aiosk__f32_bits(float f) { uint32_t u; memcpy(&u, &f, 4); return u; }
+AIOSK__INLINE uint16_t aiosk__u16(const void *p) {
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return v;
+}
+AIOSK__INLINE uint32_t aiosk__u32(const void *p) {
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+AIOSK__INLINE float aiosk__f32(const void *p) {
+    float v;
+    memcpy(&v, p, 4);
+    return v;
+}
+AIOSK__INLINE float aiosk__bits_f32(uint32_t u) {
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+AIOSK__INLINE uint32_t aiosk__f32_bits(float f) {
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return u;
+}
 
-/* fma(a, b, c), correctly rounded. Without the instruction: the product of two floats is exact in double; the
- * double sum is rounded to odd (its error is known exactly by TwoSum), so that the last rounding to float is the
- * only one that counts (Boldo and Melquiond 2008). Results that overflow or are subnormal round correctly too:
- * double has room for both. */
+/* fma(a, b, c), correctly rounded. Without the instruction: the product of two floats is exact
+ * in double; the double sum is rounded to odd (its error is known exactly by TwoSum), so that
+ * the last rounding to float is the only one that counts (Boldo and Melquiond 2008). Results
+ * that overflow or are subnormal round correctly too: double has room for both. */
 #if !defined(__FP_FAST_FMAF) && !defined(__FMA__) && !defined(__aarch64__)
-/* p + z where the double sum lies halfway between two floats, or is subnormal as one: round to odd first. */
+/* p + z where the double sum lies halfway between two floats, or is subnormal as one: round to
+ * odd first. */
 AIOSK__STRICT AIOSK__NOINLINE static AIOSK__UNUSED float aiosk__fma_rare(double p, double z) {
     double s = p + z, t = s - p, e = (p - (s - t)) + (z - t);
     uint64_t u;
     memcpy(&u, &s, 8);
     if (e != 0 && !(u & 1) && (u & 0x7FF0000000000000u) != 0x7FF0000000000000u) {
         /* step towards the error's side when the last bit is even */
-        if ((e > 0) == (s > 0)) u += 1; else u -= 1;
+        if ((e > 0) == (s > 0))
+            u += 1;
+        else
+            u -= 1;
         memcpy(&s, &u, 8);
     }
     return (float)s;
@@ -628,7 +670,8 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__fma(float a, float b, flo
     double p = (double)a * (double)b, s = p + (double)c;
     uint64_t u;
     memcpy(&u, &s, 8);
-    /* Nearly always s is not halfway between two normal floats, and rounds to the same one as the exact sum. */
+    /* Nearly always s is not halfway between two normal floats, and rounds to the same one as
+     * the exact sum. */
     if ((u & 0x1FFFFFFFu) != 0x10000000u && (u << 1 >> 53) >= 1023 - 126) return (float)s;
     return aiosk__fma_rare(p, (double)c);
 #endif
@@ -643,8 +686,8 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__sqrt(float x) {
 #elif defined(AIOSK__WASM)
     return wasm_f32x4_extract_lane(wasm_f32x4_sqrt(wasm_f32x4_splat(x)), 0);
 #else
-    /* Newton in double from a bit-level guess; 5 steps give 50 bits, and no float square root lies within
-     * 2^-49 of a rounding boundary, so one rounding to float is the correct one. */
+    /* Newton in double from a bit-level guess; 5 steps give 50 bits, and no float square root
+     * lies within 2^-49 of a rounding boundary, so one rounding to float is the correct one. */
     if (!(x > 0) || x > 3.402823466e+38f) return x;
     {
         double v = (double)x, y;
@@ -665,13 +708,13 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__sqrt(float x) {
 
 /* One block as the integers that the canonical arithmetic is defined over.
  *   A32 families   weight = d[u] * q - dmin[u], unit u = column / unit; unit = 32 (16 for NVFP4)
- *   A256 families  weight = d[0] * sc[j] * q - dmin[0] * mn[j], j = column / 16                     */
+ *   A256 families  weight = d[0] * sc[j] * q - dmin[0] * mn[j], j = column / 16 */
 typedef struct aiosk__ints {
-    int8_t  q[256];
+    int8_t q[256];
     int16_t sc[16], mn[16];
-    float   d[8], dmin[8];
-    int32_t unit;           /* columns per unit: 16, 32 or 256                              */
-    int32_t has_min;        /* 0: dmin and mn are all zero and the M step is left out       */
+    float d[8], dmin[8];
+    int32_t unit;    /* columns per unit: 16, 32 or 256 */
+    int32_t has_min; /* 0: dmin and mn are all zero and the M step is left out */
 } aiosk__ints;
 
 #endif
@@ -681,40 +724,41 @@ typedef struct aiosk__ints {
 #include "aios_kernels.h"
 
 /* ======== kernels/types.h ======== */
-/* types.h: small number formats, and where things lie in panels and activation columns: what the loops and the files that define it
- * (ref.c, pack.c) both use. */
+/* types.h: small number formats, and where things lie in panels and activation columns: what the
+ * loops and the files that define it (ref.c, pack.c) both use. */
 #ifndef AIOSK__TYPES_H
 #define AIOSK__TYPES_H
 
-/* ---- half precision -------------------------------------------------------------------------------------- */
+/* ---- half precision ---- */
 
 /* f16 -> f32, exact. A signalling NaN becomes quiet, as vcvtph2ps and fcvt make it. */
 AIOSK__INLINE float aiosk__f16(uint16_t h) {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = (h >> 10) & 31, m = h & 0x3FF;
-    if (e == 0) {   /* m * 2^-24: zero or subnormal, normal in f32 */
+    if (e == 0) { /* m * 2^-24: zero or subnormal, normal in f32 */
         float v = (float)(int32_t)m * aiosk__bits_f32(0x33800000);
         return aiosk__bits_f32(aiosk__f32_bits(v) | sign);
     }
     if (e == 31) return aiosk__bits_f32(sign | 0x7F800000 | (m << 13) | (m ? 0x00400000u : 0));
-    return aiosk__bits_f32(sign | ((e + 112) << 23) | (m << 13));    /* 112 = 127 - 15, the biases */
+    return aiosk__bits_f32(sign | ((e + 112) << 23) | (m << 13)); /* 112 = 127 - 15, the biases */
 }
 
 /* f32 -> f16, to nearest even whatever the rounding mode is: integers only. */
 AIOSK__INLINE uint16_t aiosk__to_f16(float x) {
     uint32_t u = aiosk__f32_bits(x), sign = (u >> 16) & 0x8000, a = u & 0x7FFFFFFF, e = a >> 23, h;
     if (a > 0x7F800000) {
-        h = 0x7E00 | ((a >> 13) & 0x3FF);       /* NaN: quiet, top of the payload kept */
+        h = 0x7E00 | ((a >> 13) & 0x3FF); /* NaN: quiet, top of the payload kept */
     } else if (a >= 0x477FF000) {
-        h = 0x7C00;                             /* 65520, half way past the largest, rounds to infinity */
+        h = 0x7C00; /* 65520, half way past the largest, rounds to infinity */
     } else if (e >= 113) {
-        h = (a - 0x38000000 + 0xFFF + ((a >> 13) & 1)) >> 13;   /* a carry into the exponent is right */
-    } else if (e >= 102) {                      /* subnormal: units of 2^-24 */
+        /* a carry into the exponent is right */
+        h = (a - 0x38000000 + 0xFFF + ((a >> 13) & 1)) >> 13;
+    } else if (e >= 102) { /* subnormal: units of 2^-24 */
         uint32_t m = (a & 0x7FFFFF) | 0x800000, n = 126 - e, half = 1u << (n - 1);
         h = m >> n;
         m &= (1u << n) - 1;
         h += m > half || (m == half && (h & 1));
     } else {
-        h = 0;                                  /* below 2^-25 */
+        h = 0; /* below 2^-25 */
     }
     return (uint16_t)(sign | h);
 }
@@ -729,31 +773,32 @@ AIOSK__INLINE uint16_t aiosk__to_bf16(float x) {
     return (uint16_t)((u + 0x7FFF + ((u >> 16) & 1)) >> 16);
 }
 
-/* ---- small scale formats --------------------------------------------------------------------------------- */
+/* ---- small scale formats ---- */
 
 /* An f16 scale at any address. */
 AIOSK__INLINE float aiosk__f16_at(const uint8_t *p) { return aiosk__f16(aiosk__u16(p)); }
 
-/* Half of 2^(e-127), the E8M0 scale of MXFP4 (its codes are doubled): 2^(e-128), subnormal for e = 0 and 1. The NaN
- * of the standard, e = 255, counts as 2^127, as in ggml. */
+/* Half of 2^(e-127), the E8M0 scale of MXFP4 (its codes are doubled): 2^(e-128), subnormal for e
+ * = 0 and 1. The NaN of the standard, e = 255, counts as 2^127, as in ggml. */
 AIOSK__INLINE float aiosk__e8m0_half(uint8_t e) {
     return aiosk__bits_f32(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
 }
 
-/* Half of an unsigned E4M3 number (bias 7), the scale of NVFP4: exact, zero for the NaN 0x7F. The top bit is only
- * looked at there. */
+/* Half of an unsigned E4M3 number (bias 7), the scale of NVFP4: exact, zero for the NaN 0x7F.
+ * The top bit is only looked at there. */
 AIOSK__INLINE float aiosk__ue4m3_half(uint8_t x) {
     uint32_t e = (x >> 3) & 15, m = x & 7;
     if (x == 0x7F) return 0;
-    if (e == 0) return (float)(int32_t)m * (1.0f / 1024);    /* m * 2^-9 / 2 */
-    return aiosk__bits_f32(((e + 119) << 23) | (m << 20));    /* 119 = 127 - 7 - 1 */
+    if (e == 0) return (float)(int32_t)m * (1.0f / 1024);  /* m * 2^-9 / 2 */
+    return aiosk__bits_f32(((e + 119) << 23) | (m << 20)); /* 119 = 127 - 7 - 1 */
 }
 
-/* The 8 signs of IQ2_XXS, IQ2_XS, IQ3_XXS from 7 stored bits: the eighth makes the number of minuses even. */
+/* The 8 signs of IQ2_XXS, IQ2_XS, IQ3_XXS from 7 stored bits: the eighth makes the number of
+ * minuses even. */
 AIOSK__INLINE uint32_t aiosk__signs7(uint32_t s) {
     uint32_t p = s & 127;
     p ^= p >> 4;
-    return (s & 127) | (((0x6996u >> (p & 15)) & 1) << 7);     /* 0x6996: parity of 4 bits */
+    return (s & 127) | (((0x6996u >> (p & 15)) & 1) << 7); /* 0x6996: parity of 4 bits */
 }
 
 /* ---- panels: pack.c ---- */
@@ -766,35 +811,43 @@ typedef struct aiosk__panel {
     aiosk__seg seg[5];
 } aiosk__panel;
 
-/* Weights on their way to many columns: up to 256 columns of 16 rows as codes of one byte, unpacked once and then multiplied with
- * all columns. [i][r]: four codes, columns 4i.., of row r. */
+/* Weights on their way to many columns: up to 256 columns of 16 rows as codes of one byte,
+ * unpacked once and then multiplied with all columns. [i][r]: four codes, columns 4i.., of row
+ * r. */
 typedef struct aiosk__codes {
     uint8_t code[64][64];
-    float d[16][16], dmin[8][16];   /* A32: of each unit (16 or 32 columns); A256: the first row            */
-    int32_t sc[4][16];              /* A256: scales of 16 sub-blocks, or of 8, four bytes in a dword        */
-    int32_t mn[8][16];              /* A256: minima as pairs of int16, in the order of sum16, or of sum32   */
-    uint8_t sign[64][64];           /* kind 9 (lanes.inc): 255 where the code was negative                  */
+    float d[16][16], dmin[8][16]; /* A32: of each unit (16 or 32 columns); A256: the first row */
+    int32_t sc[4][16];    /* A256: scales of 16 sub-blocks, or of 8, four bytes in a dword */
+    int32_t mn[8][16];    /* A256: minima as pairs of int16, in the order of sum16, or of sum32 */
+    uint8_t sign[64][64]; /* kind 9 (lanes.inc): 255 where the code was negative */
 } aiosk__codes;
-/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc
+ * [n_cols][V_NP][16] */
 typedef struct aiosk__cols {
     aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
     int32_t n_in, k, n, n_cols;
-    int32_t kind, offset, columns, n_mn;    /* of the codes: what they stand above their meaning; pairs of minima, 0 without */
+    /* of the codes: what they stand above their meaning; pairs of minima, 0 without */
+    int32_t kind, offset, columns, n_mn;
 } aiosk__cols;
 
-/* ---- activations -----------------------------------------------------------------------------------------
+/* ---- activations ----
  * The parts of one column of n activations, as byte offsets; codes are int8 [n] at 0.
  *   A32    d f32 [n/32];  sum, sum8, sum128 int32 [n/32]: sums of codes, times 1, -8, -128
- *   A256   d f32 [n/256]; sum16 int16 [n/16] sums of 16 codes, sum32 int16 [n/32] sums of 32, both with every four in the
- *          order 0 2 1 3, the one that splitting four bytes of a dword into two int16 pairs gives;
- *          sum8 int32 [n/8]: sums of 8 codes, times -32; sum128 int32 [n/16]: sums of 16, times -128
- * The multiples correct weights whose codes are stored with an offset. Columns are an odd number of 64-byte lines
- * long, so that many of them spread over all sets of a cache. */
-typedef struct aiosk__a32 { uint32_t d, sum, sum8, sum128; } aiosk__a32;
-typedef struct aiosk__a256 { uint32_t d, sum16, sum32, sum8, sum128; } aiosk__a256;
+ *   A256   d f32 [n/256]; sum16 int16 [n/16] sums of 16 codes, sum32 int16 [n/32] sums of 32, both
+ *          with every four in the order 0 2 1 3, the one that splitting four bytes of a dword into
+ *          two int16 pairs gives; sum8 int32 [n/8]: sums of 8 codes, times -32; sum128 int32
+ *          [n/16]: sums of 16, times -128
+ * The multiples correct weights whose codes are stored with an offset. Columns are an odd number
+ * of 64-byte lines long, so that many of them spread over all sets of a cache. */
+typedef struct aiosk__a32 {
+    uint32_t d, sum, sum8, sum128;
+} aiosk__a32;
+typedef struct aiosk__a256 {
+    uint32_t d, sum16, sum32, sum8, sum128;
+} aiosk__a256;
 
 AIOSK__INLINE uint32_t aiosk__up64(uint32_t n) { return (n + 63u) & ~63u; }
 
@@ -822,7 +875,8 @@ AIOSK__INLINE aiosk__a256 aiosk__a256_parts(int32_t n_in) {
 /* Where sum i goes: 0 2 1 3 in every four. */
 AIOSK__INLINE int32_t aiosk__pair_at(int32_t i) { return (i & ~3) | (i & 1) << 1 | (i & 2) >> 1; }
 
-/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
+/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top
+ * 16 bits. */
 AIOSK__INLINE int32_t aiosk__sum_of_8(const int8_t *q) {
     const uint64_t m = 0x00FF00FF00FF00FFu;
     uint64_t v;
@@ -832,12 +886,13 @@ AIOSK__INLINE int32_t aiosk__sum_of_8(const int8_t *q) {
     return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
 }
 
-/* ---- what unit 0 has for all (AIOSK_UNIT): of ref.c, pack.c, tables.h. In one object it is static, and not declared before. ---- */
+/* ---- what unit 0 has for all (AIOSK_UNIT): of ref.c, pack.c, tables.h ----
+ * In one object it is static, and not declared before. */
 #ifdef AIOSK_UNIT
 AIOSK__SHARED void aiosk__unpack_ints(int32_t type, const void *block, aiosk__ints *out);
 AIOSK__SHARED const aiosk__panel *aiosk__find_panel(int32_t type);
-AIOSK__SHARED void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n, uint64_t n_blocks, uint8_t *rows,
-                                    uint64_t row_bytes, int out);
+AIOSK__SHARED void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n,
+                                    uint64_t n_blocks, uint8_t *rows, uint64_t row_bytes, int out);
 extern AIOSK__SHARED const int8_t aiosk__iq4_levels[16];
 extern AIOSK__SHARED const int8_t aiosk__fp4_levels[16];
 extern AIOSK__SHARED const int8_t aiosk__t_fp4[16];
@@ -1025,13 +1080,15 @@ extern AIOSK__SHARED const uint8_t aiosk__kv_byte[4];
 #if AIOSK__IN_UNIT(0)
 
 /* ======== kernels/ref.c ======== */
-/* ref.c: what every stored format means. One short function per quantised type turns a block into canonical integers
- * (aiosk__ints in base.h); aiosk_unpack and the yardstick matmul stand on those. This is the definition that
- * every faster kernel is tested against, so it is written to be read, not to be fast.
+/* ref.c: what every stored format means. One short function per quantised type turns a block
+ * into canonical integers (aiosk__ints in base.h); aiosk_unpack and the yardstick matmul stand
+ * on those. This is the definition that every faster kernel is tested against, so it is written
+ * to be read, not to be fast.
  *
- * Every value is what ggml gives, to the last bit. That needs no copy of its order of operations: scale times
- * sub-scale is exact in float for every format (11 bits of f16 times at most 8), and where there is a minimum so is
- * that times the code; so each weight is rounded once, however it is written. */
+ * Every value is what ggml gives, to the last bit. That needs no copy of its order of
+ * operations: scale times sub-scale is exact in float for every format (11 bits of f16 times at
+ * most 8), and where there is a minimum so is that times the code; so each weight is rounded
+ * once, however it is written. */
 
 /* ======== kernels/tables.h ======== */
 /* tables.h: the constants that the file formats are made of. Facts, not choices: a file stores only an index.
@@ -1383,19 +1440,19 @@ AIOSK__CONST uint16_t aiosk__iq3s_grid[512 + 1] = {
 #endif
 
 /* ======== kernels/ref.c, continued ======== */
-/* ---- the types ------------------------------------------------------------------------------------------- */
+/* ---- the types ---- */
 
 static const aiosk_type aiosk__types[] = {
-#define AIOSK__X(N, n, id, w, b, f) {#n, w, b, AIOSK_##f, 0},
+#define AIOSK__X(N, n, id, w, b, f) { #n, w, b, AIOSK_##f, 0 },
     AIOSK__FORMATS(AIOSK__X)
 #undef AIOSK__X
 };
 
 enum { /* places in aiosk__types; the ids of the file format have gaps */
 #define AIOSK__X(N, n, id, w, b, f) AIOSK__AT_##N,
-    AIOSK__FORMATS(AIOSK__X)
+       AIOSK__FORMATS(AIOSK__X)
 #undef AIOSK__X
-    AIOSK__N_KNOWN
+           AIOSK__N_KNOWN
 };
 
 AIOSK_API const aiosk_type *aiosk_type_info(int32_t type) {
@@ -1418,12 +1475,15 @@ AIOSK_API uint64_t aiosk_row_bytes(int32_t type, uint64_t n) {
 AIOSK_API float aiosk_f16_to_f32(uint16_t h) { return aiosk__f16(h); }
 AIOSK_API uint16_t aiosk_f32_to_f16(float x) { return aiosk__to_f16(x); }
 
-/* ---- blocks of 32: a float scale per unit ------------------------------------------------------------------
- * b: one block, any alignment; o: all zero on entry but unit = 32. k counts columns of the block. In "halves" order the
- * low nibbles of 16 bytes are columns 0..15, the high ones 16..31. The largest exact sum over a unit of 32, for
- * Q8_0, is 32 * 128 * 127 < 2^19: it is exact in float too. */
+/* ---- blocks of 32: a float scale per unit ----
+ * b: one block, any alignment; o: all zero on entry but unit = 32. k counts columns of the
+ * block. In "halves" order the low nibbles of 16 bytes are columns 0..15, the high ones 16..31.
+ * The largest exact sum over a unit of 32, for Q8_0, is 32 * 128 * 127 < 2^19: it is exact in
+ * float too. */
 
-AIOSK__INLINE uint32_t aiosk__nibble(const uint8_t *qs, int k) { return (uint32_t)qs[k & 15] >> (k & 16 ? 4 : 0) & 15; }
+AIOSK__INLINE uint32_t aiosk__nibble(const uint8_t *qs, int k) {
+    return (uint32_t)qs[k & 15] >> (k & 16 ? 4 : 0) & 15;
+}
 
 /* f16 d, 16 bytes in halves; code - 8 */
 static void aiosk__ints_q4_0(const uint8_t *b, aiosk__ints *o) {
@@ -1446,7 +1506,8 @@ static void aiosk__ints_q5_0(const uint8_t *b, aiosk__ints *o) {
     uint32_t qh = aiosk__u32(b + 2);
     int k;
     o->d[0] = aiosk__f16_at(b);
-    for (k = 0; k < 32; k++) o->q[k] = (int8_t)((int)(aiosk__nibble(b + 6, k) | ((qh >> k & 1) << 4)) - 16);
+    for (k = 0; k < 32; k++)
+        o->q[k] = (int8_t)((int)(aiosk__nibble(b + 6, k) | ((qh >> k & 1) << 4)) - 16);
 }
 
 /* f16 d, f16 m, 32 fifth bits, 16 bytes in halves; d * q + m */
@@ -1485,7 +1546,8 @@ static void aiosk__ints_mxfp4(const uint8_t *b, aiosk__ints *o) {
     for (k = 0; k < 32; k++) o->q[k] = aiosk__fp4_levels[aiosk__nibble(b + 1, k)];
 }
 
-/* 64 weights: 4 UE4M3 scales, then per 16 weights 8 bytes: E2M1, low nibbles columns 0..7, high ones 8..15 */
+/* 64 weights: 4 UE4M3 scales, then per 16 weights 8 bytes: E2M1, low nibbles columns 0..7, high
+ * ones 8..15 */
 static void aiosk__ints_nvfp4(const uint8_t *b, aiosk__ints *o) {
     int k;
     o->unit = 16;
@@ -1508,12 +1570,14 @@ static void aiosk__ints_q2_0(const uint8_t *b, aiosk__ints *o) {
     for (k = 0; k < 64; k++) o->q[k] = (int8_t)((b[2 + (k >> 2)] >> ((k & 3) * 2) & 3) - 1);
 }
 
-/* ---- blocks of 256: integer sub-scales per 16 columns ------------------------------------------------------
- * o: all zero on entry but unit = 256. k counts columns, j sub-blocks of 16, g groups of 8 (one code book entry).
- * The int32 sum S = sum_j sc[j] * dot_j cannot overflow: |x| <= 127, so |S| <= 256 * 127 * max|sc * q|. The bound on
- * |sc * q| stands with each type; the largest, 4096 (Q6_K), gives 2^27. M <= 256 * 127 * 63 < 2^21. */
+/* ---- blocks of 256: integer sub-scales per 16 columns ----
+ * o: all zero on entry but unit = 256. k counts columns, j sub-blocks of 16, g groups of 8 (one
+ * code book entry). The int32 sum S = sum_j sc[j] * dot_j cannot overflow: |x| <= 127, so |S| <=
+ * 256 * 127 * max|sc * q|. The bound on |sc * q| stands with each type; the largest, 4096
+ * (Q6_K), gives 2^27. M <= 256 * 127 * 63 < 2^21. */
 
-/* Column k of 64 bytes of 2-bit codes: 32 bytes hold 128 columns, 2 bits of each byte per 32 columns. */
+/* Column k of 64 bytes of 2-bit codes: 32 bytes hold 128 columns, 2 bits of each byte per 32
+ * columns. */
 AIOSK__INLINE uint32_t aiosk__two_bits(const uint8_t *qs, int k) {
     return (uint32_t)qs[(k >> 7) * 32 + (k & 31)] >> (k >> 5 & 3) * 2 & 3;
 }
@@ -1536,20 +1600,26 @@ static void aiosk__ints_q2_k(const uint8_t *b, aiosk__ints *o) {
     for (k = 0; k < 256; k++) o->q[k] = (int8_t)aiosk__two_bits(b + 16, k);
 }
 
-/* third bits [32] (bit i of byte k: column 32 * i + k), 2-bit codes [64], 16 scales of 6 bits in 12 bytes (8 bytes of
- * low nibbles, 4 bytes of upper pairs), f16 d; code - 4, scale - 32. |sc * q| <= 32 * 4 */
+/* third bits [32] (bit i of byte k: column 32 * i + k), 2-bit codes [64], 16 scales of 6 bits in
+ * 12 bytes (8 bytes of low nibbles, 4 bytes of upper pairs), f16 d; code - 4, scale - 32. |sc *
+ * q| <= 32 * 4 */
 static void aiosk__ints_q3_k(const uint8_t *b, aiosk__ints *o) {
     const uint8_t *s = b + 96;
     int j, k;
     o->d[0] = aiosk__f16_at(b + 108);
     for (j = 0; j < 16; j++)
-        o->sc[j] = (int16_t)(((s[j & 7] >> (j >> 3) * 4 & 15) | (s[8 + (j & 3)] >> (j >> 2) * 2 & 3) << 4) - 32);
+        o->sc[j] = (int16_t)(((s[j & 7] >> (j >> 3) * 4 & 15) | (s[8 + (j & 3)] >> (j >> 2) * 2 & 3)
+                                                                    << 4) -
+                             32);
     for (k = 0; k < 256; k++)
-        o->q[k] = (int8_t)((int)(aiosk__two_bits(b + 32, k) | ((uint32_t)b[k & 31] >> (k >> 5) & 1) << 2) - 4);
+        o->q[k] = (int8_t)((int)(aiosk__two_bits(b + 32, k) | ((uint32_t)b[k & 31] >> (k >> 5) & 1)
+                                                                  << 2) -
+                           4);
 }
 
-/* 8 scales and 8 minima of 6 bits in 12 bytes, each for 32 columns: bytes 0..3 and 4..7 hold those of 0..3 in their
- * low 6 bits; bytes 8..11 the low nibbles of those of 4..7, whose upper pairs are the top bits of bytes 0..7. */
+/* 8 scales and 8 minima of 6 bits in 12 bytes, each for 32 columns: bytes 0..3 and 4..7 hold
+ * those of 0..3 in their low 6 bits; bytes 8..11 the low nibbles of those of 4..7, whose upper
+ * pairs are the top bits of bytes 0..7. */
 static void aiosk__scales_k(const uint8_t *s, aiosk__ints *o) {
     int i;
     for (i = 0; i < 4; i++) {
@@ -1570,8 +1640,8 @@ static void aiosk__ints_q4_k(const uint8_t *b, aiosk__ints *o) {
     for (k = 0; k < 256; k++) o->q[k] = (int8_t)aiosk__four_bits(b + 16, k);
 }
 
-/* f16 d, f16 dmin, scales [12], fifth bits [32] (bit i of byte k: column 32 * i + k), nibbles [128].
- * |sc * q| <= 63 * 31 */
+/* f16 d, f16 dmin, scales [12], fifth bits [32] (bit i of byte k: column 32 * i + k), nibbles
+ * [128]. |sc * q| <= 63 * 31 */
 static void aiosk__ints_q5_k(const uint8_t *b, aiosk__ints *o) {
     int k;
     o->d[0] = aiosk__f16_at(b);
@@ -1579,11 +1649,12 @@ static void aiosk__ints_q5_k(const uint8_t *b, aiosk__ints *o) {
     o->has_min = 1;
     aiosk__scales_k(b + 4, o);
     for (k = 0; k < 256; k++)
-        o->q[k] = (int8_t)(aiosk__four_bits(b + 48, k) | ((uint32_t)b[16 + (k & 31)] >> (k >> 5) & 1) << 4);
+        o->q[k] = (int8_t)(aiosk__four_bits(b + 48, k) |
+                           ((uint32_t)b[16 + (k & 31)] >> (k >> 5) & 1) << 4);
 }
 
-/* low nibbles [128] (64 bytes hold 128 columns), upper pairs [64], int8 scales [16], f16 d; code - 32.
- * |sc * q| <= 128 * 32 */
+/* low nibbles [128] (64 bytes hold 128 columns), upper pairs [64], int8 scales [16], f16 d; code
+ * - 32. |sc * q| <= 128 * 32 */
 static void aiosk__ints_q6_k(const uint8_t *b, aiosk__ints *o) {
     int j, k;
     o->d[0] = aiosk__f16_at(b + 208);
@@ -1602,18 +1673,26 @@ static void aiosk__ints_q8_k(const uint8_t *b, aiosk__ints *o) {
     memcpy(o->q, b + 4, 256);
 }
 
-/* Ternary digits n = 0.. of a byte, first digit first: the byte is ceil(256/243 * number), so that multiplying by 3
- * pushes the next digit out at the top. Bytes [32] hold 5 * 32 columns, [16] 5 * 16, [4] 4 * 4; f16 d. |q| <= 1 */
+/* Ternary digits n = 0.. of a byte, first digit first: the byte is ceil(256/243 * number), so
+ * that multiplying by 3 pushes the next digit out at the top. Bytes [32] hold 5 * 32 columns,
+ * [16] 5 * 16, [4] 4 * 4; f16 d. |q| <= 1 */
 static void aiosk__ints_tq1_0(const uint8_t *b, aiosk__ints *o) {
-    static const uint8_t pow3[5] = {1, 3, 9, 27, 81};
+    static const uint8_t pow3[5] = { 1, 3, 9, 27, 81 };
     int j, k;
     o->d[0] = aiosk__f16_at(b + 52);
     for (j = 0; j < 16; j++) o->sc[j] = 1;
     for (k = 0; k < 256; k++) {
         int i, n;
-        if (k < 160)      { i = k & 31;                n = k >> 5;         }
-        else if (k < 240) { i = 32 + ((k - 160) & 15); n = (k - 160) >> 4; }
-        else              { i = 48 + (k & 3);          n = (k - 240) >> 2; }
+        if (k < 160) {
+            i = k & 31;
+            n = k >> 5;
+        } else if (k < 240) {
+            i = 32 + ((k - 160) & 15);
+            n = (k - 160) >> 4;
+        } else {
+            i = 48 + (k & 3);
+            n = (k - 240) >> 2;
+        }
         o->q[k] = (int8_t)((((b[i] * pow3[n]) & 255) * 3 >> 8) - 1);
     }
 }
@@ -1644,8 +1723,8 @@ AIOSK__INLINE void aiosk__grid4(int8_t *q, uint32_t entry, const int8_t *levels,
     }
 }
 
-/* f16 d; per 32 columns 4 index bytes and 32 bits: 4 * 7 signs, 4 of scale. weight = d/8 * (2s+1) * q;
- * |sc * q| <= 31 * 43 */
+/* f16 d; per 32 columns 4 index bytes and 32 bits: 4 * 7 signs, 4 of scale. weight = d/8 *
+ * (2s+1) * q; |sc * q| <= 31 * 43 */
 static void aiosk__ints_iq2_xxs(const uint8_t *b, aiosk__ints *o) {
     int g;
     o->d[0] = aiosk__f16_at(b) * 0.125f;
@@ -1657,8 +1736,8 @@ static void aiosk__ints_iq2_xxs(const uint8_t *b, aiosk__ints *o) {
     }
 }
 
-/* f16 d; per 8 columns 16 bits: 9 of index, 7 of signs; 16 scales of 4 bits. weight = d/8 * (2s+1) * q;
- * |sc * q| <= 31 * 43 */
+/* f16 d; per 8 columns 16 bits: 9 of index, 7 of signs; 16 scales of 4 bits. weight = d/8 *
+ * (2s+1) * q; |sc * q| <= 31 * 43 */
 static void aiosk__ints_iq2_xs(const uint8_t *b, aiosk__ints *o) {
     int g, j;
     o->d[0] = aiosk__f16_at(b) * 0.125f;
@@ -1669,8 +1748,8 @@ static void aiosk__ints_iq2_xs(const uint8_t *b, aiosk__ints *o) {
     }
 }
 
-/* f16 d; low 8 bits of index [32], signs [32], upper 2 bits of index [8], 16 scales of 4 bits. weight =
- * d/8 * (2s+1) * q; |sc * q| <= 31 * 43 */
+/* f16 d; low 8 bits of index [32], signs [32], upper 2 bits of index [8], 16 scales of 4 bits.
+ * weight = d/8 * (2s+1) * q; |sc * q| <= 31 * 43 */
 static void aiosk__ints_iq2_s(const uint8_t *b, aiosk__ints *o) {
     int g, j;
     o->d[0] = aiosk__f16_at(b) * 0.125f;
@@ -1681,8 +1760,8 @@ static void aiosk__ints_iq2_s(const uint8_t *b, aiosk__ints *o) {
     }
 }
 
-/* f16 d; 64 index bytes; per 32 columns 32 bits: 4 * 7 signs, 4 of scale. weight = d/4 * (2s+1) * q;
- * |sc * q| <= 31 * 62 */
+/* f16 d; 64 index bytes; per 32 columns 32 bits: 4 * 7 signs, 4 of scale. weight = d/4 * (2s+1)
+ * * q; |sc * q| <= 31 * 62 */
 static void aiosk__ints_iq3_xxs(const uint8_t *b, aiosk__ints *o) {
     int g;
     o->d[0] = aiosk__f16_at(b) * 0.25f;
@@ -1690,57 +1769,62 @@ static void aiosk__ints_iq3_xxs(const uint8_t *b, aiosk__ints *o) {
         uint32_t s = aiosk__u32(b + 66 + (g >> 2) * 4), signs = aiosk__signs7(s >> 7 * (g & 3));
         o->sc[g >> 1] = (int16_t)(2 * (s >> 28) + 1);
         aiosk__grid4(o->q + 8 * g, aiosk__iq3xxs_grid[b[2 + 2 * g]], aiosk__iq3xxs_levels, signs);
-        aiosk__grid4(o->q + 8 * g + 4, aiosk__iq3xxs_grid[b[3 + 2 * g]], aiosk__iq3xxs_levels, signs >> 4);
+        aiosk__grid4(o->q + 8 * g + 4, aiosk__iq3xxs_grid[b[3 + 2 * g]], aiosk__iq3xxs_levels,
+                     signs >> 4);
     }
 }
 
-/* f16 d; low 8 bits of index [64], ninth bits [8], signs [32], 8 scales of 4 bits. weight = d * (2s+1) * q;
- * |sc * q| <= 31 * 15 */
+/* f16 d; low 8 bits of index [64], ninth bits [8], signs [32], 8 scales of 4 bits. weight = d *
+ * (2s+1) * q; |sc * q| <= 31 * 15 */
 static void aiosk__ints_iq3_s(const uint8_t *b, aiosk__ints *o) {
     int i, j;
     o->d[0] = aiosk__f16_at(b);
     for (j = 0; j < 16; j++) o->sc[j] = (int16_t)(2 * (b[106 + (j >> 2)] >> (j & 2) * 2 & 15) + 1);
-    for (i = 0; i < 64; i++) {      /* groups of 4 columns */
+    for (i = 0; i < 64; i++) { /* groups of 4 columns */
         uint32_t at = b[2 + i] | ((uint32_t)b[66 + (i >> 3)] >> (i & 7) & 1) << 8;
-        aiosk__grid4(o->q + 4 * i, aiosk__iq3s_grid[at], aiosk__iq3s_levels, (uint32_t)b[74 + (i >> 1)] >> (i & 1) * 4);
+        aiosk__grid4(o->q + 4 * i, aiosk__iq3s_grid[at], aiosk__iq3s_levels,
+                     (uint32_t)b[74 + (i >> 1)] >> (i & 1) * 4);
     }
 }
 
 /* The 8 codes of an IQ1 entry: weight = value +- 1/8, so in eighths 8 * value +- 1. */
 AIOSK__INLINE void aiosk__grid1(int8_t *q, uint32_t entry, uint32_t minus) {
     int i;
-    for (i = 0; i < 8; i++) q[i] = (int8_t)(8 * aiosk__iq1_levels[entry >> 2 * i & 3] + (minus ? -1 : 1));
+    for (i = 0; i < 8; i++)
+        q[i] = (int8_t)(8 * aiosk__iq1_levels[entry >> 2 * i & 3] + (minus ? -1 : 1));
 }
 
-/* f16 d; low 8 bits of index [32]; per 32 columns 16 bits: 4 * 3 upper bits of index, 3 of scale, the sign of the
- * eighth. weight = d/8 * (2s+1) * q; |sc * q| <= 15 * 9 */
+/* f16 d; low 8 bits of index [32]; per 32 columns 16 bits: 4 * 3 upper bits of index, 3 of
+ * scale, the sign of the eighth. weight = d/8 * (2s+1) * q; |sc * q| <= 15 * 9 */
 static void aiosk__ints_iq1_s(const uint8_t *b, aiosk__ints *o) {
     int g;
     o->d[0] = aiosk__f16_at(b) * 0.125f;
     for (g = 0; g < 32; g++) {
         uint32_t h = aiosk__u16(b + 34 + (g >> 2) * 2);
         o->sc[g >> 1] = (int16_t)(2 * (h >> 12 & 7) + 1);
-        aiosk__grid1(o->q + 8 * g, aiosk__iq1_grid[b[2 + g] | (h >> 3 * (g & 3) & 7) << 8], h & 0x8000);
+        aiosk__grid1(o->q + 8 * g, aiosk__iq1_grid[b[2 + g] | (h >> 3 * (g & 3) & 7) << 8],
+                     h & 0x8000);
     }
 }
 
-/* low 8 bits of index [32]; per 8 columns a nibble: 3 upper bits of index, the sign of the eighth; four 16-bit words of
- * 4 * 3 bits of scale each, whose top nibbles together are the f16 d. weight = d/8 * (2s+1) * q;
- * |sc * q| <= 15 * 9 */
+/* low 8 bits of index [32]; per 8 columns a nibble: 3 upper bits of index, the sign of the
+ * eighth; four 16-bit words of 4 * 3 bits of scale each, whose top nibbles together are the f16
+ * d. weight = d/8 * (2s+1) * q; |sc * q| <= 15 * 9 */
 static void aiosk__ints_iq1_m(const uint8_t *b, aiosk__ints *o) {
     uint32_t d = 0;
     int g, j;
     for (j = 0; j < 4; j++) d |= (uint32_t)(aiosk__u16(b + 48 + 2 * j) >> 12) << 4 * j;
     o->d[0] = aiosk__f16((uint16_t)d) * 0.125f;
-    for (j = 0; j < 16; j++) o->sc[j] = (int16_t)(2 * (aiosk__u16(b + 48 + (j >> 2) * 2) >> 3 * (j & 3) & 7) + 1);
+    for (j = 0; j < 16; j++)
+        o->sc[j] = (int16_t)(2 * (aiosk__u16(b + 48 + (j >> 2) * 2) >> 3 * (j & 3) & 7) + 1);
     for (g = 0; g < 32; g++) {
         uint32_t h = (uint32_t)b[32 + (g >> 1)] >> (g & 1) * 4;
         aiosk__grid1(o->q + 8 * g, aiosk__iq1_grid[b[g] | (h & 7) << 8], h & 8);
     }
 }
 
-/* f16 d; 8 scales of 6 bits: 16 bits of upper pairs, 4 bytes of low nibbles; per 32 columns 16 bytes in halves: indices
- * of levels; scale - 32. |sc * q| <= 32 * 127 */
+/* f16 d; 8 scales of 6 bits: 16 bits of upper pairs, 4 bytes of low nibbles; per 32 columns 16
+ * bytes in halves: indices of levels; scale - 32. |sc * q| <= 32 * 127 */
 static void aiosk__ints_iq4_xs(const uint8_t *b, aiosk__ints *o) {
     uint32_t h = aiosk__u16(b + 2);
     int i, k;
@@ -1749,18 +1833,28 @@ static void aiosk__ints_iq4_xs(const uint8_t *b, aiosk__ints *o) {
         int s = (b[4 + (i >> 1)] >> (i & 1) * 4 & 15) | (int)(h >> 2 * i & 3) << 4;
         o->sc[2 * i] = o->sc[2 * i + 1] = (int16_t)(s - 32);
     }
-    for (k = 0; k < 256; k++) o->q[k] = aiosk__iq4_levels[aiosk__nibble(b + 8 + (k >> 5) * 16, k & 31)];
+    for (k = 0; k < 256; k++)
+        o->q[k] = aiosk__iq4_levels[aiosk__nibble(b + 8 + (k >> 5) * 16, k & 31)];
 }
 
-/* One block of any quantised type. FLT and integer types have no such form: *out is then all zero. */
+/* One block of any quantised type. FLT and integer types have no such form: *out is then all
+ * zero. */
 AIOSK__SHARED void aiosk__unpack_ints(int32_t type, const void *block, aiosk__ints *out) {
     const uint8_t *b = (const uint8_t *)block;
     memset(out, 0, sizeof *out);
     switch (type) {
 #define AIOSK__INTS_FLT(N, n)
 #define AIOSK__INTS_RAW(N, n)
-#define AIOSK__INTS_A32(N, n)  case AIOSK_##N: out->unit = 32;  aiosk__ints_##n(b, out); break;
-#define AIOSK__INTS_A256(N, n) case AIOSK_##N: out->unit = 256; aiosk__ints_##n(b, out); break;
+#define AIOSK__INTS_A32(N, n)    \
+    case AIOSK_##N:              \
+        out->unit = 32;          \
+        aiosk__ints_##n(b, out); \
+        break;
+#define AIOSK__INTS_A256(N, n)   \
+    case AIOSK_##N:              \
+        out->unit = 256;         \
+        aiosk__ints_##n(b, out); \
+        break;
 #define AIOSK__X(N, n, id, w, bytes, f) AIOSK__INTS_##f(N, n)
         AIOSK__FORMATS(AIOSK__X)
         AIOSK__INTS_A32(Q8_1, q8_1)
@@ -1774,10 +1868,11 @@ AIOSK__SHARED void aiosk__unpack_ints(int32_t type, const void *block, aiosk__in
     }
 }
 
-/* ---- floats ---------------------------------------------------------------------------------------------- */
+/* ---- floats ---- */
 
-/* n = columns of the block, in runs of 16: every scale holds for one run at least. a and m are exact (see the top),
- * and so is a * q in every type with a minimum (11 + 6 + 5 bits), so contraction could change nothing here. */
+/* n = columns of the block, in runs of 16: every scale holds for one run at least. a and m are
+ * exact (see the top), and so is a * q in every type with a minimum (11 + 6 + 5 bits), so
+ * contraction could change nothing here. */
 static void aiosk__ints_to_f32(const aiosk__ints *v, uint32_t n, float *y) {
     uint32_t j, k;
     for (j = 0; j < n / 16; j++) {
@@ -1800,14 +1895,30 @@ AIOSK_API void aiosk_unpack(int32_t type, const void *src, uint64_t n, float *ds
     if (!t) return;
     for (i = 0; i + t->n_weights <= n; i += t->n_weights, p += t->n_bytes) {
         switch (type) {
-        case AIOSK_F32:  dst[i] = aiosk__f32(p); break;
-        case AIOSK_F16:  dst[i] = aiosk__f16(aiosk__u16(p)); break;
+        case AIOSK_F32: dst[i] = aiosk__f32(p); break;
+        case AIOSK_F16: dst[i] = aiosk__f16(aiosk__u16(p)); break;
         case AIOSK_BF16: dst[i] = aiosk__bf16(aiosk__u16(p)); break;
-        case AIOSK_F64:  { double v; memcpy(&v, p, 8); dst[i] = (float)v; } break;
-        case AIOSK_I8:   dst[i] = (float)(int8_t)p[0]; break;
-        case AIOSK_I16:  { int16_t v; memcpy(&v, p, 2); dst[i] = (float)v; } break;
-        case AIOSK_I32:  { int32_t v; memcpy(&v, p, 4); dst[i] = (float)v; } break;
-        case AIOSK_I64:  { int64_t v; memcpy(&v, p, 8); dst[i] = (float)v; } break;
+        case AIOSK_F64: {
+            double v;
+            memcpy(&v, p, 8);
+            dst[i] = (float)v;
+        } break;
+        case AIOSK_I8: dst[i] = (float)(int8_t)p[0]; break;
+        case AIOSK_I16: {
+            int16_t v;
+            memcpy(&v, p, 2);
+            dst[i] = (float)v;
+        } break;
+        case AIOSK_I32: {
+            int32_t v;
+            memcpy(&v, p, 4);
+            dst[i] = (float)v;
+        } break;
+        case AIOSK_I64: {
+            int64_t v;
+            memcpy(&v, p, 8);
+            dst[i] = (float)v;
+        } break;
         default: {
             aiosk__ints v;
             aiosk__unpack_ints(type, p, &v);
@@ -1828,7 +1939,8 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
             const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * m->x_stride;
             float *y = m->y + (uint64_t)c * m->y_stride + r, t;
             double sum = 0;
-            for (k = 0; k < m->n_in; k++) sum += (double)tmp[k] * (double)aiosk__f32(x + (size_t)k * 4);
+            for (k = 0; k < m->n_in; k++)
+                sum += (double)tmp[k] * (double)aiosk__f32(x + (size_t)k * 4);
             t = (float)sum;
             if (m->bias) t += m->bias[r];
             if (m->flags & AIOSK_MM_ADD) t += *y;
@@ -1838,78 +1950,90 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 }
 
 /* ======== kernels/quantize.c ======== */
-/* quantize.c: f32 -> blocks, the reverse of ref.c, for tools that write model files. Scalar, no state, the same bytes from every
- * compiler: plain float and double in a fixed order, never contracted. After ref.c, whose definition of the formats it aims at.
+/* quantize.c: f32 -> blocks, the reverse of ref.c, for tools that write model files. Scalar, no
+ * state, the same bytes from every compiler: plain float and double in a fixed order, never
+ * contracted. After ref.c, whose definition of the formats it aims at.
  *
- * Every type is the same problem, x = d * sc[j] * L - dmin * mn[j] with levels L that a code can stand for, least squares:
+ * Every type is the same problem, x = d * sc[j] * L - dmin * mn[j] with levels L that a code can
+ * stand for, least squares:
  *
- *     one sub-block     aiosk__fit_sub: a few scales are tried, each refitted to the levels it gives; the best is refined until it
- *                       stands (levels for a scale, scale for the levels, and so on)
- *     one scale each    aiosk__fit_plain: what can be stored next to that scale, by exact error (Q4_0 .. Q8_0, IQ4_NL, MXFP4 ..)
- *     integer scales    aiosk__fit_super: the sub-blocks' scales are themselves quantised, by the same search; then in rounds: each
- *                       sub-block takes the integers with the least exact error, and d and dmin are refitted to all of them
+ *     one sub-block     aiosk__fit_sub: a few scales are tried, each refitted to the levels it
+ *                       gives; the best is refined until it stands (levels for a scale, scale for
+ *                       the levels, and so on)
+ *     one scale each    aiosk__fit_plain: what can be stored next to that scale, by exact error
+ *                       (Q4_0 .. Q8_0, IQ4_NL, MXFP4 ..)
+ *     integer scales    aiosk__fit_super: the sub-blocks' scales are themselves quantised, by the
+ *                       same search; then in rounds: each sub-block takes the integers with the
+ *                       least exact error, and d and dmin are refitted to all of them
  *
- * A block is first brought to |x| < 2 by a power of two, so that squares neither overflow nor vanish. */
+ * A block is first brought to |x| < 2 by a power of two, so that squares neither overflow nor
+ * vanish. */
 
 typedef struct aiosk__levels {
-    float low, high;               /* every integer from low to high; or                                              */
-    int32_t n;                  /* n > 0: low, low + step[0], low + step[0] + step[1], .. with mid[] half way       */
+    float low, high; /* every integer from low to high; or */
+    int32_t n; /* n > 0: low, low + step[0], low + step[0] + step[1], .. with mid[] half way */
     float mid[15], step[15];
 } aiosk__levels;
 
-enum { AIOSK__ALL = 0, AIOSK__IQ4 = 1, AIOSK__FP4 = 2, AIOSK__SIGN = 3 };           /* levels of a recipe */
-enum { AIOSK__NO_MIN = 0, AIOSK__OWN_MIN = -1 };                                    /* else the largest mn */
+enum { AIOSK__ALL = 0, AIOSK__IQ4 = 1, AIOSK__FP4 = 2, AIOSK__SIGN = 3 }; /* levels of a recipe */
+enum { AIOSK__NO_MIN = 0, AIOSK__OWN_MIN = -1 };                          /* else the largest mn */
 
 typedef struct aiosk__recipe {
-    int16_t type, n, sub;       /* weights fitted together, and per scale                                       */
+    int16_t type, n, sub; /* weights fitted together, and per scale */
     int16_t levels, low, high;
-    int16_t sc_lo, sc_hi, mn;   /* integer scales; 0, 0: the scale is a float                                   */
-    int16_t n_tries, from, to;  /* the first scales tried: from .. to percent of the one that just avoids clipping */
+    int16_t sc_lo, sc_hi, mn; /* integer scales; 0, 0: the scale is a float */
+    /* the first scales tried: from .. to percent of the one that just avoids clipping */
+    int16_t n_tries, from, to;
 } aiosk__recipe;
 
 static const aiosk__recipe aiosk__recipes[] = {
-    {AIOSK_Q4_0,    32,  32, AIOSK__ALL,    -8,   7,    0,   0, AIOSK__NO_MIN,  19,  84, 118},
-    {AIOSK_Q4_1,    32,  32, AIOSK__ALL,     0,  15,    0,   0, AIOSK__OWN_MIN, 19,  94, 124},
-    {AIOSK_Q5_0,    32,  32, AIOSK__ALL,   -16,  15,    0,   0, AIOSK__NO_MIN,  19,  90, 110},
-    {AIOSK_Q5_1,    32,  32, AIOSK__ALL,     0,  31,    0,   0, AIOSK__OWN_MIN, 19,  97, 112},
-    {AIOSK_Q8_0,    32,  32, AIOSK__ALL,  -127, 127,    0,   0, AIOSK__NO_MIN,  17,  95, 101},
-    {AIOSK_Q2_K,   256,  16, AIOSK__ALL,     0,   3,    0,  15, 15,             13,  80, 150},
-    {AIOSK_Q3_K,   256,  16, AIOSK__ALL,    -4,   3,  -32,  31, AIOSK__NO_MIN,  15,  75, 130},
-    {AIOSK_Q4_K,   256,  32, AIOSK__ALL,     0,  15,    0,  63, 63,             15,  94, 120},
-    {AIOSK_Q5_K,   256,  32, AIOSK__ALL,     0,  31,    0,  63, 63,             13,  97, 110},
-    {AIOSK_Q6_K,   256,  16, AIOSK__ALL,   -32,  31, -128, 127, AIOSK__NO_MIN,  13,  95, 105},
-    {AIOSK_IQ4_NL,  32,  32, AIOSK__IQ4,  -127, 113,    0,   0, AIOSK__NO_MIN,  15,  80, 115},
-    {AIOSK_IQ4_XS, 256,  32, AIOSK__IQ4,  -127, 113,  -32,  31, AIOSK__NO_MIN,  15,  80, 115},
-    {AIOSK_TQ1_0,  256, 256, AIOSK__ALL,    -1,   1,    0,   0, AIOSK__NO_MIN,   9,  95, 400},
-    {AIOSK_TQ2_0,  256, 256, AIOSK__ALL,    -1,   1,    0,   0, AIOSK__NO_MIN,   9,  95, 400},
-    {AIOSK_MXFP4,   32,  32, AIOSK__FP4,   -12,  12,    0,   0, AIOSK__NO_MIN,   9,  80, 115},
-    {AIOSK_NVFP4,   16,  16, AIOSK__FP4,   -12,  12,    0,   0, AIOSK__NO_MIN,  14,  50, 115},
-    {AIOSK_Q1_0,   128, 128, AIOSK__SIGN,   -1,   1,    0,   0, AIOSK__NO_MIN,   1, 100, 100},
-    {AIOSK_Q2_0,    64,  64, AIOSK__ALL,    -1,   2,    0,   0, AIOSK__NO_MIN,  15,  90, 320},
+    { AIOSK_Q4_0, 32, 32, AIOSK__ALL, -8, 7, 0, 0, AIOSK__NO_MIN, 19, 84, 118 },
+    { AIOSK_Q4_1, 32, 32, AIOSK__ALL, 0, 15, 0, 0, AIOSK__OWN_MIN, 19, 94, 124 },
+    { AIOSK_Q5_0, 32, 32, AIOSK__ALL, -16, 15, 0, 0, AIOSK__NO_MIN, 19, 90, 110 },
+    { AIOSK_Q5_1, 32, 32, AIOSK__ALL, 0, 31, 0, 0, AIOSK__OWN_MIN, 19, 97, 112 },
+    { AIOSK_Q8_0, 32, 32, AIOSK__ALL, -127, 127, 0, 0, AIOSK__NO_MIN, 17, 95, 101 },
+    { AIOSK_Q2_K, 256, 16, AIOSK__ALL, 0, 3, 0, 15, 15, 13, 80, 150 },
+    { AIOSK_Q3_K, 256, 16, AIOSK__ALL, -4, 3, -32, 31, AIOSK__NO_MIN, 15, 75, 130 },
+    { AIOSK_Q4_K, 256, 32, AIOSK__ALL, 0, 15, 0, 63, 63, 15, 94, 120 },
+    { AIOSK_Q5_K, 256, 32, AIOSK__ALL, 0, 31, 0, 63, 63, 13, 97, 110 },
+    { AIOSK_Q6_K, 256, 16, AIOSK__ALL, -32, 31, -128, 127, AIOSK__NO_MIN, 13, 95, 105 },
+    { AIOSK_IQ4_NL, 32, 32, AIOSK__IQ4, -127, 113, 0, 0, AIOSK__NO_MIN, 15, 80, 115 },
+    { AIOSK_IQ4_XS, 256, 32, AIOSK__IQ4, -127, 113, -32, 31, AIOSK__NO_MIN, 15, 80, 115 },
+    { AIOSK_TQ1_0, 256, 256, AIOSK__ALL, -1, 1, 0, 0, AIOSK__NO_MIN, 9, 95, 400 },
+    { AIOSK_TQ2_0, 256, 256, AIOSK__ALL, -1, 1, 0, 0, AIOSK__NO_MIN, 9, 95, 400 },
+    { AIOSK_MXFP4, 32, 32, AIOSK__FP4, -12, 12, 0, 0, AIOSK__NO_MIN, 9, 80, 115 },
+    { AIOSK_NVFP4, 16, 16, AIOSK__FP4, -12, 12, 0, 0, AIOSK__NO_MIN, 14, 50, 115 },
+    { AIOSK_Q1_0, 128, 128, AIOSK__SIGN, -1, 1, 0, 0, AIOSK__NO_MIN, 1, 100, 100 },
+    { AIOSK_Q2_0, 64, 64, AIOSK__ALL, -1, 2, 0, 0, AIOSK__NO_MIN, 15, 90, 320 },
 };
 
 /* Sums over a sub-block, each weight times w: 1, x, x^2; L, L^2, xL. */
-typedef struct aiosk__moments { double w, x, xx, l, ll, xl; } aiosk__moments;
+typedef struct aiosk__moments {
+    double w, x, xx, l, ll, xl;
+} aiosk__moments;
 
 typedef struct aiosk__fit {
     const aiosk__recipe *r;
-    aiosk__levels lv, sc, mn;   /* of codes, integer scales, integer minima                                     */
-    double unit;                /* 2^e: a stored number is unit times the one that is fitted                    */
-    float x[256], w[256];       /* the block, and how much each weight matters                                  */
-    float l[256], try_l[256];   /* levels: the best so far, the ones being tried                                */
-    double a[16], m[16];        /* of each sub-block: x = a L - m                                               */
+    aiosk__levels lv, sc, mn; /* of codes, integer scales, integer minima */
+    double unit;              /* 2^e: a stored number is unit times the one that is fitted */
+    float x[256], w[256];     /* the block, and how much each weight matters */
+    float l[256], try_l[256]; /* levels: the best so far, the ones being tried */
+    double a[16], m[16];      /* of each sub-block: x = a L - m */
     aiosk__moments s[16];
     /* the result, with l */
-    uint16_t d, dmin;           /* as stored (f16, or the byte of the type's scale)                             */
+    uint16_t d, dmin; /* as stored (f16, or the byte of the type's scale) */
     int16_t isc[16], imn[16];
 } aiosk__fit;
 
-/* ---- a pass over a sub-block -------------------------------------------------------------------------------
+/* ---- a pass over a sub-block ----
  * n is a multiple of 16. Eight partial sums: a fixed order, and short chains of additions. */
 
-/* l[i] = the level nearest to x[i] * inv + off. Any inv and off, even infinities: the levels are always in range. */
-AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv, const float *AIOSK__RESTRICT x, int32_t n, float inv, float off,
-                                                             float *AIOSK__RESTRICT l) {
+/* l[i] = the level nearest to x[i] * inv + off. Any inv and off, even infinities: the levels are
+ * always in range. */
+AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv,
+                                                         const float *AIOSK__RESTRICT x, int32_t n,
+                                                         float inv, float off,
+                                                         float *AIOSK__RESTRICT l) {
     float low = lv->low, high = lv->high;
     int32_t i, j, k;
     if (!lv->n) {
@@ -1918,13 +2042,17 @@ AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv
                 float v = x[i + j] * inv + off;
                 v = v > low ? v : low;
                 v = v < high ? v : high;
-                l[i + j] = (v + 12582912.0f) - 12582912.0f;     /* 1.5 * 2^23: rounds to an integer, ties to even */
+                /* 1.5 * 2^23: rounds to an integer, ties to even */
+                l[i + j] = (v + 12582912.0f) - 12582912.0f;
             }
         return;
     }
     for (i = 0; i < n; i += 8) {
         float v[8], s[8];
-        for (j = 0; j < 8; j++) { v[j] = x[i + j] * inv + off; s[j] = low; }
+        for (j = 0; j < 8; j++) {
+            v[j] = x[i + j] * inv + off;
+            s[j] = low;
+        }
         for (k = 0; k < lv->n; k++) {
             float mid = lv->mid[k], step = lv->step[k];
             for (j = 0; j < 8; j++) s[j] += v[j] > mid ? step : 0.0f;
@@ -1934,11 +2062,13 @@ AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv
 }
 
 AIOSK__INLINE double aiosk__sum8(const float *s) {
-    return ((double)s[0] + (double)s[4]) + ((double)s[2] + (double)s[6]) + (((double)s[1] + (double)s[5]) + ((double)s[3] + (double)s[7]));
+    return ((double)s[0] + (double)s[4]) + ((double)s[2] + (double)s[6]) +
+           (((double)s[1] + (double)s[5]) + ((double)s[3] + (double)s[7]));
 }
 /* The moments that depend on the levels. */
-AIOSK__STRICT AIOSK__NOINLINE static void aiosk__measure(const float *x, const float *w, const float *l, int32_t n, aiosk__moments *s) {
-    float a[8] = {0}, b[8] = {0}, c[8] = {0};
+AIOSK__STRICT AIOSK__NOINLINE static void
+aiosk__measure(const float *x, const float *w, const float *l, int32_t n, aiosk__moments *s) {
+    float a[8] = { 0 }, b[8] = { 0 }, c[8] = { 0 };
     int32_t i, j;
     for (i = 0; i < n; i += 8)
         for (j = 0; j < 8; j++) {
@@ -1952,8 +2082,9 @@ AIOSK__STRICT AIOSK__NOINLINE static void aiosk__measure(const float *x, const f
     s->xl = aiosk__sum8(c);
 }
 /* sum w (x - (a l - m))^2 */
-AIOSK__STRICT AIOSK__NOINLINE static double aiosk__squares(const float *x, const float *w, const float *l, int32_t n, float a, float m) {
-    float s[8] = {0};
+AIOSK__STRICT AIOSK__NOINLINE static double
+aiosk__squares(const float *x, const float *w, const float *l, int32_t n, float a, float m) {
+    float s[8] = { 0 };
     int32_t i, j;
     for (i = 0; i < n; i += 8)
         for (j = 0; j < 8; j++) {
@@ -1963,11 +2094,12 @@ AIOSK__STRICT AIOSK__NOINLINE static double aiosk__squares(const float *x, const
     return aiosk__sum8(s);
 }
 
-/* ---- one sub-block: x = a L - m ---------------------------------------------------------------------------- */
+/* ---- one sub-block: x = a L - m ---- */
 
-/* The a and m of least squares for levels with these moments; gives by how much they bring the sum of squares below s->xx.
- * mn as in a recipe: a minimum is none, any number, or not negative. */
-AIOSK__STRICT static double aiosk__solve(const aiosk__moments *s, int32_t mn, double *a, double *m) {
+/* The a and m of least squares for levels with these moments; gives by how much they bring the
+ * sum of squares below s->xx. mn as in a recipe: a minimum is none, any number, or not negative. */
+AIOSK__STRICT static double aiosk__solve(const aiosk__moments *s, int32_t mn, double *a,
+                                         double *m) {
     if (mn != AIOSK__NO_MIN) {
         double det = s->w * s->ll - s->l * s->l;
         *a = det > 1e-7 * s->w * s->ll ? (s->w * s->xl - s->x * s->l) / det : 0;
@@ -1980,9 +2112,13 @@ AIOSK__STRICT static double aiosk__solve(const aiosk__moments *s, int32_t mn, do
     return *a * s->xl;
 }
 
-/* The scale of least squares for n values alone, as x = a L: tries, then refines. Levels go to best. */
-AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const float *x, const float *w, int32_t n, int32_t mn, int32_t n_tries,
-                                              double from, double to, aiosk__moments *s, float *tmp, float *best, double *m) {
+/* The scale of least squares for n values alone, as x = a L: tries, then refines. Levels go to
+ * best. */
+AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const float *x,
+                                              const float *w, int32_t n, int32_t mn,
+                                              int32_t n_tries, double from, double to,
+                                              aiosk__moments *s, float *tmp, float *best,
+                                              double *m) {
     double top = 0, low = 0, high = 0, best_gain = -1, a = 0, ends[2];
     int32_t i, k, left = 4;
     s->w = s->x = s->xx = 0;
@@ -1991,21 +2127,28 @@ AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const flo
         if (v > top || -v > top) top = v < 0 ? -v : v;
         if (v < low || (mn < 0 && i == 0)) low = v;
         if (v > high || (mn < 0 && i == 0)) high = v;
-        s->w += u; s->x += u * v; s->xx += u * v * v;
+        s->w += u;
+        s->x += u * v;
+        s->xx += u * v * v;
     }
     *m = 0;
-    /* the largest value goes to the end of the levels that lies further out; where the ends differ much, every other time to the other */
+    /* the largest value goes to the end of the levels that lies further out; where the ends
+     * differ much, every other time to the other */
     ends[0] = (double)(-lv->low > lv->high ? lv->low : lv->high);
     ends[1] = (double)(-lv->low > lv->high ? lv->high : lv->low);
     if (ends[1] == 0 || (lv->low + lv->high >= -1 && lv->low + lv->high <= 0)) ends[1] = ends[0];
     if (-low > high) top = -top;
-    if (lv->low == -lv->high && top < 0) top = -top;               /* keeps scales positive that have no sign */
+    if (lv->low == -lv->high && top < 0) top = -top; /* keeps scales positive that have no sign */
     for (k = 0; k < n_tries + left; k++) {
         double inv, off = 0, ta, tm, gain;
         if (k < n_tries) {
             inv = (from + (to - from) * k / (n_tries > 1 ? n_tries - 1 : 1)) * 0.01;
-            if (mn == AIOSK__NO_MIN) inv = top != 0 ? inv * ends[k & 1] / top : 0;
-            else { inv = high > low ? inv * (double)lv->high / (high - low) : 0; off = -low * inv; }
+            if (mn == AIOSK__NO_MIN)
+                inv = top != 0 ? inv * ends[k & 1] / top : 0;
+            else {
+                inv = high > low ? inv * (double)lv->high / (high - low) : 0;
+                off = -low * inv;
+            }
         } else {
             if (a == 0) break;
             inv = 1 / a;
@@ -2019,7 +2162,8 @@ AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const flo
             a = ta;
             *m = tm;
             memcpy(best, tmp, (size_t)n * sizeof *best);
-        } else if (k >= n_tries) break;
+        } else if (k >= n_tries)
+            break;
     }
     aiosk__measure(x, w, best, n, s);
     return a;
@@ -2028,10 +2172,11 @@ AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const flo
 static void aiosk__fit_sub(aiosk__fit *f, int32_t j) {
     const aiosk__recipe *r = f->r;
     int32_t at = j * r->sub;
-    f->a[j] = aiosk__fit_values(&f->lv, f->x + at, f->w + at, r->sub, r->mn, r->n_tries, r->from, r->to, &f->s[j], f->try_l, f->l + at, &f->m[j]);
+    f->a[j] = aiosk__fit_values(&f->lv, f->x + at, f->w + at, r->sub, r->mn, r->n_tries, r->from,
+                                r->to, &f->s[j], f->try_l, f->l + at, &f->m[j]);
 }
 
-/* ---- numbers as they are stored ---------------------------------------------------------------------------- */
+/* ---- numbers as they are stored ---- */
 
 /* The f16 nearest to v * unit, and what it is worth in the fit. */
 AIOSK__STRICT static double aiosk__store_f16(const aiosk__fit *f, double v, uint16_t *h) {
@@ -2042,18 +2187,21 @@ AIOSK__STRICT static double aiosk__store_f16(const aiosk__fit *f, double v, uint
     return (double)aiosk__f16(*h) / f->unit;
 }
 /* Stored scale number i = 0, 1, .. near a; 0 when there are no more. */
-AIOSK__STRICT static int aiosk__store_scale(const aiosk__fit *f, double a, int32_t i, double *d, uint16_t *h) {
+AIOSK__STRICT static int aiosk__store_scale(const aiosk__fit *f, double a, int32_t i, double *d,
+                                            uint16_t *h) {
     int32_t k, n;
     a = (a < 0 ? -a : a) * f->unit;
     switch (f->r->type) {
-    case AIOSK_MXFP4:           /* 2^(k-128), and both neighbours; above k = 252 the level 12 would be infinite */
+    /* 2^(k-128), and both neighbours; above k = 252 the level 12 would be infinite */
+    case AIOSK_MXFP4:
         for (k = 1; k < 252 && (double)aiosk__e8m0_half((uint8_t)k) * 2 <= a; k++) {}
         k += i - 1;
         if (i > 2 || k > 252) return 0;
         *d = (double)aiosk__e8m0_half((uint8_t)k) / f->unit;
         break;
-    case AIOSK_NVFP4:           /* the largest that is not above a, and the next */
-        for (k = 0, n = 64; n; n >>= 1) if (k + n < 0x7F && (double)aiosk__ue4m3_half((uint8_t)(k + n)) <= a) k += n;
+    case AIOSK_NVFP4: /* the largest that is not above a, and the next */
+        for (k = 0, n = 64; n; n >>= 1)
+            if (k + n < 0x7F && (double)aiosk__ue4m3_half((uint8_t)(k + n)) <= a) k += n;
         k += i;
         if (i > 1 || k > 0x7E) return 0;
         *d = (double)aiosk__ue4m3_half((uint8_t)k) / f->unit;
@@ -2064,7 +2212,7 @@ AIOSK__STRICT static int aiosk__store_scale(const aiosk__fit *f, double a, int32
     return 1;
 }
 
-/* ---- blocks with a scale of their own ---------------------------------------------------------------------- */
+/* ---- blocks with a scale of their own ---- */
 AIOSK__STRICT static void aiosk__fit_plain(aiosk__fit *f) {
     const aiosk__recipe *r = f->r;
     int other = r->type == AIOSK_MXFP4 || r->type == AIOSK_NVFP4;
@@ -2079,11 +2227,15 @@ AIOSK__STRICT static void aiosk__fit_plain(aiosk__fit *f) {
         for (i = 0; other ? 1 : i == 0; i++) {
             uint16_t h = 0, hm = 0;
             double d = 0, dm = 0;
-            if (other) { if (!aiosk__store_scale(f, a, i, &d, &h)) break; }
-            else d = aiosk__store_f16(f, a, &h);
+            if (other) {
+                if (!aiosk__store_scale(f, a, i, &d, &h)) break;
+            } else
+                d = aiosk__store_f16(f, a, &h);
             if (r->mn) dm = -aiosk__store_f16(f, -(d * s.l - s.x) / s.w, &hm);
-            if (d != 0) aiosk__nearest(&f->lv, f->x, r->n, (float)(1 / d), (float)(dm / d), f->try_l);
-            else aiosk__nearest(&f->lv, f->x, r->n, 0, 0, f->try_l);
+            if (d != 0)
+                aiosk__nearest(&f->lv, f->x, r->n, (float)(1 / d), (float)(dm / d), f->try_l);
+            else
+                aiosk__nearest(&f->lv, f->x, r->n, 0, 0, f->try_l);
             e = aiosk__squares(f->x, f->w, f->try_l, r->n, (float)d, (float)dm);
             if (best >= 0 && !(e < best)) continue;
             best = e;
@@ -2097,9 +2249,10 @@ AIOSK__STRICT static void aiosk__fit_plain(aiosk__fit *f) {
     }
 }
 
-/* ---- blocks with integer scales ---------------------------------------------------------------------------- */
+/* ---- blocks with integer scales ---- */
 
-/* One sub-block with d and dm as stored: the integers next to its own scale and minimum that give the least exact error. */
+/* One sub-block with d and dm as stored: the integers next to its own scale and minimum that
+ * give the least exact error. */
 AIOSK__STRICT static double aiosk__choose(aiosk__fit *f, int32_t j, double d, double dm) {
     const aiosk__recipe *r = f->r;
     const float *x = f->x + j * r->sub, *w = f->w + j * r->sub;
@@ -2115,7 +2268,8 @@ AIOSK__STRICT static double aiosk__choose(aiosk__fit *f, int32_t j, double d, do
     for (k = low; k <= high; k++) {
         double a = d * k, m = f->m[j];
         int32_t mi = 0;
-        for (pass = 0; pass < (r->mn && a != 0 ? 2 : 1); pass++) {      /* the levels; the minimum for them; the levels for that */
+        /* the levels; the minimum for them; the levels for that */
+        for (pass = 0; pass < (r->mn && a != 0 ? 2 : 1); pass++) {
             double e;
             if (pass || !r->mn || a == 0) {
                 if (r->mn) {
@@ -2125,8 +2279,10 @@ AIOSK__STRICT static double aiosk__choose(aiosk__fit *f, int32_t j, double d, do
                     mi = (int32_t)(v + 0.5);
                     m = dm * mi;
                 }
-                if (a != 0) aiosk__nearest(&f->lv, x, r->sub, (float)(1 / a), (float)(m / a), f->try_l);
-                else aiosk__nearest(&f->lv, x, r->sub, 0, 0, f->try_l);
+                if (a != 0)
+                    aiosk__nearest(&f->lv, x, r->sub, (float)(1 / a), (float)(m / a), f->try_l);
+                else
+                    aiosk__nearest(&f->lv, x, r->sub, 0, 0, f->try_l);
                 e = aiosk__squares(x, w, f->try_l, r->sub, (float)a, (float)m);
                 if (best >= 0 && !(e < best)) continue;
                 best = e;
@@ -2143,19 +2299,23 @@ AIOSK__STRICT static double aiosk__choose(aiosk__fit *f, int32_t j, double d, do
 }
 
 /* d for values v with weights u, as integers of lv. */
-static double aiosk__fit_integers(const aiosk__levels *lv, const double *v, const double *u, int32_t n, double from) {
-    float x[16] = {0}, w[16] = {0}, tmp[16], l[16];
+static double aiosk__fit_integers(const aiosk__levels *lv, const double *v, const double *u,
+                                  int32_t n, double from) {
+    float x[16] = { 0 }, w[16] = { 0 }, tmp[16], l[16];
     aiosk__moments s;
     double m;
     int32_t i;
-    for (i = 0; i < n; i++) { x[i] = (float)v[i]; w[i] = (float)u[i]; }
+    for (i = 0; i < n; i++) {
+        x[i] = (float)v[i];
+        w[i] = (float)u[i];
+    }
     return aiosk__fit_values(lv, x, w, 16, AIOSK__NO_MIN, 21, from, 102, &s, tmp, l, &m);
 }
 
 AIOSK__STRICT static void aiosk__fit_super(aiosk__fit *f) {
     const aiosk__recipe *r = f->r;
     int32_t n = r->n / r->sub, j, round;
-    double u[16] = {0}, d, dm = 0, best = -1;
+    double u[16] = { 0 }, d, dm = 0, best = -1;
     float keep[256];
     int16_t sc[16], mn[16];
     uint16_t h, hm = 0;
@@ -2186,19 +2346,26 @@ AIOSK__STRICT static void aiosk__fit_super(aiosk__fit *f) {
             double k = f->isc[j], q = f->imn[j];
             aiosk__measure(f->x + j * r->sub, f->w + j * r->sub, f->l + j * r->sub, r->sub, s);
             (void)aiosk__solve(s, r->mn, &f->a[j], &f->m[j]);
-            a11 += k * k * s->ll; a12 -= k * q * s->l; a22 += q * q * s->w;
-            b1 += k * s->xl; b2 -= q * s->x;
+            a11 += k * k * s->ll;
+            a12 -= k * q * s->l;
+            a22 += q * q * s->w;
+            b1 += k * s->xl;
+            b2 -= q * s->x;
         }
         det = a11 * a22 - a12 * a12;
-        if (r->mn && det > 1e-9 * a11 * a22) { d = (b1 * a22 - b2 * a12) / det; dm = (b2 * a11 - b1 * a12) / det; }
-        else if (a11 > 0) { d = (b1 - a12 * dm) / a11; }
+        if (r->mn && det > 1e-9 * a11 * a22) {
+            d = (b1 * a22 - b2 * a12) / det;
+            dm = (b2 * a11 - b1 * a12) / det;
+        } else if (a11 > 0) {
+            d = (b1 - a12 * dm) / a11;
+        }
     }
     memcpy(f->l, keep, sizeof keep);
     memcpy(f->isc, sc, sizeof sc);
     memcpy(f->imn, mn, sizeof mn);
 }
 
-/* ---- bytes: the reverse of ref.c's aiosk__ints_* ----------------------------------------------------------- */
+/* ---- bytes: the reverse of ref.c's aiosk__ints_* ---- */
 
 /* The code of a level. */
 AIOSK__INLINE uint32_t aiosk__code(const aiosk__recipe *r, float level) {
@@ -2223,11 +2390,13 @@ AIOSK__INLINE void aiosk__put_fifth(uint8_t *qh, const uint8_t *c) {
 /* Where aiosk__two_bits, aiosk__four_bits look; c holds no more than those bits. */
 static void aiosk__put_two(uint8_t *qs, const uint8_t *c, int shift) {
     int k;
-    for (k = 0; k < 256; k++) qs[(k >> 7) * 32 + (k & 31)] |= (uint8_t)((c[k] >> shift & 3) << (k >> 5 & 3) * 2);
+    for (k = 0; k < 256; k++)
+        qs[(k >> 7) * 32 + (k & 31)] |= (uint8_t)((c[k] >> shift & 3) << (k >> 5 & 3) * 2);
 }
 static void aiosk__put_four(uint8_t *qs, const uint8_t *c) {
     int k;
-    for (k = 0; k < 256; k++) qs[(k >> 6) * 32 + (k & 31)] |= (uint8_t)((c[k] & 15) << (k & 32 ? 4 : 0));
+    for (k = 0; k < 256; k++)
+        qs[(k >> 6) * 32 + (k & 31)] |= (uint8_t)((c[k] & 15) << (k & 32 ? 4 : 0));
 }
 /* Bit `bit` of column 32 * i + k in bit i of byte k. */
 static void aiosk__put_bits(uint8_t *qh, const uint8_t *c, int bit) {
@@ -2243,9 +2412,21 @@ static void aiosk__put_block(const aiosk__fit *f, int32_t part, uint8_t *b) {
     int j, k;
     for (k = 0; k < r->n; k++) c[k] = (uint8_t)aiosk__code(r, f->l[k]);
     switch (r->type) {
-    case AIOSK_Q4_0: case AIOSK_IQ4_NL: aiosk__put16(b, f->d); aiosk__put_halves(b + 2, c); break;
-    case AIOSK_Q4_1: aiosk__put16(b, f->d); aiosk__put16(b + 2, f->dmin); aiosk__put_halves(b + 4, c); break;
-    case AIOSK_Q5_0: aiosk__put16(b, f->d); aiosk__put_fifth(b + 2, c); aiosk__put_halves(b + 6, c); break;
+    case AIOSK_Q4_0:
+    case AIOSK_IQ4_NL:
+        aiosk__put16(b, f->d);
+        aiosk__put_halves(b + 2, c);
+        break;
+    case AIOSK_Q4_1:
+        aiosk__put16(b, f->d);
+        aiosk__put16(b + 2, f->dmin);
+        aiosk__put_halves(b + 4, c);
+        break;
+    case AIOSK_Q5_0:
+        aiosk__put16(b, f->d);
+        aiosk__put_fifth(b + 2, c);
+        aiosk__put_halves(b + 6, c);
+        break;
     case AIOSK_Q5_1:
         aiosk__put16(b, f->d);
         aiosk__put16(b + 2, f->dmin);
@@ -2256,7 +2437,10 @@ static void aiosk__put_block(const aiosk__fit *f, int32_t part, uint8_t *b) {
         aiosk__put16(b, f->d);
         for (k = 0; k < 32; k++) b[2 + k] = (uint8_t)(c[k] - 127);
         break;
-    case AIOSK_MXFP4: b[0] = (uint8_t)f->d; aiosk__put_halves(b + 1, c); break;
+    case AIOSK_MXFP4:
+        b[0] = (uint8_t)f->d;
+        aiosk__put_halves(b + 1, c);
+        break;
     case AIOSK_NVFP4:
         b[part] = (uint8_t)f->d;
         for (k = 0; k < 8; k++) b[4 + part * 8 + k] = (uint8_t)(c[k] | c[k + 8] << 4);
@@ -2285,7 +2469,8 @@ static void aiosk__put_block(const aiosk__fit *f, int32_t part, uint8_t *b) {
         }
         aiosk__put16(b + 108, f->d);
         break;
-    case AIOSK_Q4_K: case AIOSK_Q5_K:
+    case AIOSK_Q4_K:
+    case AIOSK_Q5_K:
         aiosk__put16(b, f->d);
         aiosk__put16(b + 2, f->dmin);
         for (j = 0; j < 4; j++) {
@@ -2298,7 +2483,8 @@ static void aiosk__put_block(const aiosk__fit *f, int32_t part, uint8_t *b) {
         aiosk__put_four(b + (r->type == AIOSK_Q5_K ? 48 : 16), c);
         break;
     case AIOSK_Q6_K:
-        for (k = 0; k < 256; k++) b[(k >> 7) * 64 + (k & 63)] |= (uint8_t)((c[k] & 15) << (k & 64 ? 4 : 0));
+        for (k = 0; k < 256; k++)
+            b[(k >> 7) * 64 + (k & 63)] |= (uint8_t)((c[k] & 15) << (k & 64 ? 4 : 0));
         aiosk__put_two(b + 128, c, 4);
         for (j = 0; j < 16; j++) b[192 + j] = (uint8_t)f->isc[j];
         aiosk__put16(b + 208, f->d);
@@ -2313,11 +2499,19 @@ static void aiosk__put_block(const aiosk__fit *f, int32_t part, uint8_t *b) {
         }
         aiosk__put16(b + 2, (uint16_t)high);
         break;
-    case AIOSK_TQ2_0: aiosk__put_two(b, c, 0); aiosk__put16(b + 64, f->d); break;
-    case AIOSK_TQ1_0:       /* see aiosk__ints_tq1_0: digits 3^4 .. of bytes [32], [16], and 3^4 .. 3^1 of [4] */
+    case AIOSK_TQ2_0:
+        aiosk__put_two(b, c, 0);
+        aiosk__put16(b + 64, f->d);
+        break;
+    /* see aiosk__ints_tq1_0: digits 3^4 .. of bytes [32], [16], and 3^4 .. 3^1 of [4] */
+    case AIOSK_TQ1_0:
         for (k = 0; k < 52; k++) {
             uint32_t v = 0;
-            for (j = 0; j < 5; j++) v = v * 3 + (k < 32 ? c[j * 32 + k] : k < 48 ? c[160 + j * 16 + k - 32] : j < 4 ? c[240 + j * 4 + k - 48] : 0u);
+            for (j = 0; j < 5; j++)
+                v = v * 3 + (k < 32   ? c[j * 32 + k]
+                             : k < 48 ? c[160 + j * 16 + k - 32]
+                             : j < 4  ? c[240 + j * 4 + k - 48]
+                                      : 0u);
             b[k] = (uint8_t)((v * 256 + 242) / 243);
         }
         aiosk__put16(b + 52, f->d);
@@ -2326,12 +2520,19 @@ static void aiosk__put_block(const aiosk__fit *f, int32_t part, uint8_t *b) {
     }
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------- */
+/* ---- rows ---- */
 
-static void aiosk__levels_all(aiosk__levels *lv, int32_t low, int32_t high) { lv->low = (float)low; lv->high = (float)high; lv->n = 0; }
+static void aiosk__levels_all(aiosk__levels *lv, int32_t low, int32_t high) {
+    lv->low = (float)low;
+    lv->high = (float)high;
+    lv->n = 0;
+}
 static void aiosk__levels_of(aiosk__levels *lv, const aiosk__recipe *r) {
-    static const int8_t fp4[15] = {-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12}, sign[2] = {-1, 1};
-    const int8_t *t = r->levels == AIOSK__IQ4 ? aiosk__iq4_levels : r->levels == AIOSK__FP4 ? fp4 : sign;
+    static const int8_t fp4[15] = { -12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12 },
+                        sign[2] = { -1, 1 };
+    const int8_t *t = r->levels == AIOSK__IQ4   ? aiosk__iq4_levels
+                      : r->levels == AIOSK__FP4 ? fp4
+                                                : sign;
     int32_t i;
     aiosk__levels_all(lv, r->low, r->high);
     if (r->levels == AIOSK__ALL) return;
@@ -2349,8 +2550,9 @@ AIOSK__INLINE double aiosk__pow2(int32_t e) {
     memcpy(&v, &u, 8);
     return v;
 }
-/* Copies n finite numbers, brought to below 2 in magnitude by a power of two, which it gives: NaN becomes 0, infinity the largest float.
- * negative = 0 drops what is negative. All zero: gives 0. */
+/* Copies n finite numbers, brought to below 2 in magnitude by a power of two, which it gives:
+ * NaN becomes 0, infinity the largest float. negative = 0 drops what is negative. All zero:
+ * gives 0. */
 AIOSK__STRICT static double aiosk__normalise(const float *x, int32_t n, int negative, float *y) {
     uint32_t top = 0;
     int32_t i, e;
@@ -2358,7 +2560,10 @@ AIOSK__STRICT static double aiosk__normalise(const float *x, int32_t n, int nega
     for (i = 0; i < n; i++) {
         uint32_t u = aiosk__f32_bits(x[i]), a = u & 0x7FFFFFFF;
         if (a > 0x7F800000 || (!negative && u >> 31)) u = a = 0;
-        if (a == 0x7F800000) { u--; a--; }
+        if (a == 0x7F800000) {
+            u--;
+            a--;
+        }
         if (a > top) top = a;
         y[i] = aiosk__bits_f32(u);
     }
@@ -2370,7 +2575,8 @@ AIOSK__STRICT static double aiosk__normalise(const float *x, int32_t n, int nega
     return unit;
 }
 
-AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows, uint64_t n_in, const float *importance, void *dst) {
+AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows, uint64_t n_in,
+                                  const float *importance, void *dst) {
     uint64_t row_bytes = aiosk_row_bytes(type, n_in), row, i;
     const aiosk_type *t = aiosk_type_info(type);
     uint8_t *out = (uint8_t *)dst;
@@ -2379,26 +2585,32 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
     if (!row_bytes || n_rows > UINT64_MAX / row_bytes) return 0;
     if (type == AIOSK_F32 || type == AIOSK_F16 || type == AIOSK_BF16) {
         for (row = n_rows * row_bytes; row; row -= t->n_bytes, x++, out += t->n_bytes) {
-            if (type == AIOSK_F32) memcpy(out, x, 4);
-            else aiosk__put16(out, type == AIOSK_F16 ? aiosk__to_f16(*x) : aiosk__to_bf16(*x));
+            if (type == AIOSK_F32)
+                memcpy(out, x, 4);
+            else
+                aiosk__put16(out, type == AIOSK_F16 ? aiosk__to_f16(*x) : aiosk__to_bf16(*x));
         }
         return n_rows * row_bytes;
     }
     f.r = NULL;
-    for (i = 0; i < sizeof aiosk__recipes / sizeof *aiosk__recipes; i++) if (aiosk__recipes[i].type == type) f.r = &aiosk__recipes[i];
+    for (i = 0; i < sizeof aiosk__recipes / sizeof *aiosk__recipes; i++)
+        if (aiosk__recipes[i].type == type) f.r = &aiosk__recipes[i];
     if (!f.r) return 0;
     aiosk__levels_of(&f.lv, f.r);
     aiosk__levels_all(&f.sc, f.r->sc_lo, f.r->sc_hi);
     aiosk__levels_all(&f.mn, 0, f.r->mn);
     for (row = 0; row < n_rows; row++)
         for (i = 0; i < n_in; i += (uint64_t)f.r->n, x += f.r->n) {
-            int32_t part = (int32_t)(i % t->n_weights) / f.r->n;        /* 0 but for NVFP4 */
+            int32_t part = (int32_t)(i % t->n_weights) / f.r->n; /* 0 but for NVFP4 */
             if (part == 0) memset(out, 0, t->n_bytes);
             f.unit = aiosk__normalise(x, f.r->n, 1, f.x);
-            if (!importance || aiosk__normalise(importance + i, f.r->n, 0, f.w) == 0) for (k = 0; k < f.r->n; k++) f.w[k] = 1;
+            if (!importance || aiosk__normalise(importance + i, f.r->n, 0, f.w) == 0)
+                for (k = 0; k < f.r->n; k++) f.w[k] = 1;
             f.d = f.dmin = 0;
-            if (f.unit != 0 && f.r->sc_hi) aiosk__fit_super(&f);
-            else if (f.unit != 0) aiosk__fit_plain(&f);
+            if (f.unit != 0 && f.r->sc_hi)
+                aiosk__fit_super(&f);
+            else if (f.unit != 0)
+                aiosk__fit_plain(&f);
             else {
                 aiosk__nearest(&f.lv, f.x, f.r->n, 0, 0, f.l);
                 memset(f.isc, 0, sizeof f.isc);
@@ -2416,38 +2628,48 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
 #ifndef AIOSK__PACK_C
 #define AIOSK__PACK_C
 
-/* ---- panels ----------------------------------------------------------------------------------------------
- * A panel is 16 rows, block by block: [block 0 of 16 rows][block 1 of 16 rows]... Each format lists the segments of its
- * block in the file, in the order they get in the panel: `count` elements of `elem` bytes at `off`. Element i of row r
- * goes to [i][r] of its segment, so that a lane finds the element of its row; 4-byte elements are four codes, indices or
- * scales, 2-byte elements f16 scales. Nothing else is rearranged: even 6-bit scales are decoded as they are, four in one
- * dword. A panel is one ascending stream of bytes. */
+/* ---- panels ----
+ * A panel is 16 rows, block by block: [block 0 of 16 rows][block 1 of 16 rows]... Each format
+ * lists the segments of its block in the file, in the order they get in the panel: `count`
+ * elements of `elem` bytes at `off`. Element i of row r goes to [i][r] of its segment, so that a
+ * lane finds the element of its row; 4-byte elements are four codes, indices or scales, 2-byte
+ * elements f16 scales. Nothing else is rearranged: even 6-bit scales are decoded as they are,
+ * four in one dword. A panel is one ascending stream of bytes. */
 static const aiosk__panel aiosk__panels[] = {
-    {AIOSK_Q4_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
-    {AIOSK_Q4_1, {{0, 2, 2, 0}, {4, 4, 4, 0}}},                                     /* d and m, codes */
-    {AIOSK_Q5_0, {{0, 2, 1, 0}, {2, 4, 5, 0}}},                                     /* d, fifth bits and codes */
-    {AIOSK_Q5_1, {{0, 2, 2, 0}, {4, 4, 5, 0}}},                                     /* d and m, fifth bits and codes */
-    {AIOSK_Q8_0, {{0, 2, 1, 0}, {2, 4, 8, 0}}},                                     /* d, codes */
-    {AIOSK_IQ4_NL, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                   /* d, codes */
-    {AIOSK_MXFP4, {{0, 1, 1, 0}, {1, 4, 4, 0}}},                                    /* e, codes */
-    {AIOSK_NVFP4, {{0, 4, 9, 0}}},                                                  /* scales, codes */
-    {AIOSK_Q1_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
-    {AIOSK_Q2_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
-    {AIOSK_Q2_K, {{80, 2, 2, 0}, {0, 4, 20, 0}}},                                   /* d and dmin, scales and minima, codes */
-    {AIOSK_Q3_K, {{108, 2, 1, 0}, {96, 4, 3, 0}, {0, 4, 24, 0}}},                   /* d, scales, third bits, codes */
-    {AIOSK_Q4_K, {{0, 2, 2, 0}, {4, 4, 3, 0}, {16, 4, 32, 0}}},                     /* d and dmin, scales and minima, codes */
-    {AIOSK_Q5_K, {{0, 2, 2, 0}, {4, 4, 3, 0}, {16, 4, 40, 0}}},                     /* the same, fifth bits, codes */
-    {AIOSK_Q6_K, {{208, 2, 1, 0}, {0, 4, 32, 0}, {128, 4, 16, 0}, {192, 4, 4, 0}}}, /* d, low nibbles, high bits, scales */
-    {AIOSK_IQ4_XS, {{0, 2, 2, 0}, {4, 4, 33, 0}}},                                  /* d, upper and lower parts of scales, codes */
-    {AIOSK_TQ1_0, {{52, 2, 1, 0}, {0, 4, 13, 0}}},                                  /* d, codes */
-    {AIOSK_TQ2_0, {{64, 2, 1, 0}, {0, 4, 16, 0}}},                                  /* d, codes */
-    {AIOSK_IQ1_S, {{0, 2, 1, 0}, {2, 4, 12, 0}}},                                   /* d, indices, upper bits and scales */
-    {AIOSK_IQ1_M, {{0, 4, 14, 0}}},                                                 /* indices, upper bits, scales and d */
-    {AIOSK_IQ2_XXS, {{0, 2, 1, 0}, {2, 4, 16, 0}}},                                 /* d, indices with signs and scale */
-    {AIOSK_IQ2_XS, {{0, 2, 1, 0}, {66, 4, 2, 0}, {2, 4, 16, 0}}},                   /* d, scales, indices with signs */
-    {AIOSK_IQ2_S, {{0, 2, 1, 0}, {66, 4, 4, 0}, {2, 4, 16, 0}}},                    /* d, upper bits, scales, indices, signs */
-    {AIOSK_IQ3_XXS, {{0, 2, 1, 0}, {2, 4, 24, 0}}},                                 /* d, indices, signs and scales */
-    {AIOSK_IQ3_S, {{0, 2, 1, 0}, {106, 4, 1, 0}, {2, 4, 26, 0}}}};                  /* d, scales, indices, upper bits, signs */
+    { AIOSK_Q4_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
+    { AIOSK_Q4_1, { { 0, 2, 2, 0 }, { 4, 4, 4, 0 } } },   /* d and m, codes */
+    { AIOSK_Q5_0, { { 0, 2, 1, 0 }, { 2, 4, 5, 0 } } },   /* d, fifth bits and codes */
+    { AIOSK_Q5_1, { { 0, 2, 2, 0 }, { 4, 4, 5, 0 } } },   /* d and m, fifth bits and codes */
+    { AIOSK_Q8_0, { { 0, 2, 1, 0 }, { 2, 4, 8, 0 } } },   /* d, codes */
+    { AIOSK_IQ4_NL, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } }, /* d, codes */
+    { AIOSK_MXFP4, { { 0, 1, 1, 0 }, { 1, 4, 4, 0 } } },  /* e, codes */
+    { AIOSK_NVFP4, { { 0, 4, 9, 0 } } },                  /* scales, codes */
+    { AIOSK_Q1_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
+    { AIOSK_Q2_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
+    { AIOSK_Q2_K, { { 80, 2, 2, 0 }, { 0, 4, 20, 0 } } }, /* d and dmin, scales and minima, codes */
+    { AIOSK_Q3_K,
+      { { 108, 2, 1, 0 }, { 96, 4, 3, 0 }, { 0, 4, 24, 0 } } }, /* d, scales, third bits, codes */
+    /* d and dmin, scales and minima, codes */
+    { AIOSK_Q4_K, { { 0, 2, 2, 0 }, { 4, 4, 3, 0 }, { 16, 4, 32, 0 } } },
+    { AIOSK_Q5_K,
+      { { 0, 2, 2, 0 }, { 4, 4, 3, 0 }, { 16, 4, 40, 0 } } }, /* the same, fifth bits, codes */
+    /* d, low nibbles, high bits, scales */
+    { AIOSK_Q6_K, { { 208, 2, 1, 0 }, { 0, 4, 32, 0 }, { 128, 4, 16, 0 }, { 192, 4, 4, 0 } } },
+    { AIOSK_IQ4_XS,
+      { { 0, 2, 2, 0 }, { 4, 4, 33, 0 } } }, /* d, upper and lower parts of scales, codes */
+    { AIOSK_TQ1_0, { { 52, 2, 1, 0 }, { 0, 4, 13, 0 } } },  /* d, codes */
+    { AIOSK_TQ2_0, { { 64, 2, 1, 0 }, { 0, 4, 16, 0 } } },  /* d, codes */
+    { AIOSK_IQ1_S, { { 0, 2, 1, 0 }, { 2, 4, 12, 0 } } },   /* d, indices, upper bits and scales */
+    { AIOSK_IQ1_M, { { 0, 4, 14, 0 } } },                   /* indices, upper bits, scales and d */
+    { AIOSK_IQ2_XXS, { { 0, 2, 1, 0 }, { 2, 4, 16, 0 } } }, /* d, indices with signs and scale */
+    /* d, scales, indices with signs */
+    { AIOSK_IQ2_XS, { { 0, 2, 1, 0 }, { 66, 4, 2, 0 }, { 2, 4, 16, 0 } } },
+    /* d, upper bits, scales, indices, signs */
+    { AIOSK_IQ2_S, { { 0, 2, 1, 0 }, { 66, 4, 4, 0 }, { 2, 4, 16, 0 } } },
+    { AIOSK_IQ3_XXS, { { 0, 2, 1, 0 }, { 2, 4, 24, 0 } } }, /* d, indices, signs and scales */
+    /* d, scales, indices, upper bits, signs */
+    { AIOSK_IQ3_S, { { 0, 2, 1, 0 }, { 106, 4, 1, 0 }, { 2, 4, 26, 0 } } }
+};
 
 AIOSK__SHARED const aiosk__panel *aiosk__find_panel(int32_t type) {
     size_t i;
@@ -2456,7 +2678,8 @@ AIOSK__SHARED const aiosk__panel *aiosk__find_panel(int32_t type) {
     return NULL;
 }
 
-AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_rows, uint64_t n_in) {
+AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_rows,
+                                      uint64_t n_in) {
     uint64_t row = aiosk_row_bytes(type, n_in);
     if (row == 0) return 0;
     if (layout == AIOSK_PANELS) {
@@ -2468,9 +2691,10 @@ AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_r
     return n_rows > UINT64_MAX / row ? 0 : n_rows * row;
 }
 
-/* Copies n_blocks blocks of n rows, row_bytes apart, in or out of a panel of as many blocks; the first is its row r0. */
-AIOSK__SHARED void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n, uint64_t n_blocks, uint8_t *rows,
-                                    uint64_t row_bytes, int out) {
+/* Copies n_blocks blocks of n rows, row_bytes apart, in or out of a panel of as many blocks; the
+ * first is its row r0. */
+AIOSK__SHARED void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n,
+                                    uint64_t n_blocks, uint8_t *rows, uint64_t row_bytes, int out) {
     const aiosk__panel *p = aiosk__find_panel(type);
     const aiosk_type *t = aiosk_type_info(type);
     uint64_t k, at = 0;
@@ -2488,25 +2712,29 @@ AIOSK__SHARED void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, in
                 else if (g.elem == 4)
                     for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(a, b, 4);
                 else
-                    for (i = 0; i < g.count; i++, a += g.elem, b += 16 * g.elem) memcpy(out ? a : b, out ? b : a, g.elem);
+                    for (i = 0; i < g.count; i++, a += g.elem, b += 16 * g.elem)
+                        memcpy(out ? a : b, out ? b : a, g.elem);
             }
         }
         at += 16u * g.elem * g.count;
     }
 }
 
-AIOSK_API void aiosk_pack_panel(int32_t type, const void *rows, int32_t n_rows, uint64_t n_in, void *panel) {
+AIOSK_API void aiosk_pack_panel(int32_t type, const void *rows, int32_t n_rows, uint64_t n_in,
+                                void *panel) {
     const uint64_t row_bytes = aiosk_row_bytes(type, n_in);
     if (row_bytes == 0) return;
     if (n_rows < 16) memset(panel, 0, (size_t)(16 * row_bytes));
-    aiosk__move_rows(type, (uint8_t *)panel, 0, n_rows, n_in / aiosk_type_info(type)->n_weights, (uint8_t *)(uintptr_t)rows,
-                     row_bytes, 0);
+    aiosk__move_rows(type, (uint8_t *)panel, 0, n_rows, n_in / aiosk_type_info(type)->n_weights,
+                     (uint8_t *)(uintptr_t)rows, row_bytes, 0);
 }
 
-AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r, uint64_t n_in, void *row) {
+AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r, uint64_t n_in,
+                                      void *row) {
     const uint64_t row_bytes = aiosk_row_bytes(type, n_in);
     if (row_bytes == 0) return;
-    aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1, n_in / aiosk_type_info(type)->n_weights, (uint8_t *)row, row_bytes, 1);
+    aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1,
+                     n_in / aiosk_type_info(type)->n_weights, (uint8_t *)row, row_bytes, 1);
 }
 
 AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
@@ -2514,7 +2742,8 @@ AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
     if (n_in > 0x7FFFFFFF / 4) return 0;
     if (kind == AIOSK_FLT) return (n_in * 4 + 63) & ~(uint64_t)63;
     if (kind == AIOSK_A32 && n_in % 32 == 0) n = ((n_in + 63) & ~(uint64_t)63) + n_in / 2;
-    if (kind == AIOSK_A256 && n_in % 256 == 0) n = n_in + n_in / 2 + n_in / 4 + n_in / 8 + n_in / 16 + n_in / 64;
+    if (kind == AIOSK_A256 && n_in % 256 == 0)
+        n = n_in + n_in / 2 + n_in / 4 + n_in / 8 + n_in / 16 + n_in / 64;
     n = (n + 63) & ~(uint64_t)63;
     return n ? n | 64 : 0;
 }
@@ -2522,19 +2751,22 @@ AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
 #endif
 
 /* ======== kernels/tile.c ======== */
-/* tile.c: where things are in a tile of the KV cache (api.h, attention), its codes as integers, and the constants of the rotation. */
+/* tile.c: where things are in a tile of the KV cache (api.h, attention), its codes as integers,
+ * and the constants of the rotation. */
 
-AIOSK__CONST uint8_t aiosk__kv_bits[AIOSK_N_KV] = {16, 32, 8, 5, 4, 3, 2};
+AIOSK__CONST uint8_t aiosk__kv_bits[AIOSK_N_KV] = { 16, 32, 8, 5, 4, 3, 2 };
 /* By index; C5: of the magnitude */
 AIOSK__CONST int8_t aiosk__kv_levels[4][16] = {
-    {3, 8, 13, 18, 24, 29, 35, 41, 47, 54, 61, 70, 79, 90, 105, 127},
-    {6, 18, 31, 44, 58, 75, 96, 127, -6, -18, -31, -44, -58, -75, -96, -127},
-    {14, 45, 79, 127, -14, -45, -79, -127, 14, 45, 79, 127, -14, -45, -79, -127},
-    {38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127}};
+    { 3, 8, 13, 18, 24, 29, 35, 41, 47, 54, 61, 70, 79, 90, 105, 127 },
+    { 6, 18, 31, 44, 58, 75, 96, 127, -6, -18, -31, -44, -58, -75, -96, -127 },
+    { 14, 45, 79, 127, -14, -45, -79, -127, 14, 45, 79, 127, -14, -45, -79, -127 },
+    { 38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127 }
+};
 /* Level 127 in standard deviations */
-AIOSK__CONST float aiosk__kv_top[4] = {3.260732f, 2.732590f, 2.151946f, 1.510418f};
-/* What a v_i pairs of bytes 0 and 2, 1 and 3 make of V: byte of a group for positions 0.., 16.., 32.., 48.. */
-AIOSK__CONST uint8_t aiosk__kv_byte[4] = {0, 2, 1, 3};
+AIOSK__CONST float aiosk__kv_top[4] = { 3.260732f, 2.732590f, 2.151946f, 1.510418f };
+/* What a v_i pairs of bytes 0 and 2, 1 and 3 make of V: byte of a group for positions 0.., 16..,
+ * 32.., 48.. */
+AIOSK__CONST uint8_t aiosk__kv_byte[4] = { 0, 2, 1, 3 };
 
 AIOSK_API int32_t aiosk_kv_k(int32_t type) { return type & 15; }
 AIOSK_API int32_t aiosk_kv_v(int32_t type) { return type > 15 ? (type >> 4) - 1 : type; }
@@ -2543,13 +2775,19 @@ AIOSK_API int32_t aiosk_kv_ok(int32_t type) {
     if (type < 0 || k >= AIOSK_N_KV || v >= AIOSK_N_KV || type != AIOSK_KV(k, v)) return 0;
     return k == AIOSK_KV_F32 || v == AIOSK_KV_F32 ? k == v : k != AIOSK_KV_C2;
 }
-AIOSK_API int32_t aiosk_kv_open(int32_t type) { return type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16; }
+AIOSK_API int32_t aiosk_kv_open(int32_t type) {
+    return type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16;
+}
 AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]) {
-    const int32_t side[2] = {aiosk_kv_k(type), aiosk_kv_v(type)};
+    const int32_t side[2] = { aiosk_kv_k(type), aiosk_kv_v(type) };
     char *p = name;
     int32_t i;
     if (type == AIOSK_KV_F32 || type == AIOSK_KV_F16 || !aiosk_kv_ok(type)) {
-        memcpy(name, type == AIOSK_KV_F32 ? "f32" : type == AIOSK_KV_F16 ? "f16" : "?", type == AIOSK_KV_F32 || type == AIOSK_KV_F16 ? 4 : 2);
+        memcpy(name,
+               type == AIOSK_KV_F32   ? "f32"
+               : type == AIOSK_KV_F16 ? "f16"
+                                      : "?",
+               type == AIOSK_KV_F32 || type == AIOSK_KV_F16 ? 4 : 2);
         return name;
     }
     *p++ = 'k';
@@ -2562,15 +2800,20 @@ AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]) {
     return name;
 }
 AIOSK_API int32_t aiosk_kv_parse(const char *name) {
-    int32_t side[2] = {-1, -1}, n = 0, i, type;
+    int32_t side[2] = { -1, -1 }, n = 0, i, type;
     if (!name) return -1;
     if (!strcmp(name, "f32")) return AIOSK_KV_F32;
     if (!strcmp(name, "f16")) return AIOSK_KV_F16;
     if (!strcmp(name, "i8")) return AIOSK_KV_I8;
     if (name[0] != 'k' || name[1] != 'v' || !name[2]) return -1;
     for (name += 2; *name && n < 2; name++, n++) {
-        if (name[0] == '1' && name[1] == '6') { side[n] = AIOSK_KV_F16; name++; continue; }
-        for (i = AIOSK_KV_I8; i < AIOSK_N_KV; i++) if (*name == '0' + aiosk__kv_bits[i]) side[n] = i;
+        if (name[0] == '1' && name[1] == '6') {
+            side[n] = AIOSK_KV_F16;
+            name++;
+            continue;
+        }
+        for (i = AIOSK_KV_I8; i < AIOSK_N_KV; i++)
+            if (*name == '0' + aiosk__kv_bits[i]) side[n] = i;
         if (side[n] < 0) return -1;
     }
     if (*name) return -1;
@@ -2587,7 +2830,8 @@ static aiosk__side aiosk__side_at(int32_t code, int32_t is_v, int32_t hd, size_t
         s.mean = s.data = at + AIOSK_TILE;
         if (!is_v && code > AIOSK_KV_I8) s.data += (hp + 63) / 64 * 64;
         s.bytes = s.data - at + hp * 8 * aiosk__kv_bits[code];
-    } else s.bytes = (is_v ? hp : (size_t)hd) * 8 * aiosk__kv_bits[code];
+    } else
+        s.bytes = (is_v ? hp : (size_t)hd) * 8 * aiosk__kv_bits[code];
     return s;
 }
 AIOSK__SHARED aiosk__side aiosk__side_k(int32_t type, int32_t hd_k) {
@@ -2604,20 +2848,26 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v) {
     return v.at + v.bytes;
 }
 
-/* n times 512 indices of a code, one to a byte, to planes. For 64 bytes at a time: nothing is carried from byte to byte. */
+/* n times 512 indices of a code, one to a byte, to planes. For 64 bytes at a time: nothing is
+ * carried from byte to byte. */
 AIOSK__SHARED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, uint8_t *out) {
     const uint64_t one = 0x0101010101010101u;
     const int32_t bits = aiosk__kv_bits[code];
     uint64_t a[8], r[5];
     size_t i, j;
-    if (code == AIOSK_KV_I8) { memcpy(out, flat, n * 512); return; }
+    if (code == AIOSK_KV_I8) {
+        memcpy(out, flat, n * 512);
+        return;
+    }
     for (; n > 0; n--, flat += 512, out += 64 * bits)
         for (i = 0; i < 64; i += 8) {
             for (j = 0; j < 8; j++) memcpy(&a[j], flat + 64 * j + i, 8);
             memset(r, 0, sizeof r);
             for (j = 0; j < 8; j++) {
-                if (bits >= 4) r[j / 2] |= (a[j] & one * 15) << 4 * (j & 1);
-                else r[j / 4] |= (a[j] & one * 3) << 2 * (j & 3);
+                if (bits >= 4)
+                    r[j / 2] |= (a[j] & one * 15) << 4 * (j & 1);
+                else
+                    r[j / 4] |= (a[j] & one * 3) << 2 * (j & 3);
                 if (bits & 1) r[bits - 1] |= (a[j] >> (bits - 1) & one) << j;
             }
             for (j = 0; j < (size_t)bits; j++) memcpy(out + 64 * j + i, &r[j], 8);
@@ -2629,25 +2879,109 @@ AIOSK__SHARED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, u
 /* Symmetric Hadamard matrices (Paley): bit j of row i is 1 where the entry is -1 */
 static const uint64_t aiosk__hadamard[12 + 20 + 28 + 36] = {
     /* 12 */
-    0x0u, 0x476u, 0xA3Au, 0xD1Cu, 0x68Eu, 0xB46u, 0xDA2u, 0xED0u,
-    0x768u, 0x3B4u, 0x1DAu, 0x8ECu,
+    0x0u,
+    0x476u,
+    0xA3Au,
+    0xD1Cu,
+    0x68Eu,
+    0xB46u,
+    0xDA2u,
+    0xED0u,
+    0x768u,
+    0x3B4u,
+    0x1DAu,
+    0x8ECu,
     /* 20 */
-    0x0u, 0x615E6u, 0xB0AF2u, 0xD8578u, 0x6C2BCu, 0x3615Eu, 0x9B0AEu, 0xCD856u,
-    0xE6C2Au, 0xF3614u, 0x79B0Au, 0xBCD84u, 0x5E6C2u, 0xAF360u, 0x579B0u, 0x2BCD8u,
-    0x15E6Cu, 0xAF36u, 0x8579Au, 0xC2BCCu,
+    0x0u,
+    0x615E6u,
+    0xB0AF2u,
+    0xD8578u,
+    0x6C2BCu,
+    0x3615Eu,
+    0x9B0AEu,
+    0xCD856u,
+    0xE6C2Au,
+    0xF3614u,
+    0x79B0Au,
+    0xBCD84u,
+    0x5E6C2u,
+    0xAF360u,
+    0x579B0u,
+    0x2BCD8u,
+    0x15E6Cu,
+    0xAF36u,
+    0x8579Au,
+    0xC2BCCu,
     /* 28 */
-    0x2u, 0xAAAAAABu, 0x30FF0C8u, 0x9A55A6Eu, 0xC3FC320u, 0x69569BAu, 0xFF0C8Cu, 0xA55A6E6u,
-    0x3FC3230u, 0x9569B9Au, 0xFF0C8C0u, 0x55A6E6Au, 0xFC3230Cu, 0x569B9A6u, 0xF0C8C3Cu, 0x5A6E696u,
-    0xC3230FCu, 0x69B9A56u, 0xC8C3FCu, 0xA6E6956u, 0x3230FF0u, 0x9B9A55Au, 0xC8C3FC0u, 0x6E6956Au,
-    0x230FF0Cu, 0xB9A55A6u, 0x8C3FC30u, 0xE69569Au,
+    0x2u,
+    0xAAAAAABu,
+    0x30FF0C8u,
+    0x9A55A6Eu,
+    0xC3FC320u,
+    0x69569BAu,
+    0xFF0C8Cu,
+    0xA55A6E6u,
+    0x3FC3230u,
+    0x9569B9Au,
+    0xFF0C8C0u,
+    0x55A6E6Au,
+    0xFC3230Cu,
+    0x569B9A6u,
+    0xF0C8C3Cu,
+    0x5A6E696u,
+    0xC3230FCu,
+    0x69B9A56u,
+    0xC8C3FCu,
+    0xA6E6956u,
+    0x3230FF0u,
+    0x9B9A55Au,
+    0xC8C3FC0u,
+    0x6E6956Au,
+    0x230FF0Cu,
+    0xB9A55A6u,
+    0x8C3FC30u,
+    0xE69569Au,
     /* 36 */
-    0x2u, 0xAAAAAAAABu, 0xCFC3F308u, 0xA656959AEu, 0x33F0FCC20u, 0x995A566BAu, 0xCFC3F3080u, 0x656959AEAu,
-    0x3F0FCC20Cu, 0x95A566BA6u, 0xFC3F30830u, 0x56959AE9Au, 0xF0FCC20CCu, 0x5A566BA66u, 0xC3F30833Cu, 0x6959AE996u,
-    0xFCC20CFCu, 0xA566BA656u, 0x3F30833F0u, 0x959AE995Au, 0xFCC20CFC0u, 0x566BA656Au, 0xF30833F0Cu, 0x59AE995A6u,
-    0xCC20CFC3Cu, 0x66BA65696u, 0x30833F0FCu, 0x9AE995A56u, 0xC20CFC3F0u, 0x6BA65695Au, 0x833F0FCCu, 0xAE995A566u,
-    0x20CFC3F30u, 0xBA656959Au, 0x833F0FCC0u, 0xE995A566Au,
+    0x2u,
+    0xAAAAAAAABu,
+    0xCFC3F308u,
+    0xA656959AEu,
+    0x33F0FCC20u,
+    0x995A566BAu,
+    0xCFC3F3080u,
+    0x656959AEAu,
+    0x3F0FCC20Cu,
+    0x95A566BA6u,
+    0xFC3F30830u,
+    0x56959AE9Au,
+    0xF0FCC20CCu,
+    0x5A566BA66u,
+    0xC3F30833Cu,
+    0x6959AE996u,
+    0xFCC20CFCu,
+    0xA566BA656u,
+    0x3F30833F0u,
+    0x959AE995Au,
+    0xFCC20CFC0u,
+    0x566BA656Au,
+    0xF30833F0Cu,
+    0x59AE995A6u,
+    0xCC20CFC3Cu,
+    0x66BA65696u,
+    0x30833F0FCu,
+    0x9AE995A56u,
+    0xC20CFC3F0u,
+    0x6BA65695Au,
+    0x833F0FCCu,
+    0xAE995A566u,
+    0x20CFC3F30u,
+    0xBA656959Au,
+    0x833F0FCC0u,
+    0xE995A566Au,
 };
-AIOSK__SHARED const uint64_t *aiosk__hadamard_rows(int32_t m) { return aiosk__hadamard + (m == 12 ? 0 : m == 20 ? 12 : m == 28 ? 32 : 60); }
+AIOSK__SHARED const uint64_t *aiosk__hadamard_rows(int32_t m) {
+    return aiosk__hadamard + (m == 12 ? 0 : m == 20 ? 12 : m == 28 ? 32 : 60);
+}
 
 AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
     int32_t i, j, inverse, ok = 1;
@@ -3619,15 +3953,19 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a
 #define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")))
 
 /* ======== kernels/bf16.inc ======== */
-/* bf16.inc: BF16 matrices with vdpbf16ps, for aiosk_matmul_fast: activations rounded to bf16, two products at a time added to 16 sums
- * in f32, places ascending, then the tree. Flushes subnormal numbers, whatever the state. */
+/* bf16.inc: BF16 matrices with vdpbf16ps, for aiosk_matmul_fast: activations rounded to bf16,
+ * two products at a time added to 16 sums in f32, places ascending, then the tree. Flushes
+ * subnormal numbers, whatever the state. */
 
 /* 32 places rounded to bf16; zeros where k has none */
 V_FN vf V_NAME(bf16_x)(const float *x, __mmask32 k) {
-    return (vf)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps((__mmask16)(k >> 16), (const float *)((uintptr_t)x + 64)), _mm512_maskz_loadu_ps((__mmask16)k, x));
+    return (vf)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps((__mmask16)(k >> 16),
+                                                         (const float *)((uintptr_t)x + 64)),
+                                   _mm512_maskz_loadu_ps((__mmask16)k, x));
 }
 
-/* 8 rows times 2 columns in registers; past the last row or column that one again, which nobody keeps. */
+/* 8 rows times 2 columns in registers; past the last row or column that one again, which nobody
+ * keeps. */
 V_EXPORT AIOSK__NOINLINE void V_NAME(bf16_tile)(const aiosk_matmul *m, int32_t row, int32_t col) {
     const int32_t nr = m->row1 - row < 8 ? m->row1 - row : 8, nc = m->n_cols - col < 2 ? 1 : 2;
     const uint8_t *w[8];
@@ -3636,9 +3974,13 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(bf16_tile)(const aiosk_matmul *m, int32_t r
     int32_t i;
     int r, c;
     AIOSK__UNROLL
-    for (r = 0; r < 8; r++) w[r] = (const uint8_t *)m->w + (uint64_t)(row + (r < nr ? r : nr - 1)) * (uint64_t)m->n_in * 2;
+    for (r = 0; r < 8; r++)
+        w[r] =
+            (const uint8_t *)m->w + (uint64_t)(row + (r < nr ? r : nr - 1)) * (uint64_t)m->n_in * 2;
     AIOSK__UNROLL
-    for (c = 0; c < 2; c++) x[c] = (const float *)(const void *)((const uint8_t *)m->x + (uint64_t)(col + (c < nc ? c : nc - 1)) * m->x_stride);
+    for (c = 0; c < 2; c++)
+        x[c] = (const float *)(const void *)((const uint8_t *)m->x +
+                                             (uint64_t)(col + (c < nc ? c : nc - 1)) * m->x_stride);
     AIOSK__UNROLL
     for (r = 0; r < 16; r++) acc[r] = v_zero();
     for (i = 0; i < m->n_in; i += 32) {
@@ -4058,7 +4400,8 @@ V_FN vi V_NAME(i_scale_pair)(vi a) { /* bytes 0 of the dwords above zeros, then 
 #if AIOSK__IN_UNIT(0)
 
 /* ======== kernels/cpu.c ======== */
-/* cpu.c: what this processor and its operating system can run, and the floating-point state of the calling thread. */
+/* cpu.c: what this processor and its operating system can run, and the floating-point state of
+ * the calling thread. */
 #ifndef AIOSK__CPU_C
 #define AIOSK__CPU_C
 
@@ -4074,7 +4417,9 @@ static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
 static uint64_t aiosk__xcr0(void) { return _xgetbv(0); }
 #else
 static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
-    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf & 0xFFFF), "c"(leaf >> 16));
+    __asm__ volatile("cpuid"
+                     : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+                     : "a"(leaf & 0xFFFF), "c"(leaf >> 16));
 }
 static uint64_t aiosk__xcr0(void) {
     uint32_t a, d;
@@ -4088,7 +4433,8 @@ static uint64_t aiosk__xcr0(void) {
 #include <sys/auxv.h>
 #endif
 
-/* Whether functions of this set may be called here: instructions present, and registers saved by the system. */
+/* Whether functions of this set may be called here: instructions present, and registers saved by
+ * the system. */
 static int aiosk__has_isa(int32_t isa) {
 #ifdef AIOSK__X86
     if (isa == AIOSK_ISA_SSE41) { /* leaf 1 ecx: SSSE3 9, SSE4.1 19 */
@@ -4096,9 +4442,12 @@ static int aiosk__has_isa(int32_t isa) {
         aiosk__cpuid(1, r);
         return (r[2] & 1u << 9) && (r[2] & 1u << 19);
     }
-    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI || isa == AIOSK_ISA_AVX512BW) {
-        /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
-        const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI ||
+        isa == AIOSK_ISA_AVX512_VBMI || isa == AIOSK_ISA_AVX512BW) {
+        /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW
+         * 30, VL 31; ecx: VNNI 11 */
+        const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29,
+                       b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
         uint32_t r[4];
         uint64_t os;
         aiosk__cpuid(0, r);
@@ -4107,7 +4456,7 @@ static int aiosk__has_isa(int32_t isa) {
         if ((r[2] & c1) != c1) return 0;
         os = aiosk__xcr0();
         aiosk__cpuid(7, r);
-        if (!(r[1] & 1u << 5) || (os & 6) != 6) return 0;             /* 6: xmm and ymm state */
+        if (!(r[1] & 1u << 5) || (os & 6) != 6) return 0; /* 6: xmm and ymm state */
         if (isa == AIOSK_ISA_AVX2) return 1;
         if (isa == AIOSK_ISA_AVXVNNI) { /* leaf 7, sub-leaf 1 eax: AVX-VNNI 4 */
             if (r[0] < 1) return 0;
@@ -4148,8 +4497,8 @@ static AIOSK__UNUSED int aiosk__has_bf16(void) {
     aiosk__cpuid(0x10007, r);
     return (r[0] & 1u << 5) != 0;
 }
-/* Where it does more products per cycle than fma: on AMD, twice as many (Zen 4). Intel's start one every second cycle, 54 G products/s
- * on Emerald Rapids, where fma does 96. */
+/* Where it does more products per cycle than fma: on AMD, twice as many (Zen 4). Intel's start
+ * one every second cycle, 54 G products/s on Emerald Rapids, where fma does 96. */
 static int aiosk__bf16_pays(void) {
     uint32_t r[4];
     aiosk__cpuid(0, r);
@@ -4160,12 +4509,14 @@ static int aiosk__bf16_pays(void) {
 AIOSK_API uint64_t aiosk_fp_begin(void) {
 #if defined(__x86_64__) || defined(_M_X64)
     const uint32_t old = _mm_getcsr();
-    _mm_setcsr((old & ~0xE040u) | 0x1F80u); /* FTZ 15, rounding 14..13, DAZ 6 off; exceptions masked */
+    /* FTZ 15, rounding 14..13, DAZ 6 off; exceptions masked */
+    _mm_setcsr((old & ~0xE040u) | 0x1F80u);
     return old;
 #elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
     uint64_t old;
     __asm__ volatile("mrs %0, fpcr" : "=r"(old));
-    __asm__ volatile("msr fpcr, %0" : : "r"(old & ~(uint64_t)0x01C80003u)); /* FZ 24, rounding 23..22, FZ16 19, AH 1, FIZ 0 */
+    /* FZ 24, rounding 23..22, FZ16 19, AH 1, FIZ 0 */
+    __asm__ volatile("msr fpcr, %0" : : "r"(old & ~(uint64_t)0x01C80003u));
     return old;
 #elif defined(_M_ARM64)
     const uint64_t old = (uint64_t)_ReadStatusReg(ARM64_FPCR);
@@ -4196,8 +4547,10 @@ AIOSK_API void aiosk_fp_end(uint64_t saved) {
 #define AIOSK__DISPATCH_C
 
 #ifdef AIOSK_UNIT /* the tables of other units */
-extern AIOSK__SHARED const aiosk_isa aiosk__isa_avx512vbmi, aiosk__isa_avx512vnni, aiosk__isa_avx512bw, aiosk__isa_avxvnni, aiosk__isa_avx2;
-extern AIOSK__SHARED const aiosk_isa aiosk__isa_sse41, aiosk__isa_neondot, aiosk__isa_neon, aiosk__isa_wasm;
+extern AIOSK__SHARED const aiosk_isa aiosk__isa_avx512vbmi, aiosk__isa_avx512vnni,
+    aiosk__isa_avx512bw, aiosk__isa_avxvnni, aiosk__isa_avx2;
+extern AIOSK__SHARED const aiosk_isa aiosk__isa_sse41, aiosk__isa_neondot, aiosk__isa_neon,
+    aiosk__isa_wasm;
 #ifdef AIOSK__AVX512_BF16
 AIOSK__SHARED void aiosk__fast_bf16_avx512vnni(const aiosk_matmul *m);
 #endif
@@ -4221,12 +4574,13 @@ static const aiosk_isa *const aiosk__isas[] = {
     &aiosk__isa_sse41,
 #endif
 #ifdef AIOSK__ARM64
-    &aiosk__isa_neondot, &aiosk__isa_neon,
+    &aiosk__isa_neondot,    &aiosk__isa_neon,
 #endif
 #ifdef AIOSK__WASM
     &aiosk__isa_wasm,
 #endif
-    &aiosk__isa_scalar};
+    &aiosk__isa_scalar
+};
 
 AIOSK_API const aiosk_isa *aiosk_compiled(int32_t i) {
     return i >= 0 && (size_t)i < sizeof aiosk__isas / sizeof *aiosk__isas ? aiosk__isas[i] : NULL;
@@ -4234,7 +4588,9 @@ AIOSK_API const aiosk_isa *aiosk_compiled(int32_t i) {
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
     uint32_t i;
     for (i = 0; i < sizeof aiosk__isas / sizeof *aiosk__isas; i++)
-        if ((isa == AIOSK_ISA_BEST || isa == aiosk__isas[i]->id) && aiosk__has_isa(aiosk__isas[i]->id)) return aiosk__isas[i];
+        if ((isa == AIOSK_ISA_BEST || isa == aiosk__isas[i]->id) &&
+            aiosk__has_isa(aiosk__isas[i]->id))
+            return aiosk__isas[i];
     return NULL;
 }
 
@@ -4242,15 +4598,21 @@ AIOSK_API int32_t aiosk_multiplies(int32_t type) {
     return (uint32_t)type < AIOSK_N_TYPES && aiosk__isa_scalar.matmul[type][AIOSK_ROWS] != NULL;
 }
 
-/* Kernels of 16-bit arithmetic, and whether they are faster here. Not F16 with AVX512_FP16: runs of 8 products, each converted and added
- * to f32, reach 107 G/s from registers alone on Emerald Rapids, where f32 does 96: too little for their error. */
-typedef struct aiosk__fast { int32_t isa, type; int (*pays)(void); aiosk_matmul_fn fn; } aiosk__fast;
+/* Kernels of 16-bit arithmetic, and whether they are faster here. Not F16 with AVX512_FP16: runs
+ * of 8 products, each converted and added to f32, reach 107 G/s from registers alone on Emerald
+ * Rapids, where f32 does 96: too little for their error. */
+typedef struct aiosk__fast {
+    int32_t isa, type;
+    int (*pays)(void);
+    aiosk_matmul_fn fn;
+} aiosk__fast;
 static const aiosk__fast aiosk__fasts[] = {
 #ifdef AIOSK__AVX512_BF16
-    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni},
-    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni},
+    { AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni },
+    { AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni },
 #endif
-    {0, 0, NULL, NULL}};
+    { 0, 0, NULL, NULL }
+};
 
 AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
     const aiosk__fast *f;
@@ -4356,9 +4718,9 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 /* isa_base.inc: the float loops of an instruction set, which sets with other integer products share (V_BASE). */
 
 /* ======== kernels/quant.inc ======== */
-/* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
- * What api.h leaves open, the same everywhere: 127 / amax is held below infinity; NaN is skipped by amax and gives code
- * -127. */
+/* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c,
+ * arithmetic: api.h). What api.h leaves open, the same everywhere: 127 / amax is held below
+ * infinity; NaN is skipped by amax and gives code -127. */
 
 /* Codes of n values, n a multiple of 16, and the scale. */
 V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
@@ -4368,18 +4730,22 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     int32_t i;
     int h;
     for (h = 0; h < V_PER16; h++) m[h] = v_abs(v_loadu(x + h * V_W));
-    for (h = 0; h < V_PER16; h++) m[h] = v_max(v_zero(), m[h]); /* a first NaN would stay in the maximum */
+    /* a first NaN would stay in the maximum */
+    for (h = 0; h < V_PER16; h++) m[h] = v_max(v_zero(), m[h]);
     for (i = 16; i < n; i += 16)
         for (h = 0; h < V_PER16; h++) m[h] = v_max(m[h], v_abs(v_loadu(x + i + h * V_W)));
     amax = v_tree_max(m);
     id = 127.0f / amax;
     id = id < 3.402823466e+38f ? id : 3.402823466e+38f; /* finite, so that 0 stays 0 */
     s = v_set1(id);
-    for (i = 0; i < n; i += V_W) i_store_s8(q + i, v_cvt_f32_i32(v_min(high, v_max(low, v_mul(v_loadu(x + i), s)))));
+    for (i = 0; i < n; i += V_W)
+        i_store_s8(q + i, v_cvt_f32_i32(v_min(high, v_max(low, v_mul(v_loadu(x + i), s)))));
     return amax / 127.0f;
 }
 
-V_EXPORT_MM void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
+V_EXPORT_MM void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) {
+    memcpy(dst, x, (size_t)n * 4);
+}
 
 V_EXPORT_MM void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     const aiosk__a32 a = aiosk__a32_parts(n);
@@ -4388,7 +4754,8 @@ V_EXPORT_MM void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 32; k++) {
         int8_t *q = (int8_t *)dst + k * 32;
         const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
-        const int32_t s = aiosk__sum_of_8(q) + aiosk__sum_of_8(q + 8) + aiosk__sum_of_8(q + 16) + aiosk__sum_of_8(q + 24);
+        const int32_t s = aiosk__sum_of_8(q) + aiosk__sum_of_8(q + 8) + aiosk__sum_of_8(q + 16) +
+                          aiosk__sum_of_8(q + 24);
         const int32_t s8 = s * -8, s128 = s * -128;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum + k * 4, &s, 4);
@@ -4408,7 +4775,9 @@ V_EXPORT_MM void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
         int16_t s16[16], s32[8];
         for (i = 0; i < 32; i++) s8[i] = aiosk__sum_of_8(q + i * 8);
         for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
-        for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 8; i++)
+            s32[aiosk__pair_at(i)] =
+                (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
         for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
         for (i = 0; i < 32; i++) s8[i] *= -32;
         memcpy(o + a.d + k * 4, &d, 4);
@@ -4420,12 +4789,13 @@ V_EXPORT_MM void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
 }
 
 /* ======== kernels/ops.inc ======== */
-/* ops.inc: norms, activations, rope and the other float loops, written once over the v_* vocabulary and expanded in
- * every instruction set. Sums go by 16 virtual lanes (index mod 16, ascending) and the tree 8, 4, 2, 1; everything
- * else is lane by lane, so that the register's width does not show. No product feeds an addition except in v_fma. */
+/* ops.inc: norms, activations, rope and the other float loops, written once over the v_*
+ * vocabulary and expanded in every instruction set. Sums go by 16 virtual lanes (index mod 16,
+ * ascending) and the tree 8, 4, 2, 1; everything else is lane by lane, so that the register's
+ * width does not show. No product feeds an addition except in v_fma. */
 
-/* Before a loop over registers: straight code, but in the sets that take queries one by one because v_fma is long; and over registers of
- * integers, but in plain C. floats.inc ends them. */
+/* Before a loop over registers: straight code, but in the sets that take queries one by one
+ * because v_fma is long; and over registers of integers, but in plain C. floats.inc ends them. */
 #if V_MAXQ > 1
 #define AIOSK__FLAT AIOSK__UNROLL
 #else
@@ -4437,8 +4807,8 @@ V_EXPORT_MM void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
 #define AIOSK__FLAT_I
 #endif
 
-/* The first n < V_W floats at p, the other lanes set to pad; and the reverse. Nothing outside is touched. Rows whose length is no multiple
- * of a register are rare: functions. */
+/* The first n < V_W floats at p, the other lanes set to pad; and the reverse. Nothing outside is
+ * touched. Rows whose length is no multiple of a register are rare: functions. */
 V_EXPORT AIOSK__NOINLINE vf V_NAME(load_part)(const float *p, int32_t n, float pad) {
     float t[V_W];
     for (int32_t i = 0; i < V_W; i++) t[i] = i < n ? p[i] : pad;
@@ -4454,13 +4824,15 @@ V_FN vf V_NAME(load_n)(const float *p, int32_t n, float pad) {
     return v_loadu(p);
 }
 V_FN void V_NAME(store_n)(float *p, vf a, int32_t n) {
-    if (AIOSK__RARE(n < V_W)) V_NAME(store_part)(p, a, n);
-    else v_storeu(p, a);
+    if (AIOSK__RARE(n < V_W))
+        V_NAME(store_part)(p, a, n);
+    else
+        v_storeu(p, a);
 }
 
-/* exp(x): x = n ln2 + r with |r| <= ln2 / 2, ln2 in two floats; exp(r) by a polynomial of degree 6 (Remez on
- * (exp(r) - 1 - r) / r^2, error 1e-8); then times 2^n. At most 1 ulp; subnormal results rounded once; exactly 0 below
- * -104 and for NaN, +infinity above 88.73. */
+/* exp(x): x = n ln2 + r with |r| <= ln2 / 2, ln2 in two floats; exp(r) by a polynomial of degree
+ * 6 (Remez on (exp(r) - 1 - r) / r^2, error 1e-8); then times 2^n. At most 1 ulp; subnormal
+ * results rounded once; exactly 0 below -104 and for NaN, +infinity above 88.73. */
 V_FN vf V_NAME(v_exp)(vf x) {
     vf n, r, p;
     x = v_max(v_set1(-104.0f), v_min(v_set1(89.0f), x));
@@ -4475,7 +4847,8 @@ V_FN vf V_NAME(v_exp)(vf x) {
     p = v_fma(p, r, v_set1(1.0f));
     return v_ldexp(p, n);
 }
-/* tanh(x): an odd polynomial of degree 11 where |x| < 0.625 (Remez, error 5e-9), else 1 - 2 / (exp(2|x|) + 1) */
+/* tanh(x): an odd polynomial of degree 11 where |x| < 0.625 (Remez, error 5e-9), else 1 - 2 /
+ * (exp(2|x|) + 1) */
 V_FN vf V_NAME(v_tanh)(vf x) {
     vf a = v_abs(x), z = v_mul(x, x), p, e;
     p = v_fma(v_set1(-5.704977550e-3f), z, v_set1(2.063907869e-2f));
@@ -4487,8 +4860,8 @@ V_FN vf V_NAME(v_tanh)(vf x) {
     e = v_sub(v_set1(1.0f), v_div(v_set1(2.0f), e));
     return v_xorsign(v_sel_lt(a, v_set1(0.625f), p, e), x);
 }
-/* silu  x / (1 + exp(-x))
- * gelu  0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3); written x / (1 + exp(-2u)), which is the same and
+/* silu  x / (1 + exp(-x)) gelu  0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3); written
+ * x / (1 + exp(-2u)), which is the same and
  *       does not cancel where x is negative
  * and the other functions of one number: exp(x), cap * tanh(x / cap) */
 enum { V_NAME(map_exp) = AIOSK_N_ACTIVATIONS, V_NAME(map_cap) };
@@ -4507,7 +4880,8 @@ V_FN vf V_NAME(v_map)(const int32_t kind, vf x, float cap) {
     }
     return v_div(x, v_add(V_NAME(v_exp)(t), v_set1(1.0f)));
 }
-V_FN void V_NAME(map_loop)(const int32_t kind, const float *x, const float *u, float cap, int32_t n, float *y) {
+V_FN void V_NAME(map_loop)(const int32_t kind, const float *x, const float *u, float cap, int32_t n,
+                           float *y) {
     for (int32_t i = 0; i < n; i += V_W) {
         vf t = V_NAME(v_map)(kind, v_loadu(x + i), cap);
         if (u) t = v_mul(t, v_loadu(u + i));
@@ -4515,7 +4889,8 @@ V_FN void V_NAME(map_loop)(const int32_t kind, const float *x, const float *u, f
     }
 }
 /* y = the function of x, times u if that is not NULL, for whole registers */
-V_EXPORT AIOSK__NOINLINE void V_NAME(map_whole)(int32_t kind, const float *x, const float *u, float cap, int32_t n, float *y) {
+V_EXPORT AIOSK__NOINLINE void V_NAME(map_whole)(int32_t kind, const float *x, const float *u,
+                                                float cap, int32_t n, float *y) {
     switch (kind) {
     case AIOSK_ACT_RELU: V_NAME(map_loop)(AIOSK_ACT_RELU, x, u, cap, n, y); break;
     case AIOSK_ACT_RELU2: V_NAME(map_loop)(AIOSK_ACT_RELU2, x, u, cap, n, y); break;
@@ -4525,7 +4900,8 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(map_whole)(int32_t kind, const float *x, co
     default: V_NAME(map_loop)(AIOSK_ACT_SILU, x, u, cap, n, y);
     }
 }
-V_EXPORT void V_NAME(map)(int32_t kind, const float *x, const float *u, float cap, int32_t n, float *y) {
+V_EXPORT void V_NAME(map)(int32_t kind, const float *x, const float *u, float cap, int32_t n,
+                          float *y) {
     const int32_t whole = n / V_W * V_W, rest = n - whole;
     float a[V_W], b[V_W];
     V_NAME(map_whole)(kind, x, u, cap, whole, y);
@@ -4537,10 +4913,19 @@ V_EXPORT void V_NAME(map)(int32_t kind, const float *x, const float *u, float ca
     V_NAME(map_whole)(kind, a, u ? b : NULL, cap, V_W, a);
     memcpy(y + whole, a, (size_t)rest * 4);
 }
-V_EXPORT_REST void V_NAME(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y) { V_NAME(map)(kind, g, u, 0.0f, n, y); }
-V_EXPORT_REST void V_NAME(act)(int32_t kind, const float *x, int32_t n, float *y) { V_NAME(map)(kind, x, NULL, 0.0f, n, y); }
-V_EXPORT_REST void V_NAME(exp)(const float *x, int32_t n, float *y) { V_NAME(map)(V_NAME(map_exp), x, NULL, 0.0f, n, y); }
-V_EXPORT_REST void V_NAME(softcap)(const float *x, float cap, int32_t n, float *y) { V_NAME(map)(V_NAME(map_cap), x, NULL, cap, n, y); }
+V_EXPORT_REST void V_NAME(act_gated)(int32_t kind, const float *g, const float *u, int32_t n,
+                                     float *y) {
+    V_NAME(map)(kind, g, u, 0.0f, n, y);
+}
+V_EXPORT_REST void V_NAME(act)(int32_t kind, const float *x, int32_t n, float *y) {
+    V_NAME(map)(kind, x, NULL, 0.0f, n, y);
+}
+V_EXPORT_REST void V_NAME(exp)(const float *x, int32_t n, float *y) {
+    V_NAME(map)(V_NAME(map_exp), x, NULL, 0.0f, n, y);
+}
+V_EXPORT_REST void V_NAME(softcap)(const float *x, float cap, int32_t n, float *y) {
+    V_NAME(map)(V_NAME(map_cap), x, NULL, cap, n, y);
+}
 V_EXPORT_REST void V_NAME(add)(const float *a, const float *b, int32_t n, float *y) {
     int32_t i;
     for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_add(v_loadu(a + i), v_loadu(b + i)));
@@ -4563,7 +4948,8 @@ V_FN void V_NAME(sum_loop)(const float *x, int32_t n, vf m, const int32_t square
     }
 }
 /* The same for all n. The tail is padded so that it adds zeros. */
-V_EXPORT AIOSK__NOINLINE float V_NAME(row_sum)(const float *x, int32_t n, float mean, int32_t squares) {
+V_EXPORT AIOSK__NOINLINE float V_NAME(row_sum)(const float *x, int32_t n, float mean,
+                                               int32_t squares) {
     const int32_t whole = n & ~15;
     const vf m = v_set1(mean);
     vf s[V_PER16];
@@ -4571,12 +4957,15 @@ V_EXPORT AIOSK__NOINLINE float V_NAME(row_sum)(const float *x, int32_t n, float 
     AIOSK__FLAT
     for (int k = 0; k < V_PER16; k++) s[k] = v_zero();
     for (int k = 0; k < 16 && whole < n; k++) last[k] = whole + k < n ? x[whole + k] : mean;
-    if (squares) V_NAME(sum_loop)(x, whole, m, 1, s);
-    else V_NAME(sum_loop)(x, whole, m, 0, s);
+    if (squares)
+        V_NAME(sum_loop)(x, whole, m, 1, s);
+    else
+        V_NAME(sum_loop)(x, whole, m, 0, s);
     if (whole < n) V_NAME(sum_loop)(last, 16, m, squares, s);
     return v_tree_add(s);
 }
-V_EXPORT_REST void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y) {
+V_EXPORT_REST void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_t n,
+                                    float *y) {
     const float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, 0.0f, 1) / (float)n + eps);
     int32_t i;
     for (i = 0; i + V_W <= n; i += V_W) {
@@ -4585,17 +4974,24 @@ V_EXPORT_REST void V_NAME(rms_norm)(const float *x, const float *w, float eps, i
     }
     for (; i < n; i++) y[i] = w ? x[i] * r * w[i] : x[i] * r;
 }
-V_FN vf V_NAME(norm1)(vf x, vf mean, vf r, vf w, vf b) { return v_fma(v_mul(v_sub(x, mean), r), w, b); }
-V_EXPORT_REST void V_NAME(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y) {
+V_FN vf V_NAME(norm1)(vf x, vf mean, vf r, vf w, vf b) {
+    return v_fma(v_mul(v_sub(x, mean), r), w, b);
+}
+V_EXPORT_REST void V_NAME(layer_norm)(const float *x, const float *w, const float *b, float eps,
+                                      int32_t n, float *y) {
     const float mean = V_NAME(row_sum)(x, n, 0.0f, 0) / (float)n;
     const float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, mean, 1) / (float)n + eps);
-    const vf m = v_set1(mean), f = v_set1(r), one = v_set1(1.0f), none = v_set1(-0.0f); /* t * 1 and t + -0 change no bit */
+    /* t * 1 and t + -0 change no bit */
+    const vf m = v_set1(mean), f = v_set1(r), one = v_set1(1.0f), none = v_set1(-0.0f);
     int32_t i;
     for (i = 0; i + V_W <= n; i += V_W)
-        v_storeu(y + i, V_NAME(norm1)(v_loadu(x + i), m, f, w ? v_loadu(w + i) : one, b ? v_loadu(b + i) : none));
+        v_storeu(y + i, V_NAME(norm1)(v_loadu(x + i), m, f, w ? v_loadu(w + i) : one,
+                                      b ? v_loadu(b + i) : none));
     if (i < n) {
-        const vf wt = w ? V_NAME(load_part)(w + i, n - i, 0.0f) : one, bt = b ? V_NAME(load_part)(b + i, n - i, 0.0f) : none;
-        V_NAME(store_part)(y + i, V_NAME(norm1)(V_NAME(load_part)(x + i, n - i, 0.0f), m, f, wt, bt), n - i);
+        const vf wt = w ? V_NAME(load_part)(w + i, n - i, 0.0f) : one,
+                 bt = b ? V_NAME(load_part)(b + i, n - i, 0.0f) : none;
+        V_NAME(store_part)
+        (y + i, V_NAME(norm1)(V_NAME(load_part)(x + i, n - i, 0.0f), m, f, wt, bt), n - i);
     }
 }
 
@@ -4605,15 +5001,18 @@ V_FN void V_NAME(rope1)(float *p0, float *p1, float c, float s) {
     *p0 = aiosk__fma(x0, c, -(x1 * s));
     *p1 = aiosk__fma(x0, s, x1 * c);
 }
-V_EXPORT_REST void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs) {
+V_EXPORT_REST void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot,
+                                const float *cs) {
     int32_t n = n_rot / 2, h, i, j;
     if (style == AIOSK_ROPE_PAIRS) {
         for (h = 0; h < n_head; h++, x += hd) {
             i = 0;
 #if V_W > 1
-            for (; i + V_W <= 2 * n; i += V_W) { /* lanes (x0, x0) * (cos, sin) + (x1, x1) * (-sin, cos) */
+            /* lanes (x0, x0) * (cos, sin) + (x1, x1) * (-sin, cos) */
+            for (; i + V_W <= 2 * n; i += V_W) {
                 vf a = v_loadu(x + i), c = v_loadu(cs + i), s = v_swap2(c);
-                static const float minus[16] = { -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1 };
+                static const float minus[16] = { -1, 1, -1, 1, -1, 1, -1, 1,
+                                                 -1, 1, -1, 1, -1, 1, -1, 1 };
                 s = v_xorsign(s, v_loadu(minus));
                 v_storeu(x + i, v_fma(v_dup_even(a), c, v_mul(v_dup_odd(a), s)));
             }
@@ -4625,11 +5024,15 @@ V_EXPORT_REST void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t
     for (i = 0; i < n; i += 64) { /* cos and sin apart, 64 pairs at a time, for all heads */
         float c[64], s[64], *p = x;
         int32_t m = n - i < 64 ? n - i : 64;
-        for (j = 0; j < m; j++) { c[j] = cs[2 * (i + j)]; s[j] = cs[2 * (i + j) + 1]; }
+        for (j = 0; j < m; j++) {
+            c[j] = cs[2 * (i + j)];
+            s[j] = cs[2 * (i + j) + 1];
+        }
         for (h = 0; h < n_head; h++, p += hd) {
             float *p0 = p + i, *p1 = p + n + i;
             for (j = 0; j + V_W <= m; j += V_W) {
-                vf x0 = v_loadu(p0 + j), x1 = v_loadu(p1 + j), vc = v_loadu(c + j), vs = v_loadu(s + j);
+                vf x0 = v_loadu(p0 + j), x1 = v_loadu(p1 + j), vc = v_loadu(c + j),
+                   vs = v_loadu(s + j);
                 v_storeu(p0 + j, v_fma(x0, vc, v_xorsign(v_mul(x1, vs), v_set1(-1.0f))));
                 v_storeu(p1 + j, v_fma(x0, vs, v_mul(x1, vc)));
             }
@@ -4638,8 +5041,8 @@ V_EXPORT_REST void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t
     }
 }
 
-/* The maximum by blocks; only the first block that holds it is searched. NaN is never the largest; 0 when there is
- * nothing else. */
+/* The maximum by blocks; only the first block that holds it is searched. NaN is never the
+ * largest; 0 when there is nothing else. */
 V_EXPORT_REST int32_t V_NAME(argmax)(const float *x, int32_t n) {
     float best = aiosk__bits_f32(0xFF800000u);
     int32_t at = 0, i, j, k;
@@ -4649,11 +5052,17 @@ V_EXPORT_REST int32_t V_NAME(argmax)(const float *x, int32_t n) {
         float t[V_W];
         for (j = 0; j + V_W <= m; j += V_W) v = v_max(v, v_loadu(x + i + j));
         v_storeu(t, v);
-        for (k = 1; k < V_W; k++) if (t[k] > t[0]) t[0] = t[k];
-        for (; j < m; j++) if (x[i + j] > t[0]) t[0] = x[i + j];
-        if (t[0] > best) { best = t[0]; at = i; }
+        for (k = 1; k < V_W; k++)
+            if (t[k] > t[0]) t[0] = t[k];
+        for (; j < m; j++)
+            if (x[i + j] > t[0]) t[0] = x[i + j];
+        if (t[0] > best) {
+            best = t[0];
+            at = i;
+        }
     }
-    for (i = at; i < n; i++) if (x[i] == best) return i;
+    for (i = at; i < n; i++)
+        if (x[i] == best) return i;
     return 0;
 }
 
@@ -4662,10 +5071,12 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     int32_t i, k;
     for (k = 0; k < V_PER16; k++) m[k] = v_zero();
     for (i = 0; i < n; i += 16)
-        for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
+        for (k = 0; k < V_PER16 && i + k * V_W < n; k++)
+            m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT_MM void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+V_EXPORT_MM void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d,
+                                       float *back) {
     const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
     int32_t i;
@@ -4681,15 +5092,18 @@ V_EXPORT_MM void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, flo
 }
 
 /* ======== kernels/codes.inc ======== */
-/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes,
+ * one kind of tile to another. After ops.inc. */
 
 /* n times 512 codes to int8, with their bytes flipped (xor) */
-V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, const int32_t flip) {
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out,
+                           const int32_t flip) {
     const int bits = aiosk__kv_bits[code];
     int i, j;
 #if V_W > 1
     static const int8_t all[16] = { 0, -1 };
-    const vi bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all), x = v_set1i(flip);
+    const vi bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303),
+             ones = i_table(all), x = v_set1i(flip);
     vi t = i_table(aiosk__kv_levels[code == AIOSK_KV_I8 ? 0 : code - AIOSK_KV_C5]);
     if (bits < 5) t = i_xor(t, x);
     for (; n > 0; n--, p += 64 * bits, out += 512)
@@ -4698,18 +5112,22 @@ V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_
             vi a = s, w;
             AIOSK__UNROLL
             for (j = 0; j < 8; j++) {
-                if (bits == 8) w = i_xor(v_loadi(p + 64 * j + i), x);
+                if (bits == 8)
+                    w = i_xor(v_loadi(p + 64 * j + i), x);
                 else if (bits >= 4) {
                     if (!(j & 1)) a = v_loadi(p + 32 * j + i);
                     w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
-                    if (bits == 5) { /* bytes of 0 and 255: inverted and 1 added where the bit is set */
+                    /* bytes of 0 and 255: inverted and 1 added where the bit is set */
+                    if (bits == 5) {
                         const vi b = i_and(j ? i_srl(s, j) : s, bit);
                         w = i_xor(i_addb(i_xor(w, i_lut(ones, b)), b), x);
                     }
                 } else {
                     if (!(j & 3)) a = v_loadi(p + 16 * j + i);
                     w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
-                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    if (bits == 3)
+                        w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j),
+                                          v_set1i(0x04040404)));
                     w = i_lut(t, w);
                 }
                 v_storei(out + 64 * j + i, w);
@@ -4722,13 +5140,18 @@ V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_
         for (i = 0; i < 64; i++)
             for (j = 0; j < 8; j++) {
                 const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
-                const int w = bits == 8 ? p[64 * j + i] : bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
-                out[64 * j + i] = (int8_t)(bits == 8 ? w : bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+                const int w = bits == 8   ? p[64 * j + i]
+                              : bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15
+                                          : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 8   ? w
+                                           : bits == 5 ? (s ? -table[w] : table[w])
+                                                       : table[w | s << 2]);
             }
 #endif
 }
 /* n codes of a side as int8 */
-V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, int32_t flip) {
+V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(decode)(int32_t code, const uint8_t *p, size_t n,
+                                                   int8_t *out, int32_t flip) {
     n /= 512;
     switch (code) {
     case AIOSK_KV_I8: V_NAME(decode_n)(AIOSK_KV_I8, p, n, out, flip); break;
@@ -4751,25 +5174,31 @@ V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(decode)(int32_t code, const uint8_t *
 /* Where the code of a position stands, from that of channel d of position 0 on. */
 AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
     int32_t t;
-    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+    for (t = 0; t < AIOSK_TILE; t++)
+        at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
 }
-AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) {
+    return is_v ? 4 * d : (d >> 2) * 256 + (d & 3);
+}
 
 /* The scales of 64 positions as floats */
 V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
     int32_t i;
-    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+    for (i = 0; i < AIOSK_TILE; i += V_W)
+        v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
 }
 
 /* A side of a tile as floats x [hd][64], finite */
-V_EXPORT AIOSK__SMALL void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+V_EXPORT AIOSK__SMALL void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile,
+                                             int32_t hd, float *x, int8_t *flat) {
     const int32_t hp = aiosk__hp(hd);
     const vf low = v_set1(-65504.0f), high = v_set1(65504.0f);
     int32_t d, t, i;
     if (s.code == AIOSK_KV_F16) {
         const uint8_t *p = tile + s.data;
         if (!is_v) {
-            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(high, v_max(low, v_load_f16(p + 2 * i))));
+            for (i = 0; i < hd * 64; i += V_W)
+                v_storeu(x + i, v_min(high, v_max(low, v_load_f16(p + 2 * i))));
             return;
         }
         for (t = 0; t < 64; t++, p += 2 * hp)
@@ -4793,12 +5222,15 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_read)(aiosk__side s, int32_t is_v, const 
             const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
             int8_t r[64];
             for (t = 0; t < 64; t++) r[t] = p[at[t]];
-            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(high, v_max(low, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+            for (t = 0; t < 64; t += V_W)
+                v_storeu(x + d * 64 + t,
+                         v_min(high, v_max(low, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
         }
     }
 }
 /* x [hd][64] as a side of f16 */
-V_EXPORT AIOSK__SMALL void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+V_EXPORT AIOSK__SMALL void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd,
+                                            const float *x) {
     uint8_t *p = tile + s.data;
     const int32_t hp = aiosk__hp(hd);
     int32_t d, t;
@@ -4814,7 +5246,8 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t
     }
 }
 
-/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1
+ * thresholds below, ascending */
 V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
     const vf z = v_mul(v_abs(x), inv);
     vf v = v_set1(value[0]);
@@ -4822,9 +5255,12 @@ V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int
     for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
     return v_cvt_f32_i32(v);
 }
-/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
-V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
-    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for
+ * each channel, mean for a float. */
+V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile,
+                                               int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd),
+                  n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
     const vf zero = v_zero();
     float limit[16], value[16], scale[64], step, most;
     int32_t at[64], u[64], d, b, i, k, round;
@@ -4836,7 +5272,8 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint
         for (d = 0; d < hd; d++) {
             for (k = 0; k < V_PER16; k++) {
                 const float *p = x + d * 64 + k * V_W;
-                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)),
+                             v_loadu(p + 48));
             }
             mean[d] = v_tree_add(m) * (1.0f / 64);
         }
@@ -4844,7 +5281,8 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint
         memcpy(tile + 8, &ms, 4);
         for (d = 0; d < hd; d++) {
             const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
-            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+            for (i = 0; i < 64; i += V_W)
+                v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
         }
     }
     for (i = 0; i < n; i++) {
@@ -4858,10 +5296,17 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint
         vf x2 = zero, most_x = zero, inv, sc;
         for (d = 0; d < hd; d++) {
             const vf y = v_loadu(x + d * 64 + b);
-            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+            if (n)
+                x2 = v_fma(y, y, x2);
+            else
+                most_x = v_max(most_x, v_abs(y));
         }
-        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
-        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        if (!n) {
+            v_storeu(scale + b, v_div(most_x, v_set1(127.0f)));
+            continue;
+        }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))),
+                   v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
         for (round = 0; round < 2; round++) {
             vf xc = zero, c2 = zero;
             inv = v_div(v_set1(1.0f), sc);
@@ -4882,7 +5327,9 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint
                 }
             }
             if (round) sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
-            else { /* three times as far as the first codes say: what many rounds come to. 4 % less error than one step, 8 % less than none */
+            /* three times as far as the first codes say: what many rounds come to. 4 % less
+             * error than one step, 8 % less than none */
+            else {
                 const vf ls = v_div(xc, c2);
                 sc = v_fma(v_set1(3.0f), v_sub(ls, sc), sc);
                 sc = v_min(v_mul(ls, v_set1(1.5f)), v_max(v_mul(ls, v_set1(0.5f)), sc));
@@ -4892,7 +5339,8 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint
         v_storeu(scale + b, sc);
     }
     for (k = 0; k < V_PER16; k++) m[k] = zero;
-    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    for (i = 0; i < 64; i += 16)
+        for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
     most = v_tree_max(m);
     step = most / 255.0f;
     if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
@@ -4922,7 +5370,9 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint
     }
     aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
 }
-V_EXPORT_REST AIOSK__SMALL void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+V_EXPORT_REST AIOSK__SMALL void V_NAME(kv_convert)(int32_t src_type, const void *src,
+                                                   int32_t dst_type, void *dst, int32_t hd_k,
+                                                   int32_t hd_v, void *scratch) {
     const uint8_t *from = (const uint8_t *)src;
     uint8_t *to = (uint8_t *)dst;
     int32_t is_v;
@@ -4932,8 +5382,10 @@ V_EXPORT_REST AIOSK__SMALL void V_NAME(kv_convert)(int32_t src_type, const void 
     }
     for (is_v = 0; is_v < 2; is_v++) {
         const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
-        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
-        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        const aiosk__side a =
+            is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b =
+            is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
         float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
         uint8_t *flat = (uint8_t *)(mean + hp);
         if (a.code == b.code) {
@@ -4944,14 +5396,17 @@ V_EXPORT_REST AIOSK__SMALL void V_NAME(kv_convert)(int32_t src_type, const void 
             continue;
         }
         V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
-        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
-        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+        if (b.code == AIOSK_KV_F16)
+            V_NAME(side_f16)(b, is_v, to, hd, x);
+        else
+            V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
     }
 }
 
 /* ======== kernels/rotate.inc ======== */
-/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
- * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each
+ * number is the result of the same additions in every set: strides within a register go by
+ * exchanging lanes, larger ones by registers. */
 
 /* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
 V_EXPORT AIOSK__NOINLINE void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
@@ -4962,7 +5417,8 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(signs)(float *x, int32_t n_head, int32_t hd
         for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
         for (h = 0; h < n_head; h++) {
             float *p = x + (size_t)h * (size_t)hd + c;
-            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (i = 0; i + V_W <= n; i += V_W)
+                v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
             for (; i < n; i++) p[i] = p[i] * s[i];
         }
     }
@@ -4971,8 +5427,11 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(signs)(float *x, int32_t n_head, int32_t hd
 V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
     int32_t i, j, s;
 #if V_W > 1
-    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
-                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 },
+                                        { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 },
+                                        { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1,
+                                          -1 } };
     for (i = 0; i < n && size > 1; i += V_W) {
         vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
         a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
@@ -4990,11 +5449,13 @@ V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
                 v_storeu(x + j + s, v_sub(a, b));
             }
 }
-/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads
+ * they belong to */
 V_EXPORT AIOSK__NOINLINE void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
     enum { NR = V_W > 4 ? 4 : 2 };
     const uint64_t *rows = aiosk__hadamard_rows(m);
-    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    /* columns, and how many of them are neighbours */
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;
     float t[36][16];
     int32_t c, i, j, r, e, k;
     for (c = 0; c < n; c += 16) {
@@ -5016,11 +5477,13 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(mix)(float *x, int32_t n_head, int32_t m, i
             for (j = 1; j < m; j++)
                 for (e = 0; e < NR; e++) {
                     const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
-                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                    for (k = 0; k < V_PER16; k++)
+                        a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
                 }
             for (e = 0; e < NR; e++) {
                 for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
-                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+                for (i = 0; i < pieces; i++)
+                    memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
             }
         }
     }
@@ -5036,8 +5499,9 @@ V_EXPORT_REST void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t 
 }
 
 /* ======== kernels/attend.inc ======== */
-/* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
+/* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written
+ * once over the v_* vocabulary. api.h defines layouts and arithmetic. After ops.inc (exp, tanh)
+ * and codes.inc.
  *
  *     begin      what each group of queries sees; outputs 0
  *     means      coded keys: scores of the means of all tiles
@@ -5045,24 +5509,28 @@ V_EXPORT_REST void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t 
  *     softmaxes  of one query after the other: scores to weights, over all tiles
  *     values     of one tile after the other: weights times values, added to the outputs
  *
- * With floats, scores and outputs are the same loop: sums[q][lane] += factors[q][t] * rows[t][lane], t ascending, where a lane is a
- * key and t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. V_MAXQ queries (a group) go
- * together so that a row is loaded and converted once for all of them. With many groups a block of rows of f16 is converted
- * beforehand, once for all groups, as codes always are. How queries are grouped changes no bit.
+ * With floats, scores and outputs are the same loop: sums[q][lane] += factors[q][t] *
+ * rows[t][lane], t ascending, where a lane is a key and t a channel, or a lane is a channel and
+ * t a key. With codes both are exact sums of integers. V_MAXQ queries (a group) go together so
+ * that a row is loaded and converted once for all of them. With many groups a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped
+ * changes no bit.
  *
- * The loops exist in few shapes (V_SHAPES), queries times 16 lanes, as many as fit into registers. A shape for several numbers of queries
- * leaves its loop over them where there are no more: a branch that is foreseen costs less than the code of another shape. */
+ * The loops exist in few shapes (V_SHAPES), queries times 16 lanes, as many as fit into
+ * registers. A shape for several numbers of queries leaves its loop over them where there are no
+ * more: a branch that is foreseen costs less than the code of another shape. */
 
 /* Groups for which a row of f16 is converted each time */
 #define AIOSK__NARROW (V_MAXQ > 1 ? 2 : 1)
 
-/* Lines of tiles that are read soon, fetched a few at a time so that memory is busy while the core computes */
+/* Lines of tiles that are read soon, fetched a few at a time so that memory is busy while the
+ * core computes */
 typedef struct V_NAME(fetch) {
     const void *const *tile;
-    size_t at;                      /* in each tile */
-    int32_t line, lines, i, n;      /* the next of lines, in tile i of n */
+    size_t at;                 /* in each tile */
+    int32_t line, lines, i, n; /* the next of lines, in tile i of n */
 } V_NAME(fetch);
-V_EXPORT AIOSK__NOINLINE void V_NAME(fetch_lines)(V_NAME(fetch) *f, int32_t k) {
+V_EXPORT AIOSK__NOINLINE void V_NAME(fetch_lines)(V_NAME(fetch) * f, int32_t k) {
     while (k > 0 && f->i < f->n) {
         const uint8_t *p = (const uint8_t *)f->tile[f->i] + f->at + 64 * (size_t)f->line;
         const int32_t n = f->lines - f->line < k ? f->lines - f->line : k;
@@ -5076,32 +5544,36 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(fetch_lines)(V_NAME(fetch) *f, int32_t k) {
 }
 
 /* Queries q0 .. q0 + n that go together, and which keys any of them sees */
-typedef struct V_NAME(group) { int32_t q0, n, low, high; } V_NAME(group);
+typedef struct V_NAME(group) {
+    int32_t q0, n, low, high;
+} V_NAME(group);
 
 /* What one call works on. */
 typedef struct V_NAME(work) {
     const aiosk_attend *a;
     const uint8_t *const *tile;
-    aiosk__side k[2], v[2];         /* sealed, open */
-    int32_t hk, hv;                 /* head sizes, padded */
-    int32_t groups;                 /* of queries */
-    int32_t t0, t1, first, last;    /* keys that any of them sees, and their tiles */
-    V_NAME(group) *group;           /* [groups] */
-    int32_t *fix;                   /* [n_q] what sums of products of coded keys start from */
+    aiosk__side k[2], v[2];      /* sealed, open */
+    int32_t hk, hv;              /* head sizes, padded */
+    int32_t groups;              /* of queries */
+    int32_t t0, t1, first, last; /* keys that any of them sees, and their tiles */
+    V_NAME(group) * group;       /* [groups] */
+    int32_t *fix;                /* [n_q] what sums of products of coded keys start from */
     size_t stride;
-    float *s;                       /* [n_q][stride] raw scores, then weights */
-    float *mean_s;                  /* [n_q][16] what each tile's mean adds to the scores */
-    float *wide;                    /* [64][64] or [hd_k][64] rows of f16 as floats .. */
-    int8_t *codes;                  /* .. or codes of a tile as bytes, in the same place */
-    int8_t *means;                  /* [hk/4][16][4] means of the keys of tiles */
-    float *means_d, *scales;        /* [16] their scales; [64] those of the keys of a tile */
+    float *s;                /* [n_q][stride] raw scores, then weights */
+    float *mean_s;           /* [n_q][16] what each tile's mean adds to the scores */
+    float *wide;             /* [64][64] or [hd_k][64] rows of f16 as floats .. */
+    int8_t *codes;           /* .. or codes of a tile as bytes, in the same place */
+    int8_t *means;           /* [hk/4][16][4] means of the keys of tiles */
+    float *means_d, *scales; /* [16] their scales; [64] those of the keys of a tile */
     V_NAME(fetch) fetch_k, fetch_v;
 } V_NAME(work);
 
-V_FN int32_t V_NAME(is_open)(const V_NAME(work) *w, int32_t tile) { return (int32_t)(w->a->open >> tile & 1); }
+V_FN int32_t V_NAME(is_open)(const V_NAME(work) * w, int32_t tile) {
+    return (int32_t)(w->a->open >> tile & 1);
+}
 
 /* A group with its keys counted in a tile; none of that tile: low >= high */
-V_FN V_NAME(group) V_NAME(in_tile)(const V_NAME(work) *w, int32_t group, int32_t tile) {
+V_FN V_NAME(group) V_NAME(in_tile)(const V_NAME(work) * w, int32_t group, int32_t tile) {
     V_NAME(group) g = w->group[group];
     g.low = g.low > 64 * tile ? g.low - 64 * tile : 0;
     g.high = g.high < 64 * tile + 64 ? g.high - 64 * tile : 64;
@@ -5115,13 +5587,14 @@ typedef struct V_NAME(block) {
     const uint8_t *rows;
     const float *factors;
     float *sums;
-    size_t step, f_stride, s_stride;    /* bytes from row to row; floats from query to query */
-    int32_t n, from, to;                /* queries; rows */
-    uintptr_t soon[2];                  /* bytes from what is read now to what is read soon: below */
+    size_t step, f_stride, s_stride; /* bytes from row to row; floats from query to query */
+    int32_t n, from, to;             /* queries; rows */
+    uintptr_t soon[2];               /* bytes from what is read now to what is read soon: below */
 } V_NAME(block);
 
-/* Lines of tiles that no hardware prefetcher can foresee: each row asks for the same row at the distances soon, so that memory is busy
- * while the core computes. 0 = itself, which costs next to nothing. */
+/* Lines of tiles that no hardware prefetcher can foresee: each row asks for the same row at the
+ * distances soon, so that memory is busy while the core computes. 0 = itself, which costs next
+ * to nothing. */
 V_FN void V_NAME(ask)(const uint8_t *p, const uintptr_t *soon) {
     AIOSK__PREFETCH((const void *)((uintptr_t)p + soon[0]));
     AIOSK__PREFETCH((const void *)((uintptr_t)p + soon[1]));
@@ -5129,18 +5602,22 @@ V_FN void V_NAME(ask)(const uint8_t *p, const uintptr_t *soon) {
 
 /* Register k of a row */
 V_FN vf V_NAME(number)(const int32_t kv, const uint8_t *p, int k) {
-    return kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)p + k * V_W) : v_load_f16(p + 2 * k * V_W);
+    return kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)p + k * V_W)
+                              : v_load_f16(p + 2 * k * V_W);
 }
-/* sums[q][lane] += factors[q][t] * rows[t][lane] for 16 * nj lanes from lane on. least, nq and nj are constants: V_SHAPES. */
-V_FN void V_NAME(outer_n)(const int32_t kv, const int least, const int nq, const int nj, const V_NAME(block) *b, int32_t lane) {
+/* sums[q][lane] += factors[q][t] * rows[t][lane] for 16 * nj lanes from lane on. least, nq and
+ * nj are constants: V_SHAPES. */
+V_FN void V_NAME(outer_n)(const int32_t kv, const int least, const int nq, const int nj,
+                          const V_NAME(block) * b, int32_t lane) {
     const size_t size = kv == AIOSK_KV_F32 ? 4 : 2;
     const int n = nj * V_PER16, some = b->n;
     const uint8_t *p = b->rows + size * (size_t)lane + (size_t)b->from * b->step;
     const float *f[V_MAXQ];
     float *o[V_MAXQ];
-    uintptr_t soon[2] = {0, 0};
+    uintptr_t soon[2] = { 0, 0 };
     vf acc[V_MAXQ * 4 * V_PER16], r[4 * V_PER16];
-    if (((uintptr_t)p & 63) == 0) memcpy(soon, b->soon, sizeof soon); /* of rows that share a line only the first asks for it */
+    /* of rows that share a line only the first asks for it */
+    if (((uintptr_t)p & 63) == 0) memcpy(soon, b->soon, sizeof soon);
     AIOSK__FLAT
     for (int q = 0; q < nq; q++) {
         const size_t at = (size_t)(q < some ? q : some - 1);
@@ -5174,22 +5651,24 @@ V_FN void V_NAME(outer_n)(const int32_t kv, const int least, const int nq, const
     }
 }
 /* All lanes: a shape takes as many as it can; what is left is for those with fewer lanes. */
-V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(outer_f32)(const V_NAME(block) *b, int32_t lanes) {
+V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(outer_f32)(const V_NAME(block) * b, int32_t lanes) {
     int32_t i = 0;
-#define AIOSK__SHAPE(least, nq, nj)                                                                                      \
-    for (; b->n <= nq && i + 16 * nj <= lanes; i += 16 * nj) V_NAME(outer_n)(AIOSK_KV_F32, least, nq, nj, b, i);
+#define AIOSK__SHAPE(least, nq, nj)                          \
+    for (; b->n <= nq && i + 16 * nj <= lanes; i += 16 * nj) \
+        V_NAME(outer_n)(AIOSK_KV_F32, least, nq, nj, b, i);
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
 }
-V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(outer_f16)(const V_NAME(block) *b, int32_t lanes) {
+V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(outer_f16)(const V_NAME(block) * b, int32_t lanes) {
     int32_t i = 0;
-#define AIOSK__SHAPE(least, nq, nj)                                                                                      \
-    for (; b->n <= nq && i + 16 * nj <= lanes; i += 16 * nj) V_NAME(outer_n)(AIOSK_KV_F16, least, nq, nj, b, i);
+#define AIOSK__SHAPE(least, nq, nj)                          \
+    for (; b->n <= nq && i + 16 * nj <= lanes; i += 16 * nj) \
+        V_NAME(outer_n)(AIOSK_KV_F16, least, nq, nj, b, i);
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
 }
 /* Rows from .. to of f16, of up to 64 lanes, as floats, 64 to a row */
-V_EXPORT AIOSK__NOINLINE void V_NAME(widen)(const V_NAME(block) *b, int32_t lanes, float *out) {
+V_EXPORT AIOSK__NOINLINE void V_NAME(widen)(const V_NAME(block) * b, int32_t lanes, float *out) {
     const uint8_t *p = b->rows + (size_t)b->from * b->step;
     out += 64 * b->from;
     for (int32_t t = b->from; t < b->to; t++, p += b->step, out += 64) {
@@ -5200,12 +5679,13 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(widen)(const V_NAME(block) *b, int32_t lane
 }
 
 /* Raw scores of one tile */
-V_EXPORT AIOSK__NOINLINE void V_NAME(scores_float)(const V_NAME(work) *w, int32_t tile) {
+V_EXPORT AIOSK__NOINLINE void V_NAME(scores_float)(const V_NAME(work) * w, int32_t tile) {
     const aiosk_attend *a = w->a;
     const int32_t next = tile < w->last ? tile + 1 : tile;
     const aiosk__side *side = &w->k[V_NAME(is_open)(w, tile)];
     const uint8_t *rows = w->tile[tile] + side->data;
-    const int32_t wider = side->code == AIOSK_KV_F16 && w->groups > AIOSK__NARROW, chunk = wider ? 64 : a->hd_k;
+    const int32_t wider = side->code == AIOSK_KV_F16 && w->groups > AIOSK__NARROW,
+                  chunk = wider ? 64 : a->hd_k;
     const size_t step = side->code == AIOSK_KV_F32 ? 256 : 128;
     for (int32_t c = 0; c < a->hd_k; c += chunk) {
         V_NAME(block) b;
@@ -5213,7 +5693,8 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(scores_float)(const V_NAME(work) *w, int32_
         b.step = step;
         b.from = 0;
         b.to = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-        b.soon[0] = (uintptr_t)w->tile[next] + w->k[V_NAME(is_open)(w, next)].data - (uintptr_t)rows;
+        b.soon[0] =
+            (uintptr_t)w->tile[next] + w->k[V_NAME(is_open)(w, next)].data - (uintptr_t)rows;
         b.soon[1] = w->v[V_NAME(is_open)(w, tile)].data - side->data;
         if (wider) {
             V_NAME(widen)(&b, 64, w->wide);
@@ -5229,15 +5710,18 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(scores_float)(const V_NAME(work) *w, int32_
             b.sums = w->s + (size_t)g.q0 * w->stride + 64 * tile;
             b.n = g.n;
             for (int32_t q = 0; c == 0 && q < g.n; q++)
-                for (int32_t k = 0; k < 64; k += V_W) v_storeu(b.sums + (size_t)q * w->stride + k, v_zero());
-            if (wider || side->code == AIOSK_KV_F32) V_NAME(outer_f32)(&b, 64);
-            else V_NAME(outer_f16)(&b, 64);
+                for (int32_t k = 0; k < 64; k += V_W)
+                    v_storeu(b.sums + (size_t)q * w->stride + k, v_zero());
+            if (wider || side->code == AIOSK_KV_F32)
+                V_NAME(outer_f32)(&b, 64);
+            else
+                V_NAME(outer_f16)(&b, 64);
         }
     }
 }
 
 /* Adds the values of one tile, by their weights */
-V_EXPORT AIOSK__NOINLINE void V_NAME(values_float)(const V_NAME(work) *w, int32_t tile) {
+V_EXPORT AIOSK__NOINLINE void V_NAME(values_float)(const V_NAME(work) * w, int32_t tile) {
     const aiosk_attend *a = w->a;
     const int32_t next = tile < w->last ? tile + 1 : tile;
     const aiosk__side *side = &w->v[V_NAME(is_open)(w, tile)];
@@ -5251,7 +5735,8 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(values_float)(const V_NAME(work) *w, int32_
         b.step = size * (size_t)w->hv;
         b.from = tile == w->first ? w->t0 - 64 * tile : 0;
         b.to = tile == w->last ? w->t1 - 64 * tile : 64;
-        b.soon[0] = (uintptr_t)w->tile[next] + w->v[V_NAME(is_open)(w, next)].data - (uintptr_t)rows;
+        b.soon[0] =
+            (uintptr_t)w->tile[next] + w->v[V_NAME(is_open)(w, next)].data - (uintptr_t)rows;
         b.soon[1] = a->next ? (uintptr_t)a->next[tile] + w->k[0].data - (uintptr_t)rows : 0;
         if (wider) {
             V_NAME(widen)(&b, lanes, w->wide);
@@ -5268,15 +5753,18 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(values_float)(const V_NAME(work) *w, int32_
             b.n = g.n;
             b.from = g.low;
             b.to = g.high;
-            if (wider || side->code == AIOSK_KV_F32) V_NAME(outer_f32)(&b, lanes);
-            else V_NAME(outer_f16)(&b, lanes);
+            if (wider || side->code == AIOSK_KV_F32)
+                V_NAME(outer_f32)(&b, lanes);
+            else
+                V_NAME(outer_f16)(&b, lanes);
         }
     }
 }
 
 /* ---- codes ---- */
 
-/* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
+/* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24
+ * are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
     vf t[V_PER16];
@@ -5292,7 +5780,7 @@ V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 }
 
 /* The means of the keys of all tiles, side by side, and what they add to the scores */
-V_EXPORT8 AIOSK__NOINLINE void V_NAME(means8)(const V_NAME(work) *w) {
+V_EXPORT8 AIOSK__NOINLINE void V_NAME(means8)(const V_NAME(work) * w) {
     const int32_t hk = w->hk;
     memset(w->means, 0, (size_t)(16 * hk));
     memset(w->means_d, 0, 64);
@@ -5302,27 +5790,33 @@ V_EXPORT8 AIOSK__NOINLINE void V_NAME(means8)(const V_NAME(work) *w) {
         w->means_d[i] = aiosk__f32(w->tile[i] + 8);
         for (int32_t d = 0; d < hk; d += 4) memcpy(w->means + 16 * d + 4 * i, p + d, 4);
     }
-    for (int32_t d = 0; d < 16 * hk; d += 4 * V_W) v_storei(w->means + d, v_kprep(v_loadi(w->means + d)));
+    for (int32_t d = 0; d < 16 * hk; d += 4 * V_W)
+        v_storei(w->means + d, v_kprep(v_loadi(w->means + d)));
     for (int32_t q = 0; q < w->a->n_q; q++) {
         const int8_t *x = w->a->q8 + (size_t)q * (size_t)hk;
         const vf dq = v_set1(w->a->q8_d[q]);
         for (int k = 0; k < V_PER16; k++) {
-            vi acc[4] = {v_set1i(w->fix[q]), v_zeroi(), v_zeroi(), v_zeroi()}; /* one after the other would have to wait */
+            /* one after the other would have to wait */
+            vi acc[4] = { v_set1i(w->fix[q]), v_zeroi(), v_zeroi(), v_zeroi() };
             for (int32_t d = 0; d < hk; d += 16) {
                 const int8_t *m = w->means + 16 * d + 4 * k * V_W;
                 AIOSK__FLAT_I
-                for (int j = 0; j < 4; j++) acc[j] = v_kdot(acc[j], v_loadi(m + 64 * j), i_dup(x + d + 4 * j));
+                for (int j = 0; j < 4; j++)
+                    acc[j] = v_kdot(acc[j], v_loadi(m + 64 * j), i_dup(x + d + 4 * j));
             }
             acc[0] = v_addi(v_addi(acc[0], acc[1]), v_addi(acc[2], acc[3]));
             v_storeu(w->mean_s + 16 * q + k * V_W,
-                     v_fma(v_cvt_i32_f32(acc[0]), v_mul(dq, v_loadu(w->means_d + k * V_W)), v_zero()));
+                     v_fma(v_cvt_i32_f32(acc[0]), v_mul(dq, v_loadu(w->means_d + k * V_W)),
+                           v_zero()));
         }
     }
 }
 
-/* s[q][key] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * scales[key], mean_s[q]) for 16 * nj keys of a tile from key
- * on. least, nq and nj are constants. codes: through v_kprep */
-V_FN8 void V_NAME(scores8_n)(const int least, const int nq, const int nj, const V_NAME(work) *w, const V_NAME(group) *g, int32_t tile, int32_t key) {
+/* s[q][key] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * scales[key],
+ * mean_s[q]) for 16 * nj keys of a tile from key on. least, nq and nj are constants. codes:
+ * through v_kprep */
+V_FN8 void V_NAME(scores8_n)(const int least, const int nq, const int nj, const V_NAME(work) * w,
+                             const V_NAME(group) * g, int32_t tile, int32_t key) {
     const int n = nj * V_PER16, some = g->n;
     const int8_t *codes = w->codes + 4 * key, *x[V_MAXQ];
     vi acc[V_MAXQ * 4 * V_PER16], r[4 * V_PER16];
@@ -5346,38 +5840,44 @@ V_FN8 void V_NAME(scores8_n)(const int least, const int nq, const int nj, const 
     }
     AIOSK__FLAT_I
     for (int q = 0; q < nq; q++) {
-        if (q >= least && q >= some) break; /* all 64 keys go to one shape: some is at least least */
+        /* all 64 keys go to one shape: some is at least least */
+        if (q >= least && q >= some) break;
         const int32_t at = g->q0 + q;
         const vf dq = v_set1(w->a->q8_d[at]), m = v_set1(w->mean_s[16 * at + tile]);
         float *s = w->s + (size_t)at * w->stride + 64 * tile + key;
         AIOSK__FLAT_I
         for (int k = 0; k < n; k++)
-            v_storeu(s + k * V_W, v_fma(v_cvt_i32_f32(acc[q * n + k]), v_mul(dq, v_loadu(w->scales + key + k * V_W)), m));
+            v_storeu(s + k * V_W, v_fma(v_cvt_i32_f32(acc[q * n + k]),
+                                        v_mul(dq, v_loadu(w->scales + key + k * V_W)), m));
     }
 }
-V_EXPORT8 V_HOT AIOSK__NOINLINE void V_NAME(scores8)(const V_NAME(work) *w, int32_t tile) {
+V_EXPORT8 V_HOT AIOSK__NOINLINE void V_NAME(scores8)(const V_NAME(work) * w, int32_t tile) {
     for (int32_t group = 0; group < w->groups; group++) {
         const V_NAME(group) g = V_NAME(in_tile)(w, group, tile);
         int32_t i = g.low < g.high ? 0 : 64;
-#define AIOSK__SHAPE(least, nq, nj)                                                                                      \
-    for (; (g.n <= nq || nq == V_MAXQ) && i < 64; i += 16 * nj) V_NAME(scores8_n)(least, nq, nj, w, &g, tile, i);
+#define AIOSK__SHAPE(least, nq, nj)                             \
+    for (; (g.n <= nq || nq == V_MAXQ) && i < 64; i += 16 * nj) \
+        V_NAME(scores8_n)(least, nq, nj, w, &g, tile, i);
         V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     }
 }
-V_EXPORT AIOSK__NOINLINE void V_NAME(scores_coded)(V_NAME(work) *w, int32_t tile) {
+V_EXPORT AIOSK__NOINLINE void V_NAME(scores_coded)(V_NAME(work) * w, int32_t tile) {
     const uint8_t *t = w->tile[tile];
     V_NAME(fetch_lines)(&w->fetch_k, w->fetch_k.lines / 2);
     V_NAME(scales)(t + w->k[0].at, aiosk__f32(t), w->scales);
-    V_NAME(decode)(w->k[0].code, t + w->k[0].data, (size_t)w->hk * 64, w->codes, V_KBIAS ? (int32_t)0x80808080u : 0);
+    V_NAME(decode)
+    (w->k[0].code, t + w->k[0].data, (size_t)w->hk * 64, w->codes,
+     V_KBIAS ? (int32_t)0x80808080u : 0);
     V_NAME(fetch_lines)(&w->fetch_k, (w->fetch_k.lines + 1) / 2);
     V_NAME(fetch_lines)(&w->fetch_v, w->fetch_v.lines / 3);
     V_NAME(scores8)(w, tile);
 }
 
-/* p of the 64 keys of a tile -> weights in their place, 32 dwords, then the f32 that they are multiples of. Each dword j below 16 is a pair of
- * int16, of keys j and 16 + j, j + 16 of 32 + j and 48 + j; or, with v_vdot, the upper digits of the four keys in the order of V's bytes,
- * and the lower ones. u: scales of V, step: theirs */
+/* p of the 64 keys of a tile -> weights in their place, 32 dwords, then the f32 that they are
+ * multiples of. Each dword j below 16 is a pair of int16, of keys j and 16 + j, j + 16 of 32 + j
+ * and 48 + j; or, with v_vdot, the upper digits of the four keys in the order of V's bytes, and
+ * the lower ones. u: scales of V, step: theirs */
 V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
     vf w[4][V_PER16], m[V_PER16];
     for (int k = 0; k < V_PER16; k++) m[k] = v_zero();
@@ -5385,7 +5885,8 @@ V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
     for (int g = 0; g < 4; g++) {
         AIOSK__FLAT
         for (int k = 0; k < V_PER16; k++) {
-            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W),
+                            v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
             m[k] = v_max(m[k], w[g][k]);
         }
     }
@@ -5408,9 +5909,11 @@ V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
     p[32] = most / 16383.0f * step;
 }
 
-/* o[q][channel] = fma(the weights' unit, (float)(exact sum over the keys of weight * code), o) for 16 * nj channels of a tile from
- * channel on. least, nq and nj are constants. With v_vdot, weights are two digits to the base 128. */
-V_FN8 void V_NAME(values8_n)(const int least, const int nq, const int nj, const V_NAME(work) *w, const V_NAME(group) *g, int32_t tile, int32_t channel) {
+/* o[q][channel] = fma(the weights' unit, (float)(exact sum over the keys of weight * code), o)
+ * for 16 * nj channels of a tile from channel on. least, nq and nj are constants. With v_vdot,
+ * weights are two digits to the base 128. */
+V_FN8 void V_NAME(values8_n)(const int least, const int nq, const int nj, const V_NAME(work) * w,
+                             const V_NAME(group) * g, int32_t tile, int32_t channel) {
     const size_t step = (size_t)w->hv * 4; /* from one group of four positions to the next */
     const int n = nj * V_PER16, some = g->n;
     const int8_t *codes = w->codes + 4 * channel;
@@ -5462,20 +5965,22 @@ V_FN8 void V_NAME(values8_n)(const int least, const int nq, const int nj, const 
         float *o = w->a->o + (size_t)(g->q0 + q) * (size_t)w->hv + channel;
         const vf unit = v_set1(u[q][32]);
         AIOSK__FLAT_I
-        for (int k = 0; k < n; k++) v_storeu(o + k * V_W, v_fma(unit, v_cvt_i32_f32(acc[q * n + k]), v_loadu(o + k * V_W)));
+        for (int k = 0; k < n; k++)
+            v_storeu(o + k * V_W, v_fma(unit, v_cvt_i32_f32(acc[q * n + k]), v_loadu(o + k * V_W)));
     }
 }
-V_EXPORT8 V_HOT AIOSK__NOINLINE void V_NAME(values8)(const V_NAME(work) *w, int32_t tile) {
+V_EXPORT8 V_HOT AIOSK__NOINLINE void V_NAME(values8)(const V_NAME(work) * w, int32_t tile) {
     for (int32_t group = 0; group < w->groups; group++) {
         const V_NAME(group) g = V_NAME(in_tile)(w, group, tile);
         int32_t i = g.low < g.high ? 0 : w->hv;
-#define AIOSK__SHAPE(least, nq, nj)                                                                                      \
-    for (; g.n <= nq && i + 16 * nj <= w->hv; i += 16 * nj) V_NAME(values8_n)(least, nq, nj, w, &g, tile, i);
+#define AIOSK__SHAPE(least, nq, nj)                         \
+    for (; g.n <= nq && i + 16 * nj <= w->hv; i += 16 * nj) \
+        V_NAME(values8_n)(least, nq, nj, w, &g, tile, i);
         V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     }
 }
-V_EXPORT AIOSK__NOINLINE void V_NAME(values_coded)(V_NAME(work) *w, int32_t tile) {
+V_EXPORT AIOSK__NOINLINE void V_NAME(values_coded)(V_NAME(work) * w, int32_t tile) {
     V_NAME(fetch_lines)(&w->fetch_k, w->fetch_k.lines / 2);
     V_NAME(decode)(w->v[0].code, w->tile[tile] + w->v[0].data, (size_t)w->hv * 64, w->codes, 0);
     V_NAME(fetch_lines)(&w->fetch_k, (w->fetch_k.lines + 1) / 2);
@@ -5484,20 +5989,23 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(values_coded)(V_NAME(work) *w, int32_t tile
 
 /* ---- softmax ---- */
 
-/* 16 scaled scores of which key is the first in the run: softcap and ALiBi. Products that are later subtracted from go through v_mulr. */
+/* 16 scaled scores of which key is the first in the run: softcap and ALiBi. Products that are
+ * later subtracted from go through v_mulr. */
 V_FN void V_NAME(bend16)(const aiosk_attend *a, int32_t q, int32_t key, vf *x) {
-    static const int32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
     for (int k = 0; k < V_PER16; k++) {
-        if (a->softcap != 0.0f) x[k] = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x[k], v_set1(a->softcap))));
+        if (a->softcap != 0.0f)
+            x[k] = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x[k], v_set1(a->softcap))));
         if (a->slope) {
             const vi distance = v_addi(v_set1i(a->dpos[q] + key), v_loadi(count + k * V_W));
             x[k] = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(distance), x[k]);
         }
     }
 }
-/* x where low <= key < high, else -infinity, for 16 keys of which key is the first: less than any maximum, and exp makes 0 of it. */
+/* x where low <= key < high, else -infinity, for 16 keys of which key is the first: less than
+ * any maximum, and exp makes 0 of it. */
 V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t low, int32_t high) {
-    static const float count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    static const float count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
     const vf other = v_set1(aiosk__bits_f32(0xFF800000u));
     for (int k = 0; k < V_PER16; k++) {
         const vf i = v_loadu(count + k * V_W);
@@ -5505,11 +6013,13 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t low, int32_t high) {
         x[k] = v_sel_lt(i, v_set1((float)(high - key)), x[k], other);
     }
 }
-/* Raw scores of a query that sees something -> p in place, 0 in the rest of the tiles from .. to; maximum and sum. Fetches per lines of
- * values for each of them. */
-V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(softmax)(V_NAME(work) *w, int32_t q, int32_t from, int32_t to, int32_t per) {
+/* Raw scores of a query that sees something -> p in place, 0 in the rest of the tiles from ..
+ * to; maximum and sum. Fetches per lines of values for each of them. */
+V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(softmax)(V_NAME(work) * w, int32_t q, int32_t from,
+                                                    int32_t to, int32_t per) {
     const aiosk_attend *a = w->a;
-    const int32_t low = a->low[q], high = a->high[q], first = low / 16 * 16, end = (high + 15) / 16 * 16;
+    const int32_t low = a->low[q], high = a->high[q], first = low / 16 * 16,
+                  end = (high + 15) / 16 * 16;
     float *s = w->s + (size_t)q * w->stride;
     const int32_t bent = a->softcap != 0.0f || a->slope;
     const vf scale = v_set1(a->scale);
@@ -5545,17 +6055,21 @@ V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(softmax)(V_NAME(work) *w, int32_t q, 
         a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(l);
     }
 }
-V_EXPORT AIOSK__NOINLINE void V_NAME(softmaxes)(V_NAME(work) *w) {
+V_EXPORT AIOSK__NOINLINE void V_NAME(softmaxes)(V_NAME(work) * w) {
     const aiosk_attend *a = w->a;
-    const int32_t coded = aiosk__kv_coded(w->v[0].code), per = coded ? 1 + w->fetch_v.lines * 2 / 3 / a->n_q : 0;
+    const int32_t coded = aiosk__kv_coded(w->v[0].code),
+                  per = coded ? 1 + w->fetch_v.lines * 2 / 3 / a->n_q : 0;
     for (const V_NAME(group) *g = w->group; g < w->group + w->groups; g++) {
         const int32_t from = g->low / 64, to = (g->high + 63) / 64;
         for (int32_t q = g->q0; q < g->q0 + g->n && from < to; q++) {
             float *s = w->s + (size_t)q * w->stride;
-            if (a->low[q] < a->high[q]) V_NAME(softmax)(w, q, from, to, per);
-            else memset(s + 64 * from, 0, (size_t)(to - from) * 256);
+            if (a->low[q] < a->high[q])
+                V_NAME(softmax)(w, q, from, to, per);
+            else
+                memset(s + 64 * from, 0, (size_t)(to - from) * 256);
             for (int32_t i = from; coded && i < to; i++)
-                if (!V_NAME(is_open)(w, i)) V_NAME(weights)(s + 64 * i, w->tile[i] + w->v[0].at, aiosk__f32(w->tile[i] + 4));
+                if (!V_NAME(is_open)(w, i)) V_NAME(weights)
+            (s + 64 * i, w->tile[i] + w->v[0].at, aiosk__f32(w->tile[i] + 4));
         }
     }
 }
@@ -5563,8 +6077,9 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(softmaxes)(V_NAME(work) *w) {
 /* ---- a run ---- */
 
 /* Where things are, and what is seen; gives 0 if that is nothing. */
-V_EXPORT AIOSK__NOINLINE int32_t V_NAME(begin)(V_NAME(work) *w, const aiosk_attend *a) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, plain = aiosk_kv_open(a->type);
+V_EXPORT AIOSK__NOINLINE int32_t V_NAME(begin)(V_NAME(work) * w, const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv,
+                  plain = aiosk_kv_open(a->type);
     const size_t n_q = (size_t)a->n_q;
     w->a = a;
     w->tile = (const uint8_t *const *)a->tile;
@@ -5599,7 +6114,8 @@ V_EXPORT AIOSK__NOINLINE int32_t V_NAME(begin)(V_NAME(work) *w, const aiosk_atte
         for (; q < g->q0 + g->n; q++) {
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
-            if (aiosk__kv_coded(w->k[0].code)) w->fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (aiosk__kv_coded(w->k[0].code))
+                w->fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             if (a->low[q] >= a->high[q]) continue;
             if (a->low[q] < g->low) g->low = a->low[q];
             if (a->high[q] > g->high) g->high = a->high[q];
@@ -5627,8 +6143,10 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
     if (!V_NAME(begin)(&w, a)) return;
     if (w.k[0].mean < w.k[0].data) V_NAME(means8)(&w);
     for (int32_t i = w.first; i <= w.last; i++) {
-        if (aiosk__kv_coded(w.k[V_NAME(is_open)(&w, i)].code)) V_NAME(scores_coded)(&w, i);
-        else V_NAME(scores_float)(&w, i);
+        if (aiosk__kv_coded(w.k[V_NAME(is_open)(&w, i)].code))
+            V_NAME(scores_coded)(&w, i);
+        else
+            V_NAME(scores_float)(&w, i);
     }
     V_NAME(softmaxes)(&w);
     if (a->next) {
@@ -5637,31 +6155,44 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         w.fetch_k.line = 0;
     }
     for (int32_t i = w.first; i <= w.last; i++) {
-        if (aiosk__kv_coded(w.v[V_NAME(is_open)(&w, i)].code)) V_NAME(values_coded)(&w, i);
-        else V_NAME(values_float)(&w, i);
+        if (aiosk__kv_coded(w.v[V_NAME(is_open)(&w, i)].code))
+            V_NAME(values_coded)(&w, i);
+        else
+            V_NAME(values_float)(&w, i);
     }
     for (int32_t q = 0; q < a->n_q; q++) {
         float *o = a->o + (size_t)q * (size_t)w.hv;
-        for (int32_t c = 0; c < w.hv; c += V_W) v_storeu(o + c, v_add(v_loadu(o + c), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        /* + 0: a zero is +0 however many zeros were added */
+        for (int32_t c = 0; c < w.hv; c += V_W) v_storeu(o + c, v_add(v_loadu(o + c), v_zero()));
         for (int32_t c = a->hd_v; c < w.hv; c++) o[c] = 0.0f; /* no code is zero */
     }
 }
 
-V_EXPORT_REST void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
+V_EXPORT_REST void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o,
+                                        int32_t stride, const float *m1, const float *l1,
+                                        const float *o1, int32_t stride1) {
     int32_t q, i;
     for (q = 0; q < n_q; q++, o += stride, o1 += stride1) {
         vf a, b, mn, l0, x;
         float t[V_W];
         if (l1[q] == 0.0f) continue;
-        if (l[q] == 0.0f) { m[q] = m1[q]; l[q] = l1[q]; memcpy(o, o1, (size_t)hd_v * 4); continue; }
+        if (l[q] == 0.0f) {
+            m[q] = m1[q];
+            l[q] = l1[q];
+            memcpy(o, o1, (size_t)hd_v * 4);
+            continue;
+        }
         mn = v_max(v_set1(m[q]), v_set1(m1[q]));
         a = V_NAME(v_exp)(v_sub(v_set1(m[q]), mn));
         b = V_NAME(v_exp)(v_sub(v_set1(m1[q]), mn));
         l0 = v_fma(v_set1(l1[q]), b, v_mul(v_set1(l[q]), a));
-        v_storeu(t, mn); m[q] = t[0];
-        v_storeu(t, l0); l[q] = t[0];
+        v_storeu(t, mn);
+        m[q] = t[0];
+        v_storeu(t, l0);
+        l[q] = t[0];
         for (i = 0; i < hd_v; i += V_W) {
-            x = v_fma(V_NAME(load_n)(o1 + i, hd_v - i, 0.0f), b, v_mul(V_NAME(load_n)(o + i, hd_v - i, 0.0f), a));
+            x = v_fma(V_NAME(load_n)(o1 + i, hd_v - i, 0.0f), b,
+                      v_mul(V_NAME(load_n)(o + i, hd_v - i, 0.0f), a));
             V_NAME(store_n)(o + i, x, hd_v - i);
         }
     }
@@ -5669,7 +6200,8 @@ V_EXPORT_REST void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, flo
 
 /* ---- writing one position ---- */
 
-V_EXPORT_REST void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+V_EXPORT_REST void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v,
+                                     int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
     uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
@@ -5677,7 +6209,8 @@ V_EXPORT_REST void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, c
     memcpy(V, v, (size_t)hd_v * 4);
     memset(V + hd_v * 4, 0, (size_t)(aiosk__hp(hd_v) - hd_v) * 4);
 }
-V_EXPORT_REST void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+V_EXPORT_REST void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v,
+                                     int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
     uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
@@ -5686,67 +6219,85 @@ V_EXPORT_REST void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, c
         v_store_f16(t, V_NAME(load_n)(k + i, hd_k - i, 0.0f));
         for (j = 0; j < V_W && i + j < hd_k; j++) memcpy(K + 128 * (i + j), &t[j], 2);
     }
-    for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
+    for (i = 0; i < aiosk__hp(hd_v); i += V_W)
+        v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
 #undef AIOSK__NARROW
 
 /* ======== kernels/floats.inc ======== */
-/* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
+/* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per
+ * instruction set. */
 
 V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
-    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
-         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+    return type == AIOSK_F32   ? v_loadu((const float *)(const void *)w + i)
+           : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i)
+                               : v_load_bf16(w + 2 * (uint32_t)i);
 }
 
 /* The last n < 16 columns: zeros behind them, for the weights as for the activations */
-V_EXPORT AIOSK__NOINLINE void V_NAME(flt_tail)(int32_t type, const uint8_t *w, const uint8_t *x, int32_t n, vf *sum) {
+V_EXPORT AIOSK__NOINLINE void V_NAME(flt_tail)(int32_t type, const uint8_t *w, const uint8_t *x,
+                                               int32_t n, vf *sum) {
     float wt[16], xt[16];
     memset(wt, 0, sizeof wt);
     memset(xt, 0, sizeof xt);
     memcpy(wt, w, (size_t)(n * (type == AIOSK_F32 ? 4 : 2)));
     memcpy(xt, x, (size_t)n * 4);
-    for (int h = 0; h < V_PER16; h++) sum[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), sum[h]);
+    for (int h = 0; h < V_PER16; h++)
+        sum[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W),
+                       sum[h]);
 }
 
 /* full columns of nr rows times nc columns of x; type, nr and nc are constants */
-V_FN void V_NAME(flt_loop)(const int32_t type, const uint8_t *w, uint64_t rb, const uint8_t *x, uint64_t xs, int32_t full, const int nr, const int nc, vf *acc) {
+V_FN void V_NAME(flt_loop)(const int32_t type, const uint8_t *w, uint64_t rb, const uint8_t *x,
+                           uint64_t xs, int32_t full, const int nr, const int nc, vf *acc) {
     const int32_t size = type == AIOSK_F32 ? 4 : 2;
     for (int32_t i = 0; i < full; i += 16) {
-        if (nc == 1 && (i * size & 63) == 0) /* the rows that come next: hardware stops at the end of a page */
+        /* the rows that come next: hardware stops at the end of a page */
+        if (nc == 1 && (i * size & 63) == 0)
             for (int r = 0; r < nr; r++)
-                AIOSK__PREFETCH_L2((const void *)((uintptr_t)w + (uint64_t)(r + nr) * rb + (uint64_t)i * (uint32_t)size));
+                AIOSK__PREFETCH_L2((const void *)((uintptr_t)w + (uint64_t)(r + nr) * rb +
+                                                  (uint64_t)i * (uint32_t)size));
         AIOSK__FLAT
         for (int h = 0; h < V_PER16; h++) {
             vf xv[4];
             AIOSK__FLAT
-            for (int c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * xs) + i + h * V_W);
+            for (int c = 0; c < nc; c++)
+                xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * xs) + i + h * V_W);
             AIOSK__FLAT
             for (int r = 0; r < nr; r++) {
                 const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
                 AIOSK__FLAT
-                for (int c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+                for (int c = 0; c < nc; c++)
+                    acc[(r * nc + c) * V_PER16 + h] =
+                        v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
             }
         }
     }
 }
-/* nr rows times nc columns, both constants after inlining; 16 partial sums each. One function for all types: only its loop is there for each. */
-V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. One function
+ * for all types: only its loop is there for each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col,
+                           const int nr, const int nc) {
     const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
     const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
-    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb,
+                  *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
     vf acc[4 * 4 * V_PER16];
     AIOSK__FLAT
     for (int i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
-    if (type == AIOSK_F32) V_NAME(flt_loop)(AIOSK_F32, w, rb, x, m->x_stride, full, nr, nc, acc);
-    else if (type == AIOSK_F16) V_NAME(flt_loop)(AIOSK_F16, w, rb, x, m->x_stride, full, nr, nc, acc);
-    else V_NAME(flt_loop)(AIOSK_BF16, w, rb, x, m->x_stride, full, nr, nc, acc);
+    if (type == AIOSK_F32)
+        V_NAME(flt_loop)(AIOSK_F32, w, rb, x, m->x_stride, full, nr, nc, acc);
+    else if (type == AIOSK_F16)
+        V_NAME(flt_loop)(AIOSK_F16, w, rb, x, m->x_stride, full, nr, nc, acc);
+    else
+        V_NAME(flt_loop)(AIOSK_BF16, w, rb, x, m->x_stride, full, nr, nc, acc);
     for (int r = 0; r < nr; r++) {
         for (int c = 0; c < nc; c++) {
             float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
             vf *s = acc + (r * nc + c) * V_PER16;
-            if (tail)
-                V_NAME(flt_tail)(type, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size,
-                                 x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, tail, s);
+            if (tail) V_NAME(flt_tail)
+            (type, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size,
+             x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, tail, s);
             float t = v_tree_add(s);
             if (m->bias) t = t + m->bias[row + r];
             *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
@@ -5754,16 +6305,23 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* ---- many columns ---------------------------------------------------------------------------------------------------
- * Blocks of 4 rows by gemm_cols columns by gemm_k places of the input. The first columns of a block leave its weights as f32 in one
- * piece for the others (no conversions there, no rows that fight for the same place in the cache); it stays in the first-level
- * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
- * output sees the same operations as in flt_tile. */
+/* ---- many columns ----
+ * Blocks of 4 rows by gemm_cols columns by gemm_k places of the input. The first columns of a
+ * block leave its weights as f32 in one piece for the others (no conversions there, no rows that
+ * fight for the same place in the cache); it stays in the first-level cache, the activations
+ * pass by in the second. The 16 partial sums of each output wait in memory between blocks, so
+ * that every output sees the same operations as in flt_tile. */
 #if V_FEW
-enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
+enum {
+    V_NAME(gemm_nc) = V_W == 8 ? 3 : 4,
+    V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc),
+    V_NAME(gemm_k) = 512
+};
 
-/* Register h of n places of 4 rows times gemm_nc columns. Weights of a type are left in w, those of type -1 taken from there. */
-V_FN void V_NAME(gemm_loop)(const int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, int h, vf *acc) {
+/* Register h of n places of 4 rows times gemm_nc columns. Weights of a type are left in w, those
+ * of type -1 taken from there. */
+V_FN void V_NAME(gemm_loop)(const int32_t type, const uint8_t *raw, uint64_t rb, float *w,
+                            const float *const *x, int32_t n, int h, vf *acc) {
     enum { NC = V_NAME(gemm_nc) };
     for (int32_t i = h * V_W; i < n; i += 16) {
         vf xv[NC];
@@ -5779,31 +6337,40 @@ V_FN void V_NAME(gemm_loop)(const int32_t type, const uint8_t *raw, uint64_t rb,
         }
     }
 }
-/* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
- * registers.
+/* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the
+ * other, so that they all stay in registers.
  *   raw  the weights, rows rb bytes apart, or NULL where they are in w
  *   w    f32 [4][gemm_k]  weights
  *   sum  f32 [gemm_nc][4][16] */
-V_FN void V_NAME(gemm_part)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+V_FN void V_NAME(gemm_part)(int32_t type, const uint8_t *raw, uint64_t rb, float *w,
+                            const float *const *x, int32_t n, float *sum, int first) {
     enum { NC = V_NAME(gemm_nc) };
     const float *xp[NC];
     memcpy(xp, x, sizeof xp);
     for (int h = 0; h < V_PER16; h++) {
         vf acc[4 * NC];
         AIOSK__UNROLL
-        for (int c = 0; c < 4 * NC; c++) acc[c] = first ? v_zero() : v_loadu(sum + c * 16 + h * V_W);
-        if (!raw) V_NAME(gemm_loop)(-1, NULL, 0, w, xp, n, h, acc);
-        else if (type == AIOSK_F32) V_NAME(gemm_loop)(AIOSK_F32, raw, rb, w, xp, n, h, acc);
-        else if (type == AIOSK_F16) V_NAME(gemm_loop)(AIOSK_F16, raw, rb, w, xp, n, h, acc);
-        else V_NAME(gemm_loop)(AIOSK_BF16, raw, rb, w, xp, n, h, acc);
+        for (int c = 0; c < 4 * NC; c++)
+            acc[c] = first ? v_zero() : v_loadu(sum + c * 16 + h * V_W);
+        if (!raw)
+            V_NAME(gemm_loop)(-1, NULL, 0, w, xp, n, h, acc);
+        else if (type == AIOSK_F32)
+            V_NAME(gemm_loop)(AIOSK_F32, raw, rb, w, xp, n, h, acc);
+        else if (type == AIOSK_F16)
+            V_NAME(gemm_loop)(AIOSK_F16, raw, rb, w, xp, n, h, acc);
+        else
+            V_NAME(gemm_loop)(AIOSK_BF16, raw, rb, w, xp, n, h, acc);
         AIOSK__UNROLL
         for (int c = 0; c < 4 * NC; c++) v_storeu(sum + c * 16 + h * V_W, acc[c]);
     }
 }
-V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(gemm_tile)(float *w, const float *const *x, int32_t n, float *sum, int first) {
+V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(gemm_tile)(float *w, const float *const *x, int32_t n,
+                                                      float *sum, int first) {
     V_NAME(gemm_part)(0, NULL, 0, w, x, n, sum, first);
 }
-V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_first)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_first)(int32_t type, const uint8_t *raw, uint64_t rb,
+                                                 float *w, const float *const *x, int32_t n,
+                                                 float *sum, int first) {
     if (raw) V_NAME(gemm_part)(type, raw, rb, w, x, n, sum, first); /* always */
 }
 V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) {
@@ -5811,54 +6378,76 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
     const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15;
     const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
     float AIOSK__ALIGN(64) sum[4 * COLS * 16], wb[4 * K], xt[COLS * 16];
-    int32_t most = (int32_t)(1048576 / ((uint64_t)m->n_in * 4)), c0, row, k, n, r, c, e, at; /* activations in the second-level cache */
+    /* activations in the second-level cache */
+    int32_t most = (int32_t)(1048576 / ((uint64_t)m->n_in * 4)), c0, row, k, n, r, c, e, at;
     most = most > COLS ? COLS : most < 4 * NC ? 4 * NC : most;
-    most = (m->n_cols + most - 1) / most;                   /* blocks, all of the same size */
+    most = (m->n_cols + most - 1) / most; /* blocks, all of the same size */
     most = ((m->n_cols + most - 1) / most + NC - 1) / NC * NC;
     for (c0 = 0; c0 < m->n_cols; c0 += most) {
-        const int32_t nc = m->n_cols - c0 < most ? m->n_cols - c0 : most, per = (4 * K / 64 * size + nc - 1) / nc;
+        const int32_t nc = m->n_cols - c0 < most ? m->n_cols - c0 : most,
+                      per = (4 * K / 64 * size + nc - 1) / nc;
         const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
-        if (full < m->n_in) { /* zeros behind the last place, for the activations as for the weights */
+        /* zeros behind the last place, for the activations as for the weights */
+        if (full < m->n_in) {
             memset(xt, 0, (size_t)nc * 64);
-            for (c = 0; c < nc; c++) memcpy(xt + c * 16, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)(m->n_in - full) * 4);
+            for (c = 0; c < nc; c++)
+                memcpy(xt + c * 16, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4,
+                       (size_t)(m->n_in - full) * 4);
         }
         for (row = m->row0; row < m->row1; row += 4) {
             const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
             for (k = 0; k < m->n_in; k += n) {
-                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size;
+                const uint8_t *w =
+                    (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size;
                 uintptr_t next;
-                const int32_t direct = nr == 4 && k < full;     /* what gemm_tile may read */
+                const int32_t direct = nr == 4 && k < full; /* what gemm_tile may read */
                 n = full - k >= K ? K : full > k ? full - k : 16;
                 for (r = 0; r < 4 && !direct; r++) {
                     const uint8_t *from = w + (uint64_t)r * rb;
                     uint8_t t[64];
-                    if (r >= nr) { memset(wb + r * K, 0, (size_t)n * 4); continue; }
+                    if (r >= nr) {
+                        memset(wb + r * K, 0, (size_t)n * 4);
+                        continue;
+                    }
                     if (k == full) {
                         memset(t, 0, sizeof t);
                         memcpy(t, from, (size_t)((m->n_in - full) * size));
                         from = t;
                     }
-                    for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
+                    for (e = 0; e < n; e += V_W)
+                        v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
                 }
-                next = k + n < full ? (uintptr_t)w + (uintptr_t)n * (uintptr_t)size : (uintptr_t)m->w + (uintptr_t)(row + 4) * (uintptr_t)rb;
+                next = k + n < full ? (uintptr_t)w + (uintptr_t)n * (uintptr_t)size
+                                    : (uintptr_t)m->w + (uintptr_t)(row + 4) * (uintptr_t)rb;
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
-                    if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)(next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
-                    for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
+                    /* the weights of the next block, a few lines at a time */
+                    if (row + 4 < m->row1 || k + n < full)
+                        for (; at < (c + NC) * per; at++)
+                            AIOSK__PREFETCH_L2((const void *)(next + (size_t)(at & 3) * (size_t)rb +
+                                                              (size_t)(at >> 2) * 64));
+                    for (e = 0; e < NC; e++) { /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
-                        xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
+                        xp[e] =
+                            k == full
+                                ? xt + j * 16
+                                : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
                     }
-                    if (c == 0 && direct) V_NAME(gemm_first)(type, w, rb, wb, xp, n, sum, k == 0);
-                    else V_NAME(gemm_tile)(wb, xp, n, sum + c * 64, k == 0);
+                    if (c == 0 && direct)
+                        V_NAME(gemm_first)(type, w, rb, wb, xp, n, sum, k == 0);
+                    else
+                        V_NAME(gemm_tile)(wb, xp, n, sum + c * 64, k == 0);
                 }
             }
-            for (e = 0; e < (nc + NC - 1) / NC * NC * 4; e += V_TREES) v_tree_adds(sum + e, sum + e * 16);
+            for (e = 0; e < (nc + NC - 1) / NC * NC * 4; e += V_TREES)
+                v_tree_adds(sum + e, sum + e * 16);
             for (c = 0; c < nc; c++) {
                 float *y = m->y + (uint64_t)(c0 + c) * m->y_stride + row;
                 float *t = sum + c * 4;
-                if (m->bias) for (r = 0; r < nr; r++) t[r] = t[r] + m->bias[row + r];
-                if (m->flags & AIOSK_MM_ADD) for (r = 0; r < nr; r++) t[r] = y[r] + t[r];
+                if (m->bias)
+                    for (r = 0; r < nr; r++) t[r] = t[r] + m->bias[row + r];
+                if (m->flags & AIOSK_MM_ADD)
+                    for (r = 0; r < nr; r++) t[r] = y[r] + t[r];
                 memcpy(y, t, (size_t)nr * 4);
             }
         }
@@ -5866,13 +6455,14 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
 }
 #endif
 
-/* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
- * registers do not matter, and the code shall be small. */
+/* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the
+ * sets without V_FEW) the registers do not matter, and the code shall be small. */
 V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
 #if V_FEW
-    if (m->n_cols >= (type == AIOSK_F32 ? 12 : 8) && m->n_in >= 16) { /* below, the way through memory costs more than it saves */
+    /* below, the way through memory costs more than it saves */
+    if (m->n_cols >= (type == AIOSK_F32 ? 12 : 8) && m->n_in >= 16) {
         V_NAME(gemm)(m, type);
         return;
     }
@@ -5920,18 +6510,22 @@ V_EXPORT_MM void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, 
 #if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc ======== */
-/* unpack.inc: panels to codes in registers, a short function or two per format; lane r is row r. ref.c says what the bits
- * mean, and in the same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i
- * behind it. p: the block of 16 rows; h: which V_W of them, a constant (after unrolling).
- *   A32   unit_*  columns 32 u .. 32 u + 31 of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin where there is one
- *   A256  head_*  scales of a block as bytes sc[4], four in a dword; minima mn[8] as pairs of int16; their scales d, dmin
- *         step_*  columns 32 j .. 32 j + 31 of it: codes w[8]; grid: what vbmi.inc makes of a grid, else NULL
- * One function per format and not a switch over formats: GCC copies all of what it inlines before it throws cases away.
- * kind and offset of the codes are in lanes.inc. */
+/* unpack.inc: panels to codes in registers, a short function or two per format; lane r is row r.
+ * ref.c says what the bits mean, and in the same words; pack.c where they are: a segment of
+ * dwords starts at a fixed byte of the block, element i 64 i behind it. p: the block of 16 rows;
+ * h: which V_W of them, a constant (after unrolling).
+ *   A32   unit_*  columns 32 u .. 32 u + 31 of a block: codes w[8], scale d (NVFP4: one per 16),
+ *                 minimum dmin where there is one
+ *   A256  head_*  scales of a block as bytes sc[4], four in a dword; minima mn[8] as pairs of
+ *                 int16; their scales d, dmin
+ *         step_*  columns 32 j .. 32 j + 31 of it: codes w[8]; grid: what vbmi.inc makes of a grid,
+ *                 else NULL
+ * One function per format and not a switch over formats: GCC copies all of what it inlines
+ * before it throws cases away. kind and offset of the codes are in lanes.inc. */
 
-#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
-#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
-#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i)*64 + h * V_W * 4)
+#define AIOSK__F16(seg)   v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a)      i_and(a, v_set1i(0x0F0F0F0F))
 #ifdef I_HIGH
 #define AIOSK__HI(a) I_HIGH(a)
 #else
@@ -5949,7 +6543,8 @@ V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, co
         w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
     }
 }
-/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4
+ * c. */
 V_FN vi V_NAME(two)(vi a, const int b, vi t) {
     const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
     return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
@@ -5961,9 +6556,9 @@ V_FN vi V_NAME(three)(vi a, vi t) {
     return i_lut(t, i_or(x, y));
 }
 
-#define AIOSK__UNIT(t)                                                                              \
-    V_FN void V_NAME(unit_##t)(const uint8_t *p, const int h, const int u AIOSK__UNUSED, vi *w, vf *d, \
-                               vf *dmin AIOSK__UNUSED)
+#define AIOSK__UNIT(t)                                                                          \
+    V_FN void V_NAME(unit_##t)(const uint8_t *p, const int h, const int u AIOSK__UNUSED, vi *w, \
+                               vf *d, vf *dmin AIOSK__UNUSED)
 AIOSK__UNIT(q4_0) {
     d[0] = AIOSK__F16(0);
     V_NAME(halves)(p, h, 32, w, NULL);
@@ -6010,7 +6605,8 @@ AIOSK__UNIT(nvfp4) { /* aiosk__ue4m3_half */
     const vi t = i_table(aiosk__t_fp4);
     V_UNROLL_RARE
     for (int i = 0; i < 2; i++) {
-        const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+        const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)),
+                 e = i_and(x, v_set1i(127));
         const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
         const vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)),
                               i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
@@ -6032,21 +6628,24 @@ AIOSK__UNIT(q1_0) {
 AIOSK__UNIT(q2_0) {
     d[0] = AIOSK__F16(0);
     V_UNROLL_RARE
-    for (int i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+    for (int i = 0; i < 8; i++)
+        w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
 }
 #undef AIOSK__UNIT
 
 /* Nibbles 0..3 of each dword to its bytes */
 V_FN vi V_NAME(nibbles)(vi a) {
     const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
-    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)),
+                        i_and(i_sll(a, 12), v_set1i(0xF000000))));
 }
 /* 2 s + 1 of bytes */
 V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
 /* The top nibbles of four dwords */
 V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
     const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
-    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)),
+                        i_and(i_srl(d, 4), v_set1i(0xF000000))));
 }
 /* Bytes as minima: two registers of pairs */
 V_FN void V_NAME(minima)(vi *mn, vi a) {
@@ -6054,9 +6653,9 @@ V_FN void V_NAME(minima)(vi *mn, vi a) {
     mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
 }
 
-#define AIOSK__HEAD(t)                                                                                       \
-    V_FN void V_NAME(head_##t)(const uint8_t *p, const int h, vi *sc AIOSK__UNUSED, vi *mn AIOSK__UNUSED, vf *d, \
-                               vf *dmin AIOSK__UNUSED)
+#define AIOSK__HEAD(t)                                                              \
+    V_FN void V_NAME(head_##t)(const uint8_t *p, const int h, vi *sc AIOSK__UNUSED, \
+                               vi *mn AIOSK__UNUSED, vf *d, vf *dmin AIOSK__UNUSED)
 AIOSK__HEAD(q2_k) {
     d[0] = AIOSK__F16(0);
     dmin[0] = AIOSK__F16(32);
@@ -6068,7 +6667,8 @@ AIOSK__HEAD(q2_k) {
     }
 }
 AIOSK__HEAD(q3_k) {
-    const vi a = AIOSK__DW(32, 0), b = AIOSK__DW(32, 1), c = AIOSK__DW(32, 2), m30 = v_set1i(0x30303030);
+    const vi a = AIOSK__DW(32, 0), b = AIOSK__DW(32, 1), c = AIOSK__DW(32, 2),
+             m30 = v_set1i(0x30303030);
     d[0] = AIOSK__F16(0);
     sc[0] = i_or(AIOSK__LO(a), i_and(i_sll(c, 4), m30));
     sc[1] = i_or(AIOSK__LO(b), i_and(i_sll(c, 2), m30));
@@ -6078,7 +6678,8 @@ AIOSK__HEAD(q3_k) {
     for (int i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
 }
 AIOSK__HEAD(q4_k) {
-    const vi a = AIOSK__DW(64, 0), b = AIOSK__DW(64, 1), c = AIOSK__DW(64, 2), m30 = v_set1i(0x30303030);
+    const vi a = AIOSK__DW(64, 0), b = AIOSK__DW(64, 1), c = AIOSK__DW(64, 2),
+             m30 = v_set1i(0x30303030);
     d[0] = AIOSK__F16(0);
     dmin[0] = AIOSK__F16(32);
     sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
@@ -6098,7 +6699,8 @@ AIOSK__HEAD(iq4_xs) {
     V_UNROLL
     for (int i = 0; i < 2; i++) {
         vi c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
-        c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+        c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)),
+                         i_and(i_sll(b, 22), v_set1i(0x30000000))));
         sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
         a = i_srl(a, 16);
         b = i_srl(b, 8);
@@ -6112,7 +6714,8 @@ AIOSK__HEAD(iq1_s) {
     for (int i = 0; i < 2; i++) {
         const vi a = AIOSK__DW(544, 2 * i), b = AIOSK__DW(544, 2 * i + 1);
         const vi c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
-        sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+        sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)),
+                                         i_and(i_srl(b, 4), v_set1i(0x7000000)))));
     }
 }
 AIOSK__HEAD(iq1_m) { /* the scale is in the top nibbles of four words */
@@ -6120,7 +6723,8 @@ AIOSK__HEAD(iq1_m) { /* the scale is in the top nibbles of four words */
     const vi s = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
     uint16_t f[V_W];
     int32_t g[V_W];
-    v_storei(g, i_or(s, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+    v_storei(
+        g, i_or(s, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
     for (int i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
     d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
     V_UNROLL_RARE
@@ -6128,7 +6732,8 @@ AIOSK__HEAD(iq1_m) { /* the scale is in the top nibbles of four words */
         vi c = i & 2 ? b : a;
         if (i & 1) c = i_srl(c, 16);
         c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
-                 i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+                 i_or(i_and(i_sll(c, 10), v_set1i(0x70000)),
+                      i_and(i_sll(c, 15), v_set1i(0x7000000))));
         sc[i] = V_NAME(odd)(c);
     }
 }
@@ -6136,8 +6741,8 @@ AIOSK__HEAD(iq2_xxs) {
     d[0] = v_mul(AIOSK__F16(0), v_set1(0.125f));
     V_UNROLL_RARE
     for (int i = 0; i < 2; i++)
-        sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4),
-                                         AIOSK__DW(96, 8 * i + 6)));
+        sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2),
+                                         AIOSK__DW(96, 8 * i + 4), AIOSK__DW(96, 8 * i + 6)));
 }
 /* Scales of IQ2_XS and IQ2_S: 16 nibbles */
 V_FN void V_NAME(sixteen)(vi *sc, vi a, vi b) {
@@ -6158,8 +6763,8 @@ AIOSK__HEAD(iq3_xxs) {
     d[0] = v_mul(AIOSK__F16(0), v_set1(0.25f));
     V_UNROLL_RARE
     for (int i = 0; i < 2; i++)
-        sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2),
-                                         AIOSK__DW(1056, 4 * i + 3)));
+        sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1),
+                                         AIOSK__DW(1056, 4 * i + 2), AIOSK__DW(1056, 4 * i + 3)));
 }
 AIOSK__HEAD(iq3_s) {
     const vi a = AIOSK__DW(32, 0);
@@ -6169,11 +6774,13 @@ AIOSK__HEAD(iq3_s) {
 }
 #undef AIOSK__HEAD
 
-/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high
+ * halves of int16 */
 V_FN vi V_NAME(digit)(vi a, const int pow3) {
     const vi three = v_set1i(0x00030003);
     const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
-    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    const vi odd =
+        i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
     return i_or(even, i_sll(odd, 8));
 }
 /* aiosk__signs7 of four times 7 bits: bytes */
@@ -6182,7 +6789,8 @@ V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
 }
 V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
     const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
-    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)),
+                        i_and(i_sll(s, 3), v_set1i(0x7F000000))));
 }
 /* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
 V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
@@ -6190,20 +6798,22 @@ V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const i
     w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
     w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
 }
-V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+/* minus: 1 or 0, takes or adds one eighth */
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) {
     const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
     const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
     w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
     w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
 }
 
-#define AIOSK__STEP(t)                                                                               \
-    V_FN void V_NAME(step_##t)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc AIOSK__UNUSED, \
-                               const void *grid AIOSK__UNUSED)
+#define AIOSK__STEP(t)                                                            \
+    V_FN void V_NAME(step_##t)(const uint8_t *p, const int h, const int j, vi *w, \
+                               const vi *sc AIOSK__UNUSED, const void *grid AIOSK__UNUSED)
 /* Fields of 2 bits of 64 bytes, of which step j has pair j & 3 of half j >> 2 */
 V_FN void V_NAME(pairs)(const uint8_t *p, const int h, const int at, const int j, vi *w) {
     V_UNROLL
-    for (int i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), v_set1i(0x03030303));
+    for (int i = 0; i < 8; i++)
+        w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), v_set1i(0x03030303));
 }
 /* The scales of a step's two halves, where codes are multiplied with them at once (V_PREMUL) */
 #define AIOSK__SCALE0 i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)))
@@ -6224,7 +6834,8 @@ AIOSK__STEP(q3_k) {
         const vi a = AIOSK__DW(224, i);
         w[i] = i_or(w[i], i_and(j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2), v_set1i(0x04040404)));
     }
-    if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+    /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+    if (V_PREMUL) {
         const vi s0 = AIOSK__SCALE0, s1 = AIOSK__SCALE1;
         const vi b0 = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
         const vi b1 = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
@@ -6245,14 +6856,19 @@ AIOSK__STEP(q5_k) {
     V_UNROLL
     for (int i = 0; i < 8; i++) {
         const vi a = AIOSK__DW(256, i), b = AIOSK__DW(768, (j >> 1) * 8 + i);
-        w[i] = i_or(j & 1 ? AIOSK__HI(b) : AIOSK__LO(b), i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010)));
+        w[i] = i_or(j & 1 ? AIOSK__HI(b) : AIOSK__LO(b),
+                    i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010)));
     }
 }
 AIOSK__STEP(q6_k) {
     V_UNROLL
     for (int i = 0; i < 8; i++) {
-        const vi a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i), b = AIOSK__DW(2080, (j >> 2) * 8 + i);
-        const vi c = (j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2);
+        const vi a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i),
+                 b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+        const vi c = (j & 3) == 0   ? i_sll(b, 4)
+                     : (j & 3) == 1 ? i_sll(b, 2)
+                     : (j & 3) == 2 ? b
+                                    : i_srl(b, 2);
         w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), i_and(c, v_set1i(0x30303030)));
     }
 }
@@ -6264,13 +6880,24 @@ AIOSK__STEP(iq4_xs) {
 AIOSK__STEP(tq1_0) {
     V_UNROLL_RARE
     for (int i = 0; i < 8; i++) {
-        const int five = j < 5, four = j < 7 || i < 4; /* digits of bytes 0..31; of 32..47; else of 48..51 */
-        const int at = five ? i : four ? 8 + (i & 3) : 12, n = five ? j : four ? 2 * (j - 5) + (i >> 2) : i - 4;
-        w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+        /* digits of bytes 0..31; of 32..47; else of 48..51 */
+        const int five = j < 5, four = j < 7 || i < 4;
+        const int at = five   ? i
+                       : four ? 8 + (i & 3)
+                              : 12,
+                  n = five   ? j
+                      : four ? 2 * (j - 5) + (i >> 2)
+                             : i - 4;
+        w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0   ? 1
+                                                : n == 1 ? 3
+                                                : n == 2 ? 9
+                                                : n == 3 ? 27
+                                                         : 81);
     }
 }
 AIOSK__STEP(iq1_s) {
-    const vi a = AIOSK__DW(32, j), b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1)), minus = i_and(i_srl(b, 15), v_set1i(1));
+    const vi a = AIOSK__DW(32, j), b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1)),
+             minus = i_and(i_srl(b, 15), v_set1i(1));
     V_UNROLL_RARE
     for (int i = 0; i < 4; i++) {
         const vi high = i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8);
@@ -6282,25 +6909,29 @@ AIOSK__STEP(iq1_m) {
     V_UNROLL_RARE
     for (int i = 0; i < 4; i++) {
         const vi c = i_srl(b, 4 * i), high = i_sll(i_and(c, v_set1i(7)), 8);
-        V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), high), i_and(i_srl(c, 3), v_set1i(1)), i);
+        V_NAME(grid1)
+        (w, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), high), i_and(i_srl(c, 3), v_set1i(1)), i);
     }
 }
 AIOSK__STEP(iq2_xxs) {
     const vi a = AIOSK__DW(32, 2 * j), s = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
     V_UNROLL_RARE
-    for (int i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), v_set1i(255)), s, i);
+    for (int i = 0; i < 4; i++)
+        V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), v_set1i(255)), s, i);
 }
 AIOSK__STEP(iq2_xs) { /* words of 9 bits of index and 7 of signs */
     const vi a = AIOSK__DW(160, 2 * j), b = AIOSK__DW(160, 2 * j + 1);
     const vi s01 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
-    const vi s23 = i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)));
+    const vi s23 =
+        i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)));
     const vi s = V_NAME(signs7)(i_or(s01, s23));
     V_UNROLL_RARE
-    for (int i = 0; i < 4; i++)
-        V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s, i);
+    for (int i = 0; i < 4; i++) V_NAME(grid2)
+    (w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s, i);
 }
 AIOSK__STEP(iq2_s) {
-    const vi a = AIOSK__DW(288, j), b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3)), s = AIOSK__DW(800, j);
+    const vi a = AIOSK__DW(288, j), b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3)),
+             s = AIOSK__DW(800, j);
     V_UNROLL_RARE
     for (int i = 0; i < 4; i++) {
         const vi high = i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8);
@@ -6316,7 +6947,8 @@ AIOSK__STEP(iq3_xxs) {
     }
 }
 AIOSK__STEP(iq3_s) {
-    const vi t = i_table(aiosk__t_iq3s), s = AIOSK__DW(1248, j), b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+    const vi t = i_table(aiosk__t_iq3s), s = AIOSK__DW(1248, j),
+             b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
     V_UNROLL_RARE
     for (int i = 0; i < 8; i++) {
         const vi a = i_and(i_srl(AIOSK__DW(96, 2 * j + (i >> 2)), 8 * (i & 3)), v_set1i(255));
@@ -6334,18 +6966,20 @@ AIOSK__STEP(iq3_s) {
 #endif
 
 /* ======== kernels/lanes.inc ======== */
-/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
- * over the v_* and i_* vocabulary.
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded
+ * once per set of dot products over the v_* and i_* vocabulary.
  *
- * Few columns (few_*, a copy per format): a panel is unpacked into registers and multiplied there with one column after the
- * other. Many: up to 256 columns of a few panels are unpacked once into codes of a byte (codes_*, per format), which lie in the
- * first-level cache while all columns are multiplied with them, V_NC at a time, by a loop that knows only what kind of codes
- * these are (cols_*); columns that are left over take a loop that knows even less (last_*). The sequence of float operations of
- * an output is the same in all of them, so the bits are. */
+ * Few columns (few_*, a copy per format): a panel is unpacked into registers and multiplied
+ * there with one column after the other. Many: up to 256 columns of a few panels are unpacked
+ * once into codes of a byte (codes_*, per format), which lie in the first-level cache while all
+ * columns are multiplied with them, V_NC at a time, by a loop that knows only what kind of codes
+ * these are (cols_*); columns that are left over take a loop that knows even less (last_*). The
+ * sequence of float operations of an output is the same in all of them, so the bits are. */
 
-/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
- * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
- * busy while there is something to compute. Addresses behind the matrix do no harm. */
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache,
+ * and a page on, for the first. Hardware prefetchers stop at the end of a 4 KiB page, and the
+ * first-level cache alone can wait for too few lines to keep a memory channel busy while there
+ * is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
 #endif
@@ -6370,80 +7004,104 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
     return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
 }
 
-/* ---- formats -------------------------------------------------------------------------------------------------
- * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
- * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
- * grids do without loops of their own for few columns: unpacking is most of their work. */
+/* ---- formats ----
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are
+ * passed through i_prep8. A32: columns per scale. A256: columns per scale within; 0 where step()
+ * has multiplied it in or there is none. Rare types and grids do without loops of their own for
+ * few columns: unpacking is most of their work. */
 #define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
-#define AIOSK__A32_HOT(X)                                                                                              \
-    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
-    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
-#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
-#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
-#define AIOSK__A256_HOT(X)                                                                                             \
-    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
-    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
-    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+/* clang-format off */
+#define AIOSK__A32_HOT(X) \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) \
+    X(Q5_1, q5_1, 5, 0, 32) X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) \
+    X(MXFP4, mxfp4, 5, 12, 32)
+/* clang-format on */
+#define AIOSK__A32_RARE(X) \
+    X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) \
+    AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+/* clang-format off */
+#define AIOSK__A256_HOT(X) \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0) \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) \
+    X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4, V_PREMUL ? 0 : 16, 0) \
+    X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+/* clang-format on */
 #define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
-#define AIOSK__GRIDS(X)                                                                                                \
-    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
-    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
-    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+/* clang-format off */
+#define AIOSK__GRIDS(X) \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) \
+    X(IQ2_S, iq2_s, 7, -1, 16, 0) X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) \
+    X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0) X(IQ1_M, iq1_m, 7, -1, 16, 0)
+/* clang-format on */
 
-/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
- * codes are made equal: 128 above their meaning. */
-#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a
+ * product is not packed in halves, all codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) \
+    (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
 
 /* Codes of n blocks of a panel */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* Blocks k .. k1 - 1 of a panel (p is block k) times nc columns, up to V_FEW, added to acc [nc][16] */
+/* Blocks k .. k1 - 1 of a panel (p is block k) times nc columns, up to V_FEW, added to acc
+ * [nc][16] */
 typedef struct V_NAME(few) {
     const uint8_t *p, *x;
     uint64_t xs;
     float *acc;
     int32_t n_in, k, k1, nc;
 } V_NAME(few);
-typedef void (*V_NAME(few_fn))(const V_NAME(few) *f);
+typedef void (*V_NAME(few_fn))(const V_NAME(few) * f);
 /* What unpacks: unpack.inc */
 typedef void V_NAME(unit_fn)(const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin);
 typedef void V_NAME(head_fn)(const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin);
-typedef void V_NAME(step_fn)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc, const void *grid);
+typedef void V_NAME(step_fn)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc,
+                             const void *grid);
 
 /* One more register to the parts of a group: [nc][np] */
-#define AIOSK__EACH(M)                     \
-    AIOSK__UNROLL                          \
-    for (c = 0; c < nc; c++) {             \
-        AIOSK__UNROLL                      \
-        for (e = 0; e < np; e++) { M; }    \
+#define AIOSK__EACH(M)             \
+    AIOSK__UNROLL                  \
+    for (c = 0; c < nc; c++) {     \
+        AIOSK__UNROLL              \
+        for (e = 0; e < np; e++) { \
+            M;                     \
+        }                          \
     }
 
-/* Register i of panel e, from the step's first row of codes: loading them where they are used keeps registers free for sums. */
+/* Register i of panel e, from the step's first row of codes: loading them where they are used
+ * keeps registers free for sums. */
 #define AIOSK__W(e, i) v_loadi(t[e].code[at + (i)] + h * V_W * 4)
-/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
- * each; else each four are asked for where they are used, from AIOSK__X(i). */
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of
+ * a step are in xq [nc][2], sixteen codes in each; else each four are asked for where they are
+ * used, from AIOSK__X(i). */
 #if V_QUAD
-#define AIOSK__XQ                                                                                  \
-    vi xq[V_NC][2];                                                                                \
-    AIOSK__UNROLL                                                                                  \
-    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
-#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
-#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__XQ                        \
+    vi xq[V_NC][2];                      \
+    AIOSK__UNROLL                        \
+    for (c = 0; c < nc; c++) {           \
+        xq[c][0] = v_loadi(AIOSK__X(0)); \
+        xq[c][1] = v_loadi(AIOSK__X(4)); \
+    }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i)&3)
+#define AIOSK__NEXT(p, e, i)  i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i)&3)
 #else
 #define AIOSK__XQ
 #define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
-#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i)  i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
 #endif
 #if V_XOR /* kind 9: with the sign of codes */
-#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#define AIOSK__XS(e, i)                                                                \
+    (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) \
+               : i_dup(AIOSK__X(i)))
 #else
 #define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
 #endif
 
 /* ---- A32 ---- */
-/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
- * any: any_offset, which is no constant */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes
+ * are passed through i_prep8; any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc,
+                        const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -6451,37 +7109,43 @@ V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *x
 }
 /* The same over 16 columns, from their codes */
 V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
-    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
+    return v_set1i(-(offset < 0 ? any_offset : offset) *
+                   (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
 }
-/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
- * constants. */
-V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
-                          const int nc, const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale.
+ * kind, offset, columns, np, nc are constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns,
+                          const int has_min, const int np, const int nc, const aiosk__codes *t,
+                          int at, int h, vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs,
+                          const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
-#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i)*4)
     AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
         AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
-                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
-                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
+                              : n == 4
+                                  ? V_NAME(start16)(offset, any_offset,
+                                                    x + (uint64_t)c * xs + k * 32 + g * 4)
+                                  : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
             AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
-            for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
-            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            for (i = f + 1; i < f + run; i++) AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] =
+                            V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
-        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0],
+                                                 x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
     if (has_min) {
-        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
-                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+        AIOSK__EACH(acc[c][e] =
+                        V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                         i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
 #undef AIOSK__X
 }
@@ -6490,17 +7154,18 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
 #if V_FEW
 /* Register i of codes times the activations of one column, 32 of them at x: xq where V_QUAD */
 #if V_QUAD
-#define AIOSK__XQ1(x) const vi xq[2] = {v_loadi(x), v_loadi((x) + 16)};
-#define AIOSK__FIRST1(z, i) i_first(kind, z, w[i], xq[(i) >> 2], (i) & 3)
-#define AIOSK__NEXT1(p, i) i_next(kind, p, w[i], xq[(i) >> 2], (i) & 3)
+#define AIOSK__XQ1(x)       const vi xq[2] = { v_loadi(x), v_loadi((x) + 16) };
+#define AIOSK__FIRST1(z, i) i_first(kind, z, w[i], xq[(i) >> 2], (i)&3)
+#define AIOSK__NEXT1(p, i)  i_next(kind, p, w[i], xq[(i) >> 2], (i)&3)
 #else
 #define AIOSK__XQ1(x)
-#define AIOSK__FIRST1(z, i) i_first(kind, z, w[i], i_dup(x + (i) * 4))
-#define AIOSK__NEXT1(p, i) i_next(kind, p, w[i], i_dup(x + (i) * 4))
+#define AIOSK__FIRST1(z, i) i_first(kind, z, w[i], i_dup(x + (i)*4))
+#define AIOSK__NEXT1(p, i)  i_next(kind, p, w[i], i_dup(x + (i)*4))
 #endif
 /* times32 for one column and one panel: acc + codes times column */
-V_FN vf V_NAME(one32)(const int kind, const int offset, const int columns, const int has_min, const vi *w, const vf *d, vf dmin,
-                      const uint8_t *xc, const aiosk__a32 a, int64_t k, vf acc) {
+V_FN vf V_NAME(one32)(const int kind, const int offset, const int columns, const int has_min,
+                      const vi *w, const vf *d, vf dmin, const uint8_t *xc, const aiosk__a32 a,
+                      int64_t k, vf acc) {
     const int n = columns / 4, run = I_RUN(kind, n);
     const uint8_t *x = xc + k * 32;
     vi s = v_zeroi();
@@ -6508,19 +7173,23 @@ V_FN vf V_NAME(one32)(const int kind, const int offset, const int columns, const
     AIOSK__XQ1(x)
     AIOSK__UNROLL
     for (int i = 0; i < 8; i++) {
-        if (i % n == 0) s = n == 4 ? V_NAME(start16)(offset, 0, x + i * 4) : V_NAME(start32)(offset, 0, xc, a, k);
+        if (i % n == 0)
+            s = n == 4 ? V_NAME(start16)(offset, 0, x + i * 4)
+                       : V_NAME(start32)(offset, 0, xc, a, k);
         p = i % run == 0 ? AIOSK__FIRST1(s, i) : AIOSK__NEXT1(p, i);
         if (i % run == run - 1) s = V_START ? i_sum(kind, p) : v_addi(s, i_sum(kind, p));
         if (i % n == n - 1) acc = V_NAME(step_add)(acc, d[i >= n], xc + a.d + k * 4, s);
     }
     return has_min ? V_NAME(step_min)(acc, dmin, xc + a.d + k * 4, i_dup(xc + a.sum + k * 4)) : acc;
 }
-/* Here and in what follows all but pointers to jobs and data is constant, and inlined: unit, head and step too. one: for one column; else
- * some, of which the first goes beside the loop over the others where V_MIXED: then there is no copy for one. */
-V_FN void V_NAME(few_a32)(V_NAME(unit_fn) unit, const int kind, const int offset, const int columns, const int n_unit,
-                          const int bytes, const int one, const V_NAME(few) *f) {
+/* Here and in what follows all but pointers to jobs and data is constant, and inlined: unit,
+ * head and step too. one: for one column; else some, of which the first goes beside the loop
+ * over the others where V_MIXED: then there is no copy for one. */
+V_FN void V_NAME(few_a32)(V_NAME(unit_fn) unit, const int kind, const int offset, const int columns,
+                          const int n_unit, const int bytes, const int one, const V_NAME(few) * f) {
     const aiosk__a32 a = aiosk__a32_parts(f->n_in);
-    const int start = offset < 0 ? V_BIAS8 * 128 : offset, nc = one ? 1 : f->nc, first = one || V_MIXED;
+    const int start = offset < 0 ? V_BIAS8 * 128 : offset, nc = one ? 1 : f->nc,
+              first = one || V_MIXED;
     const uint8_t *p = f->p;
     vf sum[V_PER16]; /* of the first column: they stay in registers */
     for (int h = 0; h < V_PER16; h++) sum[h] = v_loadu(f->acc + h * V_W);
@@ -6533,9 +7202,12 @@ V_FN void V_NAME(few_a32)(V_NAME(unit_fn) unit, const int kind, const int offset
                 vi w[8];
                 vf d[2], dmin = v_zero();
                 unit(p, h, u, w, d, &dmin);
-                if (first) sum[h] = V_NAME(one32)(kind, start, columns, offset == 0, w, d, dmin, f->x, a, k * n_unit + u, sum[h]);
+                if (first)
+                    sum[h] = V_NAME(one32)(kind, start, columns, offset == 0, w, d, dmin, f->x, a,
+                                           k * n_unit + u, sum[h]);
                 for (int c = first; c < nc; c++, x += f->xs, y += 16)
-                    v_storeu(y, V_NAME(one32)(kind, start, columns, offset == 0, w, d, dmin, x, a, k * n_unit + u, v_loadu(y)));
+                    v_storeu(y, V_NAME(one32)(kind, start, columns, offset == 0, w, d, dmin, x, a,
+                                              k * n_unit + u, v_loadu(y)));
             }
     }
     for (int h = 0; first && h < V_PER16; h++) v_storeu(f->acc + h * V_W, sum[h]);
@@ -6545,10 +7217,12 @@ V_FN void V_NAME(few_a32)(V_NAME(unit_fn) unit, const int kind, const int offset
 V_FN void V_NAME(put_codes)(uint8_t (*to)[64], const int h, const int even, const vi *w) {
     AIOSK__UNROLL
     for (int i = 0; i < 8; i++)
-        v_storei(to[i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)((uint32_t)even * 0x01010101u))) : w[i]);
+        v_storei(to[i] + h * V_W * 4,
+                 even != 0 ? i_addb(w[i], v_set1i((int32_t)((uint32_t)even * 0x01010101u))) : w[i]);
 }
-V_FN void V_NAME(codes_a32)(V_NAME(unit_fn) unit, const int offset, const int columns, const int n_unit, const int bytes,
-                            const uint8_t *p, int32_t n, aiosk__codes *o) {
+V_FN void V_NAME(codes_a32)(V_NAME(unit_fn) unit, const int offset, const int columns,
+                            const int n_unit, const int bytes, const uint8_t *p, int32_t n,
+                            aiosk__codes *o) {
     const int even = offset >= 0 && V_BIAS8 ? 128 - offset : 0;
     int at = 0;
     for (; n > 0; n--, p += bytes) {
@@ -6569,24 +7243,31 @@ V_FN void V_NAME(codes_a32)(V_NAME(unit_fn) unit, const int offset, const int co
 #if V_MIXED
 #define AIOSK__ONE(T, t, kind, offset, columns)
 #else
-#define AIOSK__ONE(T, t, kind, offset, columns)                                                                            \
-    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) *f) {                                                            \
-        V_NAME(few_a32)(V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, 1, f);    \
+#define AIOSK__ONE(T, t, kind, offset, columns)                                                   \
+    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) * f) {                                  \
+        V_NAME(few_a32)                                                                           \
+        (V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, \
+         1, f);                                                                                   \
     }
 #endif
-#define AIOSK__FEW(T, t, kind, offset, columns)                                                                            \
-    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) *f) {                                                            \
-        V_NAME(few_a32)(V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, 0, f);    \
+#define AIOSK__FEW(T, t, kind, offset, columns)                                                   \
+    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) * f) {                                  \
+        V_NAME(few_a32)                                                                           \
+        (V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, \
+         0, f);                                                                                   \
     }
 #endif
-#define AIOSK__CODES(T, t, kind, offset, columns)                                                                        \
-    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                      \
-        V_NAME(codes_a32)(V_NAME(unit_##t), offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, p, n, o);   \
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                 \
+    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {          \
+        V_NAME(codes_a32)                                                                         \
+        (V_NAME(unit_##t), offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, p, n, \
+         o);                                                                                      \
     }
 #endif
 
 /* nc columns from column c0 */
-V_FN void V_NAME(group_a32)(const aiosk__cols *m, const int kind, const int offset, const int columns, const int nc, int32_t c0) {
+V_FN void V_NAME(group_a32)(const aiosk__cols *m, const int kind, const int offset,
+                            const int columns, const int nc, int32_t c0) {
     const aiosk__a32 a = aiosk__a32_parts(m->n_in);
     const uint64_t xs = m->xs;
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
@@ -6596,7 +7277,8 @@ V_FN void V_NAME(group_a32)(const aiosk__cols *m, const int kind, const int offs
     int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
-        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+        for (i = 0; i < m->n * 32; i += 64)
+            AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
@@ -6608,8 +7290,9 @@ V_FN void V_NAME(group_a32)(const aiosk__cols *m, const int kind, const int offs
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : offset, m->offset, columns, has_min, np, nc, m->t, (int)u * 8, h, d, dmin, x,
-                            xs, a, k0 + u, acc);
+            V_NAME(times32)
+            (kind, V_BIAS8 ? 128 : offset, m->offset, columns, has_min, np, nc, m->t, (int)u * 8, h,
+             d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
@@ -6627,9 +7310,12 @@ V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const in
         t[1] = i_scale(kind, i_srl(sc, 8));
     }
 }
-/* What a sum over n registers of step j, from register f on, begins with: -bias * sum of x. bias: 0, 32 or 128 */
-#define AIOSK__BIAS(kind, columns) (!V_BIAS8 || (columns) == 0 || (kind) < 6 ? 0 : (kind) == 6 ? 32 : 128)
-V_FN vi V_NAME(start_run)(const int bias, const int n, const uint8_t *xc, const aiosk__a256 a, int32_t k, const int j, const int f) {
+/* What a sum over n registers of step j, from register f on, begins with: -bias * sum of x.
+ * bias: 0, 32 or 128 */
+#define AIOSK__BIAS(kind, columns) \
+    (!V_BIAS8 || (columns) == 0 || (kind) < 6 ? 0 : (kind) == 6 ? 32 : 128)
+V_FN vi V_NAME(start_run)(const int bias, const int n, const uint8_t *xc, const aiosk__a256 a,
+                          int32_t k, const int j, const int f) {
     if (bias == 32) { /* sums of 8 columns */
         const uint8_t *z = xc + a.sum8 + k * 128 + j * 16 + f * 2;
         return n > 2 ? v_addi(i_dup(z), i_dup(z + 4)) : i_dup(z);
@@ -6640,12 +7326,15 @@ V_FN vi V_NAME(start_run)(const int bias, const int n, const uint8_t *xc, const 
     }
     return v_zeroi();
 }
-/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
-V_FN void V_NAME(times256)(const int kind, const int bias, const int columns, const int np, const int nc, const aiosk__codes *t,
-                           int h, vi r[][2], const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
-    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first
+ * column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int bias, const int columns, const int np,
+                           const int nc, const aiosk__codes *t, int h, vi r[][2], const uint8_t *x,
+                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind),
+              at = j * 8;
     int c, e, f, i;
-#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i)*4)
 #define AIOSK__Z(i) V_NAME(start_run)(bias, run, x + (uint64_t)c * xs, a, k, j, i)
     AIOSK__XQ
     AIOSK__UNROLL
@@ -6659,16 +7348,19 @@ V_FN void V_NAME(times256)(const int kind, const int bias, const int columns, co
             if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] =
+                            V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
-            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e],
+                                        r[e][n == 4 && f >= 4]))
         }
     }
 #undef AIOSK__Z
 #undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
-#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
+#define AIOSK__LEFT(kind, offset, columns) \
+    (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
 V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
     vi t = v_zeroi(), p[2];
     int i;
@@ -6682,11 +7374,14 @@ V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16)
 /* The sum over a whole block of unscaled codes, times -offset */
 V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
     const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
-    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7]))
+                  : v_zeroi();
 }
-V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin,
+                          const vi *mn, const int n_mn, vi s, vf acc) {
     const uint8_t *dx = xc + a.d + k * 4;
-    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    const int16_t *b =
+        (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
     vi m = v_zeroi();
     int i;
     acc = V_NAME(step_add)(acc, d, dx, s);
@@ -6698,28 +7393,39 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
 #if V_W > 1 && V_OWN
 #if V_FEW
 /* times256 for one column and one panel: s + codes times column */
-V_FN vi V_NAME(one256)(const int kind, const int columns, const vi *w, const vi *r, const uint8_t *xc, const aiosk__a256 a, int32_t k,
-                       const int j, vi s) {
-    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), bias = AIOSK__BIAS(kind, columns);
+V_FN vi V_NAME(one256)(const int kind, const int columns, const vi *w, const vi *r,
+                       const uint8_t *xc, const aiosk__a256 a, int32_t k, const int j, vi s) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind),
+              bias = AIOSK__BIAS(kind, columns);
     const uint8_t *x = xc + k * 256 + j * 32;
     i_part p, q;
     AIOSK__XQ1(x)
     AIOSK__UNROLL
     for (int i = 0; i < 8; i++) {
         const int begins = i % run == 0, ends = i % run == run - 1, second = pair && (i / run & 1);
-        if (second) q = begins ? AIOSK__FIRST1(V_NAME(start_run)(bias, run, xc, a, k, j, i), i) : AIOSK__NEXT1(q, i);
-        else p = begins ? AIOSK__FIRST1(columns ? V_NAME(start_run)(bias, run, xc, a, k, j, i) : s, i) : AIOSK__NEXT1(p, i);
+        if (second)
+            q = begins ? AIOSK__FIRST1(V_NAME(start_run)(bias, run, xc, a, k, j, i), i)
+                       : AIOSK__NEXT1(q, i);
+        else
+            p = begins
+                    ? AIOSK__FIRST1(columns ? V_NAME(start_run)(bias, run, xc, a, k, j, i) : s, i)
+                    : AIOSK__NEXT1(p, i);
         if (!ends || (pair && !second)) continue;
-        if (columns) s = i_end(kind, s, p, pair ? q : p, r[n == 4 && i >= 4]);
-        else s = V_START ? i_sum(kind, p) : v_addi(s, i_sum(kind, p));
+        if (columns)
+            s = i_end(kind, s, p, pair ? q : p, r[n == 4 && i >= 4]);
+        else
+            s = V_START ? i_sum(kind, p) : v_addi(s, i_sum(kind, p));
     }
     return s;
 }
-V_FN void V_NAME(few_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const void *grid, const int kind, const int offset,
-                           const int columns, const int n_mn, const int bytes, const int one, const V_NAME(few) *f) {
+V_FN void V_NAME(few_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const void *grid,
+                           const int kind, const int offset, const int columns, const int n_mn,
+                           const int bytes, const int one, const V_NAME(few) * f) {
     const aiosk__a256 a = aiosk__a256_parts(f->n_in);
-    const int part = bytes / 8 / V_PER16, left = AIOSK__LEFT(kind, offset, columns), nc = one ? 1 : f->nc, first = one || V_MIXED;
-    /* steps in straight code; a grid's is long as it is, and several columns have work enough between two loads */
+    const int part = bytes / 8 / V_PER16, left = AIOSK__LEFT(kind, offset, columns),
+              nc = one ? 1 : f->nc, first = one || V_MIXED;
+    /* steps in straight code; a grid's is long as it is, and several columns have work enough
+     * between two loads */
     const int unroll = !first || kind == 7 ? 1 : kind == 6 || (V_W == 16 && kind == 5) ? 4 : 2;
     const uint8_t *p = f->p;
     for (int32_t k = f->k; k < f->k1; k++, p += bytes)
@@ -6728,7 +7434,8 @@ V_FN void V_NAME(few_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const voi
             float *y = f->acc + h * V_W;
             vi sc[4], mn[8], s0 = V_NAME(start256)(columns ? 0 : offset, x, a, k), s[V_FEW];
             vf d, dmin = v_zero();
-            for (int c = first; c < nc; c++) s[c] = V_NAME(start256)(columns ? 0 : offset, x + (uint64_t)c * f->xs, a, k);
+            for (int c = first; c < nc; c++)
+                s[c] = V_NAME(start256)(columns ? 0 : offset, x + (uint64_t)c * f->xs, a, k);
             head(p, h, sc, mn, &d, &dmin);
             for (int g = 0; g < 8; g += unroll) {
                 AIOSK__UNROLL
@@ -6740,7 +7447,8 @@ V_FN void V_NAME(few_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const voi
                     V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r);
                     if (first) s0 = V_NAME(one256)(kind, columns, w, r, f->x, a, k, j, s0);
                     x = f->x + (uint64_t)first * f->xs;
-                    for (int c = first; c < nc; c++, x += f->xs) s[c] = V_NAME(one256)(kind, columns, w, r, x, a, k, j, s[c]);
+                    for (int c = first; c < nc; c++, x += f->xs)
+                        s[c] = V_NAME(one256)(kind, columns, w, r, x, a, k, j, s[c]);
                 }
             }
             x = f->x;
@@ -6752,8 +7460,9 @@ V_FN void V_NAME(few_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const voi
         }
 }
 #endif
-V_FN void V_NAME(codes_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const void *grid, const int kind, const int offset,
-                             const int columns, const int n_mn, const int bytes, const uint8_t *p, aiosk__codes *o) {
+V_FN void V_NAME(codes_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const void *grid,
+                             const int kind, const int offset, const int columns, const int n_mn,
+                             const int bytes, const uint8_t *p, aiosk__codes *o) {
     const int part = bytes / 8 / V_PER16, n_sc = columns == 0 ? 0 : columns == 16 ? 4 : 2;
     const int even = columns != 0 && offset >= 0 && AIOSK__EVEN(kind, columns) ? 128 - offset : 0;
     for (int h = 0; h < V_PER16; h++) {
@@ -6775,60 +7484,74 @@ V_FN void V_NAME(codes_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const v
 #if V_MIXED
 #define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)
 #else
-#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                                      \
-    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) *f) {                                                              \
-        V_NAME(few_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, 1, f); \
+#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                         \
+    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) * f) {                \
+        V_NAME(few_a256)                                                        \
+        (V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, \
+         AIOSK__BYTES_##T * 16, 1, f);                                          \
     }
 #endif
-#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn)                                                                      \
-    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) *f) {                                                              \
-        V_NAME(few_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, 0, f); \
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn)                         \
+    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) * f) {                \
+        V_NAME(few_a256)                                                        \
+        (V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, \
+         AIOSK__BYTES_##T * 16, 0, f);                                          \
     }
 #endif
-#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                                    \
-    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                          \
-        (void)n;                                                                                                             \
-        V_NAME(codes_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, p, o); \
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                \
+    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) { \
+        (void)n;                                                                         \
+        V_NAME(codes_a256)                                                               \
+        (V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn,          \
+         AIOSK__BYTES_##T * 16, p, o);                                                   \
     }
 
 #endif
 
-/* nc columns from column c0. any: codes of any kind as if they were of this one, whatever their columns. Codes without scales (columns
- * 0 in m) take the loop of 16 columns, with scales of 1. */
-V_FN void V_NAME(group_a256)(const aiosk__cols *m, const int kind, const int columns, const int any, const int nc, int32_t c0) {
+/* nc columns from column c0. any: codes of any kind as if they were of this one, whatever their
+ * columns. Codes without scales (columns 0 in m) take the loop of 16 columns, with scales of 1. */
+V_FN void V_NAME(group_a256)(const aiosk__cols *m, const int kind, const int columns, const int any,
+                             const int nc, int32_t c0) {
     const aiosk__a256 a = aiosk__a256_parts(m->n_in);
     const uint64_t xs = m->xs;
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int32_t k = m->k;
-    const int np = V_NP, n_mn = m->n_mn, left = columns == 16 ? AIOSK__LEFT(m->kind, m->offset, m->columns) : 0;
+    const int np = V_NP, n_mn = m->n_mn,
+              left = columns == 16 ? AIOSK__LEFT(m->kind, m->offset, m->columns) : 0;
     int h, i, e, c, j;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
         AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W)
-                              : V_NAME(start256)(m->columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+                                        : V_NAME(start256)(m->columns ? 0 : m->offset,
+                                                           x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                int32_t (*const sc)[16] = m->t[e].sc;
-                if (!any) V_NAME(step_scales)(kind, columns, v_loadi(sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
-                else if (m->columns == 16) V_NAME(step_scales)(kind, 16, v_loadi(sc[AIOSK__SC_AT(16, j)] + h * V_W), j, r[e]);
-                else if (m->columns) V_NAME(step_scales)(kind, 32, v_loadi(sc[AIOSK__SC_AT(32, j)] + h * V_W), j, r[e]);
+                int32_t(*const sc)[16] = m->t[e].sc;
+                if (!any) V_NAME(step_scales)
+                (kind, columns, v_loadi(sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
+                else if (m->columns == 16) V_NAME(
+                    step_scales)(kind, 16, v_loadi(sc[AIOSK__SC_AT(16, j)] + h * V_W), j, r[e]);
+                else if (m->columns) V_NAME(
+                    step_scales)(kind, 32, v_loadi(sc[AIOSK__SC_AT(32, j)] + h * V_W), j, r[e]);
                 else r[e][0] = i_scale(kind, v_set1i(1));
                 if (any && m->columns != 16) r[e][1] = r[e][0];
             }
-            V_NAME(times256)(kind, any ? AIOSK__BIAS(m->kind, m->columns) : AIOSK__BIAS(kind, columns), columns, np, nc, m->t, h, r, x,
-                             xs, a, k, j, s);
+            V_NAME(times256)
+            (kind, any ? AIOSK__BIAS(m->kind, m->columns) : AIOSK__BIAS(kind, columns), columns, np,
+             nc, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
         for (e = 0; e < np; e++) {
             const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
             vi mn[8], sc[4];
             for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
-            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            if (left)
+                for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
             for (c = 0; c < nc; c++) {
                 const uint8_t *xc = x + (uint64_t)c * xs;
                 float *y = o + (c * np + e) * 16 + h * V_W;
@@ -6842,8 +7565,9 @@ V_FN void V_NAME(group_a256)(const aiosk__cols *m, const int kind, const int col
 
 /* ---- both: all columns ---- */
 #if V_XOR
-/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
- * the sums of columns: mn, of each unit, or of the block with its scales. */
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is
+ * -1, so the sum of these |code| is added to the sums of columns: mn, of each unit, or of the
+ * block with its scales. */
 V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
     for (int h = 0; h < V_PER16; h++) {
         vi all = v_zeroi();
@@ -6857,9 +7581,11 @@ V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
                 v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
             }
             if (family == AIOSK_A256) {
-                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), (int)u, r);
+                V_NAME(step_scales)
+                (8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), (int)u, r);
                 all = i_end(8, all, part, part, r[0]);
-            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+            } else
+                v_storei(t->mn[u] + h * V_W, i_sum(8, part));
         }
         if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
     }
@@ -6867,17 +7593,21 @@ V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
 #endif
 /* All columns, a multiple of nc, with codes of one kind */
 V_FN void V_NAME(cols_a32)(const aiosk__cols *m, const int kind, const int columns) {
-    for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, kind >= 8 ? 0 : V_NAME(any), columns, V_NC, c);
+    for (int32_t c = 0; c < m->n_cols; c += V_NC)
+        V_NAME(group_a32)(m, kind, kind >= 8 ? 0 : V_NAME(any), columns, V_NC, c);
 }
 V_FN void V_NAME(cols_a256)(const aiosk__cols *m, const int kind, const int columns) {
     for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, 0, V_NC, c);
 }
 #if V_OWN
-/* Columns from c on, one by one, with codes of any kind as signed ones of 8 bits: for what is left over, and what is rare */
+/* Columns from c on, one by one, with codes of any kind as signed ones of 8 bits: for what is
+ * left over, and what is rare */
 V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a32)(const aiosk__cols *m, int32_t c) {
     for (; c < m->n_cols; c++)
-        if (m->columns == 16) V_NAME(group_a32)(m, 8, V_NAME(any), 16, 1, c);
-        else V_NAME(group_a32)(m, 8, V_NAME(any), 32, 1, c);
+        if (m->columns == 16)
+            V_NAME(group_a32)(m, 8, V_NAME(any), 16, 1, c);
+        else
+            V_NAME(group_a32)(m, 8, V_NAME(any), 32, 1, c);
 }
 V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a256)(const aiosk__cols *m, int32_t c) {
     for (; c < m->n_cols; c++) V_NAME(group_a256)(m, 8, 16, 1, 1, c);
@@ -6885,8 +7615,9 @@ V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a256)(const aiosk__cols *m, int3
 #endif
 
 /* ======== kernels/matmul.inc ======== */
-/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
- * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which
+ * panels, which run of columns, where the codes are unpacked to. The products themselves are in
+ * lanes.inc. Expanded once per set of dot products. */
 
 /* y of n rows, 16 lanes; order of the additions as in api.h. */
 V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
@@ -6914,8 +7645,8 @@ typedef void (*V_NAME(cols_fn))(const aiosk__cols *m);
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
-    V_NAME(few_fn) one, few;                   /* for one column, and for some; NULL where there is none */
-    int32_t lent;                              /* codes are those of V_LENDER: to be raised */
+    V_NAME(few_fn) one, few; /* for one column, and for some; NULL where there is none */
+    int32_t lent;            /* codes are those of V_LENDER: to be raised */
 } V_NAME(form);
 #endif
 
@@ -6925,20 +7656,34 @@ typedef struct V_NAME(form) {
 #elif V_TWO_KINDS
 #define AIOSK__COLS(X) X(a32, 6, 32) X(a32, 8, 32)
 #elif V_BIAS8 && V_OWN
-#define AIOSK__COLS(X) X(a32, 8, 32) X(a32, 8, 16) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#define AIOSK__COLS(X) \
+    X(a32, 8, 32)      \
+    X(a32, 8, 16) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
 #elif V_BIAS8
-#define AIOSK__COLS(X) X(a32, 8, 32) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#define AIOSK__COLS(X) \
+    X(a32, 8, 32) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
 #elif !V_OWN
-#define AIOSK__COLS(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 9, 32) X(a256, 4, 32) X(a256, 5, 32) X(a256, 9, 32) X(a256, 4, 16) X(a256, 6, 16)
+#define AIOSK__COLS(X) \
+    X(a32, 4, 32)      \
+    X(a32, 5, 32)      \
+    X(a32, 9, 32) X(a256, 4, 32) X(a256, 5, 32) X(a256, 9, 32) X(a256, 4, 16) X(a256, 6, 16)
 #elif V_XOR
-#define AIOSK__COLS(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 9, 32) X(a32, 5, 16) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) \
-    X(a256, 9, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16)
+/* clang-format off */
+#define AIOSK__COLS(X) \
+    X(a32, 4, 32) X(a32, 5, 32) X(a32, 9, 32) X(a32, 5, 16) X(a256, 4, 32) X(a256, 5, 32) \
+    X(a256, 7, 32) X(a256, 9, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16)
+/* clang-format on */
 #else
-#define AIOSK__COLS(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) \
-    X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16)
+/* clang-format off */
+#define AIOSK__COLS(X) \
+    X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16) X(a256, 4, 32) X(a256, 5, 32) \
+    X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16)
+/* clang-format on */
 #endif
-#define AIOSK__X(f, kind, columns) \
-    V_EXPORT V_HOT void V_NAME(f##_##kind##_##columns)(const aiosk__cols *m) { V_NAME(cols_##f)(m, kind, columns); }
+#define AIOSK__X(f, kind, columns)                                             \
+    V_EXPORT V_HOT void V_NAME(f##_##kind##_##columns)(const aiosk__cols *m) { \
+        V_NAME(cols_##f)(m, kind, columns);                                    \
+    }
 AIOSK__COLS(AIOSK__X)
 #undef AIOSK__X
 #if V_TWO_KINDS
@@ -6960,7 +7705,8 @@ static V_NAME(cols_fn) V_NAME(find_cols)(int32_t family, int32_t kind, int32_t c
 #if V_TWO_KINDS
     if (a256) return kind == 6 ? V_NAME(a256_6_any) : V_NAME(a256_8_any);
 #endif
-#define AIOSK__X(f, k, n) if (f && kind == k && columns == n) return V_NAME(f##_##k##_##n);
+#define AIOSK__X(f, k, n) \
+    if (f && kind == k && columns == n) return V_NAME(f##_##k##_##n);
     AIOSK__COLS(AIOSK__X)
 #undef AIOSK__X
     (void)a32;
@@ -6971,7 +7717,8 @@ static V_NAME(cols_fn) V_NAME(find_cols)(int32_t family, int32_t kind, int32_t c
 
 #if V_W == 1
 /* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
-static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes,
+                              int32_t nr, int32_t n, aiosk__codes *o) {
     const aiosk_type *t = aiosk_type_info(type);
     uint8_t block[512];
     aiosk__ints v;
@@ -6982,7 +7729,8 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
             const int32_t nw = (int32_t)t->n_weights;
             const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
             if (layout == AIOSK_PANELS) {
-                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r,
+                                 1, 1, block, 0, 1);
                 b = block;
             }
             aiosk__unpack_ints(type, b, &v);
@@ -6994,8 +7742,10 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
             if (t->family != AIOSK_A256) continue;
             for (i = 0; i < 4; i++) {
                 const int16_t *m = v.mn + 4 * i;
-                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
-                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) |
+                                        (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 |
+                                        (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
                 o->mn[2 * i][r] = m[0] | m[2] << 16;
                 o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
             }
@@ -7003,21 +7753,24 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     }
 }
 #elif V_OWN
-/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
- * streams than these. */
-V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
-                             uintptr_t next) {
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about
+ * what comes next: hardware follows fewer streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows,
+                             int32_t n_blocks, uint8_t *panel, uintptr_t next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
     int32_t k, s, i, r, h, e, asked = 0;
     if (n_rows < 16) {
         memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
-        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w,
+                         row_bytes, 0);
         return;
     }
     for (k = 0; k < n_blocks; k++, w += bytes) {
         for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
-            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
+            for (r = 0; r < 16; r++)
+                AIOSK__PREFETCH_L2(
+                    (const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -7029,10 +7782,12 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
                 }
             if (elem == 4)
                 for (; i < n; i++)
-                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+                    for (r = 0; r < 16; r++)
+                        memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
             else if (elem == 2)
                 for (i = 0; i < n; i++)
-                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+                    for (r = 0; r < 16; r++)
+                        memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
             else
                 for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
             panel += 16 * elem * n;
@@ -7059,30 +7814,36 @@ V_EXPORT void V_NAME(raise)(aiosk__codes *t, int32_t n, int32_t by) {
 /* What all parts of a matrix have in common */
 typedef struct V_NAME(job) {
     const aiosk_matmul *m;
-    const V_SOURCE(form) *f;
+    const V_SOURCE(form) * f;
     const uint8_t *w;
-    uint64_t row_bytes, block16;    /* of a row; of a block of 16 rows */
-    int32_t n, n_bytes, panels;     /* blocks of a row; bytes of one; the layout is PANELS */
+    uint64_t row_bytes, block16; /* of a row; of a block of 16 rows */
+    int32_t n, n_bytes, panels;  /* blocks of a row; bytes of one; the layout is PANELS */
 } V_NAME(job);
-V_FN const uint8_t *V_NAME(at)(const V_NAME(job) *j, int32_t row, int32_t k) {
-    return j->w + (uint64_t)row * j->row_bytes + (uint64_t)k * (j->panels ? j->block16 : (uint64_t)j->n_bytes);
+V_FN const uint8_t *V_NAME(at)(const V_NAME(job) * j, int32_t row, int32_t k) {
+    return j->w + (uint64_t)row * j->row_bytes +
+           (uint64_t)k * (j->panels ? j->block16 : (uint64_t)j->n_bytes);
 }
 
 #if V_W > 1
-/* Blocks k .. k1 - 1 of the 16 rows from row on as a panel: in place, or gathered into run; next: the rows gathered after these */
-V_FN const uint8_t *V_NAME(panel)(const V_NAME(job) *j, int32_t row, int32_t k, int32_t k1, int32_t next, uint8_t *run) {
+/* Blocks k .. k1 - 1 of the 16 rows from row on as a panel: in place, or gathered into run;
+ * next: the rows gathered after these */
+V_FN const uint8_t *V_NAME(panel)(const V_NAME(job) * j, int32_t row, int32_t k, int32_t k1,
+                                  int32_t next, uint8_t *run) {
     const uint8_t *src = V_NAME(at)(j, row, k);
     const int32_t left = j->m->row1 - row;
     if (j->panels) return src;
-    V_SOURCE(gather)(j->f->type, src, j->row_bytes, left < 16 ? left : 16, k1 - k, run,
-                     k1 < j->n ? (uintptr_t)V_NAME(at)(j, row, k1) : (uintptr_t)j->w + (uintptr_t)next * (uintptr_t)j->row_bytes);
+    V_SOURCE(gather)
+    (j->f->type, src, j->row_bytes, left < 16 ? left : 16, k1 - k, run,
+     k1 < j->n ? (uintptr_t)V_NAME(at)(j, row, k1)
+               : (uintptr_t)j->w + (uintptr_t)next * (uintptr_t)j->row_bytes);
     return run;
 }
 #endif
 
 #if V_FEW && V_OWN
-/* Few columns: blocks at a time, all of them where they lie in a panel, else what is gathered stays in the first-level cache. */
-V_EXPORT AIOSK__NOINLINE void V_NAME(matmul_few)(const V_NAME(job) *j) {
+/* Few columns: blocks at a time, all of them where they lie in a panel, else what is gathered
+ * stays in the first-level cache. */
+V_EXPORT AIOSK__NOINLINE void V_NAME(matmul_few)(const V_NAME(job) * j) {
     const aiosk_matmul *m = j->m;
     uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
     float AIOSK__ALIGN(64) acc[V_FEW * 16];
@@ -7106,10 +7867,12 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(matmul_few)(const V_NAME(job) *j) {
 }
 #endif
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) * f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
-    const int32_t per = 256 / (int32_t)t->n_weights, units = (int32_t)t->n_weights / 32, family = (int32_t)t->family;
-    const int32_t even = V_BIAS8 && f->columns && AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns);
+    const int32_t per = 256 / (int32_t)t->n_weights, units = (int32_t)t->n_weights / 32,
+                  family = (int32_t)t->family;
+    const int32_t even =
+        V_BIAS8 && f->columns && AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns);
     V_NAME(job) j;
     aiosk__cols job;
     V_NAME(cols_fn) cols;
@@ -7153,7 +7916,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int
     job.acc = acc;
     job.n_in = m->n_in;
     if (V_NP > 1) memset(codes, 0, sizeof codes);
-    for (int32_t e = 0; e < V_NP && !f->columns; e++) memset(codes[e].sc, 1, sizeof codes[e].sc); /* codes without scales: 1 */
+    /* codes without scales: 1 */
+    for (int32_t e = 0; e < V_NP && !f->columns; e++) memset(codes[e].sc, 1, sizeof codes[e].sc);
     int32_t n_cols;
     for (int32_t c0 = 0; c0 < m->n_cols; c0 += n_cols) {
         n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
@@ -7161,18 +7925,22 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int
         for (int32_t row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)n_cols * V_NP * 64);
             for (int32_t k = 0; k < j.n; k += per) {
-                const int32_t nb = j.n - k < per ? j.n - k : per, groups = cols ? n_cols / V_NC * V_NC : 0;
+                const int32_t nb = j.n - k < per ? j.n - k : per,
+                              groups = cols ? n_cols / V_NC * V_NC : 0;
                 for (int32_t e = 0; e < V_NP; e++) {
                     const int32_t r = row + 16 * e;
-                    if (r >= m->row1) continue; /* what is there already: nobody keeps what it gives */
+                    /* what is there already: nobody keeps what it gives */
+                    if (r >= m->row1) continue;
 #if V_W == 1
                     const int32_t nr = j.panels || m->row1 - r >= 16 ? 16 : m->row1 - r;
-                    V_NAME(codes_any)(f->type, layout, V_NAME(at)(&j, r, k), j.row_bytes, nr, nb, &codes[e]);
+                    V_NAME(codes_any)
+                    (f->type, layout, V_NAME(at)(&j, r, k), j.row_bytes, nr, nb, &codes[e]);
 #else
                     f->codes(V_NAME(panel)(&j, r, k, k + nb, r + 16 * V_NP, run), nb, &codes[e]);
 #endif
 #if V_OWN && defined V_LENDER
-                    if (even && f->lent) V_NAME(raise)(&codes[e], nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
+                    if (even && f->lent)
+                        V_NAME(raise)(&codes[e], nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
 #endif
                 }
                 job.k = family == AIOSK_A256 ? k : k * units;
@@ -7180,30 +7948,40 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int
                 job.n_cols = n_cols;
                 if (groups < n_cols) {
                     aiosk__cols last = job;
-                    if (!V_OWN) last.kind = f->kind, last.offset = f->offset < 0 ? 0 : f->offset; /* codes as they were unpacked */
-                    if (family == AIOSK_A32) V_SOURCE(last_a32)(&last, groups);
-                    else V_SOURCE(last_a256)(&last, groups);
+                    /* codes as they were unpacked */
+                    if (!V_OWN) last.kind = f->kind, last.offset = f->offset < 0 ? 0 : f->offset;
+                    if (family == AIOSK_A32)
+                        V_SOURCE(last_a32)(&last, groups);
+                    else
+                        V_SOURCE(last_a256)(&last, groups);
                 }
                 if (!groups) continue;
                 job.n_cols = groups;
 #if V_BIAS8 && !V_OWN
-                for (int32_t e = 0; e < V_NP && even; e++) V_NAME(raise)(codes + e, nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
+                for (int32_t e = 0; e < V_NP && even; e++)
+                    V_NAME(raise)(codes + e, nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
 #endif
 #if V_XOR
-                for (int32_t e = 0; e < V_NP && job.kind == 8 && job.columns == 32; e++) V_NAME(absolute)(codes + e, family, job.n);
+                for (int32_t e = 0; e < V_NP && job.kind == 8 && job.columns == 32; e++)
+                    V_NAME(absolute)(codes + e, family, job.n);
 #endif
                 cols(&job);
             }
             for (int32_t e = 0; e < V_NP && row + 16 * e < m->row1; e++)
-                for (int32_t c = 0; c < n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+                for (int32_t c = 0; c < n_cols; c++)
+                    V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
         }
     }
 }
 
 /* ---- one entry per type and layout ---- */
-#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {   \
+        V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS);   \
+    }                                                         \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { \
+        V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); \
+    }
 #if V_OWN
 #if V_FEW
 AIOSK__A32_HOT(AIOSK__ONE)
@@ -7219,12 +7997,16 @@ AIOSK__A256_HOT(AIOSK__FEW_K)
 #define AIOSK__SOME(t) NULL, NULL
 #endif
 #if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, __VA_ARGS__, 0}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, __VA_ARGS__, 0}
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) \
+    { AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, __VA_ARGS__, 0 }
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) \
+    { AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, __VA_ARGS__, 0 }
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), __VA_ARGS__, 0}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), __VA_ARGS__, 0}
-#define AIOSK__X(...) V_HOT AIOSK__CODES(__VA_ARGS__) /* all that there is for one column */
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) \
+    { AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), __VA_ARGS__, 0 }
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) \
+    { AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), __VA_ARGS__, 0 }
+#define AIOSK__X(...)  V_HOT AIOSK__CODES(__VA_ARGS__) /* all that there is for one column */
 #define AIOSK__XK(...) V_HOT AIOSK__CODES_K(__VA_ARGS__)
 AIOSK__A32_HOT(AIOSK__CODES)
 AIOSK__A32_RARE(AIOSK__X)
@@ -7235,19 +8017,26 @@ AIOSK__A256_RARE(AIOSK__XK)
 #ifndef V_LENDER
 AIOSK__GRIDS(AIOSK__CODES_K)
 #elif defined AIOSK_UNIT
-#define AIOSK__X(T, t, ...) AIOSK__SHARED void V_LENDER(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o);
+#define AIOSK__X(T, t, ...) \
+    AIOSK__SHARED void V_LENDER(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o);
 AIOSK__GRIDS(AIOSK__X)
 #undef AIOSK__X
 #endif
 #endif
-#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__SOME(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__SOME(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL, NULL))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL, NULL))
+#define AIOSK__FORM(t, ...)                                   \
+    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; \
+    AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) \
+    AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__SOME(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
+    AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__SOME(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) \
+    AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL, NULL))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) \
+    AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL, NULL))
 #ifdef V_LENDER
 #define AIOSK__XG(T, t, kind, offset, columns, n_mn) \
-    AIOSK__FORM(t, {AIOSK_##T, kind, offset, columns, n_mn, V_LENDER(codes_##t), NULL, NULL, 1})
+    AIOSK__FORM(t, { AIOSK_##T, kind, offset, columns, n_mn, V_LENDER(codes_##t), NULL, NULL, 1 })
 #else
 #define AIOSK__XG AIOSK__XKR
 #endif
@@ -7257,7 +8046,7 @@ AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XG)
 #else
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns)        AIOSK__ENTRY(t)
 #define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
 AIOSK__A32(AIOSK__X)
 AIOSK__A256(AIOSK__XK)
@@ -7268,12 +8057,15 @@ AIOSK__ISA(V_NAME(isa), V_ISA_TEXT, V_ISA_ID, V_NAME)
 #ifdef V_VBMI
 
 /* ======== kernels/vbmi.inc ======== */
-/* vbmi.inc: the steps of the grid types (unpack.inc) with AVX-512 VBMI. A grid is split into two tables of bytes, half of an entry
- * each, that vpermi2b looks up for 64 indices at once; vpmultishiftqb spreads fields of 2 or 3 bits to bytes, adds the
- * sign as the next bit, and vpermb turns those into the signed level + 128. Grids of 2048 are gathered. */
+/* vbmi.inc: the steps of the grid types (unpack.inc) with AVX-512 VBMI. A grid is split into two
+ * tables of bytes, half of an entry each, that vpermi2b looks up for 64 indices at once;
+ * vpmultishiftqb spreads fields of 2 or 3 bits to bytes, adds the sign as the next bit, and
+ * vpermb turns those into the signed level + 128. Grids of 2048 are gathered. */
 #undef V_TARGET
 #if defined(__GNUC__) || defined(__clang__)
-#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,avx2,fma,f16c")))
+#define V_TARGET    \
+    __attribute__(( \
+        target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,avx2,fma,f16c")))
 #else
 #define V_TARGET
 #endif
@@ -7281,21 +8073,23 @@ AIOSK__ISA(V_NAME(isa), V_ISA_TEXT, V_ISA_ID, V_NAME)
 
 typedef struct V_OUT(grid) {
     vi low[16], high[16]; /* up to 1024 bytes each */
-    vi level;          /* [64]: of the low bits of the index: code, then sign */
+    vi level;             /* [64]: of the low bits of the index: code, then sign */
 } V_OUT(grid);
 
 /* The low and the high fields of n entries, bits 0.. and shift.. */
-V_FN void V_OUT(split)(V_OUT(grid) *g, const uint16_t *e, const int n, const int shift) {
-    static const uint8_t AIOSK__ALIGN(64) even[64] = {
-        0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62,
-        64, 66, 68, 70, 72, 74, 76, 78, 80, 82, 84, 86, 88, 90, 92, 94, 96, 98, 100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120,
-        122, 124, 126};
+V_FN void V_OUT(split)(V_OUT(grid) * g, const uint16_t *e, const int n, const int shift) {
+    static const uint8_t AIOSK__ALIGN(64)
+        even[64] = { 0,  2,  4,   6,   8,   10,  12,  14,  16,  18,  20,  22,  24,  26,  28,  30,
+                     32, 34, 36,  38,  40,  42,  44,  46,  48,  50,  52,  54,  56,  58,  60,  62,
+                     64, 66, 68,  70,  72,  74,  76,  78,  80,  82,  84,  86,  88,  90,  92,  94,
+                     96, 98, 100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120, 122, 124, 126 };
     int i;
     AIOSK__UNROLL
     for (i = 0; i < n / 64; i++) {
         const vi a = v_loadi(e + 64 * i), b = v_loadi(e + 64 * i + 32), t = v_loadi(even);
         g->low[i] = _mm512_permutex2var_epi8(a, t, b);
-        g->high[i] = _mm512_permutex2var_epi8(_mm512_srli_epi16(a, (unsigned)shift), t, _mm512_srli_epi16(b, (unsigned)shift));
+        g->high[i] = _mm512_permutex2var_epi8(_mm512_srli_epi16(a, (unsigned)shift), t,
+                                              _mm512_srli_epi16(b, (unsigned)shift));
     }
 }
 /* level[i] = 128 + code for i below n, 128 - code for the next n, and again; n is 4 or 8 */
@@ -7309,23 +8103,25 @@ V_FN vi V_OUT(levels)(const int8_t *code, const int n) {
 V_FN V_OUT(grid) V_OUT(grid_iq1)(void) {
     V_OUT(grid) g;
     uint8_t t[64];
-    for (int i = 0; i < 64; i++) t[i] = (uint8_t)(128 + 8 * aiosk__iq1_levels[i & 3] + (i & 4 ? -1 : 1));
+    for (int i = 0; i < 64; i++)
+        t[i] = (uint8_t)(128 + 8 * aiosk__iq1_levels[i & 3] + (i & 4 ? -1 : 1));
     g.level = v_loadi(t);
     return g;
 }
-V_FN V_OUT(grid) V_OUT(grid_of)(const uint16_t *e, const int n, const int shift, const int8_t *level, const int n_level) {
+V_FN V_OUT(grid) V_OUT(grid_of)(const uint16_t *e, const int n, const int shift,
+                                const int8_t *level, const int n_level) {
     V_OUT(grid) g;
     V_OUT(split)(&g, e, n, shift);
     g.level = V_OUT(levels)(level, n_level);
     return g;
 }
 #define AIOSK__GRID_IQ2_XXS V_OUT(grid_of)(aiosk__iq2xxs_grid, 256, 8, aiosk__iq2_levels, 4)
-#define AIOSK__GRID_IQ2_XS V_OUT(grid_of)(aiosk__iq2xs_grid, 512, 8, aiosk__iq2_levels, 4)
-#define AIOSK__GRID_IQ2_S V_OUT(grid_of)(aiosk__iq2s_grid, 1024, 8, aiosk__iq2_levels, 4)
+#define AIOSK__GRID_IQ2_XS  V_OUT(grid_of)(aiosk__iq2xs_grid, 512, 8, aiosk__iq2_levels, 4)
+#define AIOSK__GRID_IQ2_S   V_OUT(grid_of)(aiosk__iq2s_grid, 1024, 8, aiosk__iq2_levels, 4)
 #define AIOSK__GRID_IQ3_XXS V_OUT(grid_of)(aiosk__iq3xxs_grid, 256, 6, aiosk__iq3xxs_levels, 8)
-#define AIOSK__GRID_IQ3_S V_OUT(grid_of)(aiosk__iq3s_grid, 512, 6, aiosk__iq3s_levels, 8)
-#define AIOSK__GRID_IQ1_S V_OUT(grid_iq1)()
-#define AIOSK__GRID_IQ1_M V_OUT(grid_iq1)()
+#define AIOSK__GRID_IQ3_S   V_OUT(grid_of)(aiosk__iq3s_grid, 512, 6, aiosk__iq3s_levels, 8)
+#define AIOSK__GRID_IQ1_S   V_OUT(grid_iq1)()
+#define AIOSK__GRID_IQ1_M   V_OUT(grid_iq1)()
 /* Bytes of a table of 256 n entries for 64 indices; k0 and k1: bits 8 and 9 of each */
 V_FN vi V_OUT(look)(const vi *t, vi i, const int n, __mmask64 k0, __mmask64 k1) {
     const __mmask64 k = _mm512_movepi8_mask(i);
@@ -7333,31 +8129,39 @@ V_FN vi V_OUT(look)(const vi *t, vi i, const int n, __mmask64 k0, __mmask64 k1) 
     int e;
     AIOSK__UNROLL
     for (e = 0; e < n; e++)
-        r[e] = _mm512_mask_blend_epi8(k, _mm512_permutex2var_epi8(t[4 * e], i, t[4 * e + 1]), _mm512_permutex2var_epi8(t[4 * e + 2], i, t[4 * e + 3]));
+        r[e] = _mm512_mask_blend_epi8(k, _mm512_permutex2var_epi8(t[4 * e], i, t[4 * e + 1]),
+                                      _mm512_permutex2var_epi8(t[4 * e + 2], i, t[4 * e + 3]));
     if (n > 1) r[0] = _mm512_mask_blend_epi8(k0, r[0], r[1]);
     if (n > 2) r[0] = _mm512_mask_blend_epi8(k1, r[0], _mm512_mask_blend_epi8(k0, r[2], r[3]));
     return r[0];
 }
-/* The bits from `at` on of each dword to byte 0, from at + by to byte 1, ...; only low bits of a byte count (bits before bit 0
- * come from the neighbour) */
+/* The bits from `at` on of each dword to byte 0, from at + by to byte 1, ...; only low bits of a
+ * byte count (bits before bit 0 come from the neighbour) */
 V_FN vi V_OUT(fields)(vi a, const int at, const int by) {
-    const uint64_t one = (uint64_t)(at & 63) | (uint64_t)((at + by) & 63) << 8 | (uint64_t)((at + 2 * by) & 63) << 16 |
+    const uint64_t one = (uint64_t)(at & 63) | (uint64_t)((at + by) & 63) << 8 |
+                         (uint64_t)((at + 2 * by) & 63) << 16 |
                          (uint64_t)((at + 3 * by) & 63) << 24;
-    const uint64_t two = (uint64_t)((at + 32) & 63) | (uint64_t)((at + by + 32) & 63) << 8 | (uint64_t)((at + 2 * by + 32) & 63) << 16 |
+    const uint64_t two = (uint64_t)((at + 32) & 63) | (uint64_t)((at + by + 32) & 63) << 8 |
+                         (uint64_t)((at + 2 * by + 32) & 63) << 16 |
                          (uint64_t)((at + 3 * by + 32) & 63) << 24;
     return _mm512_multishift_epi64_epi8(_mm512_set1_epi64((int64_t)(one | two << 32)), a);
 }
-/* Levels of codes (low bits of bytes, mask says which) with bit c + i of each dword of signs as the sign of byte i */
-V_FN vi V_OUT(signed_levels)(const V_OUT(grid) *g, vi code, vi signs, const int c, const int bits) {
+/* Levels of codes (low bits of bytes, mask says which) with bit c + i of each dword of signs as
+ * the sign of byte i */
+V_FN vi V_OUT(signed_levels)(const V_OUT(grid) * g, vi code, vi signs, const int c,
+                             const int bits) {
     const vi m = _mm512_set1_epi8((char)((1 << bits) - 1));
-    return _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, code, V_OUT(fields)(signs, c - bits, 1), 0xCA), g->level);
+    return _mm512_permutexvar_epi8(
+        _mm512_ternarylogic_epi32(m, code, V_OUT(fields)(signs, c - bits, 1), 0xCA), g->level);
 }
 
-#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
-#define AIOSK__STEP(t) \
-    V_FN void V_OUT(step_##t)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc AIOSK__UNUSED, const void *grid)
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i)*64 + h * V_W * 4)
+#define AIOSK__STEP(t)                                                           \
+    V_FN void V_OUT(step_##t)(const uint8_t *p, const int h, const int j, vi *w, \
+                              const vi *sc AIOSK__UNUSED, const void *grid)
 /* Both halves of four entries with indices a, their signs s */
-V_FN void V_OUT(step_iq2)(const V_OUT(grid) *g, vi a, const int n, __mmask64 k0, __mmask64 k1, vi s, vi *w) {
+V_FN void V_OUT(step_iq2)(const V_OUT(grid) * g, vi a, const int n, __mmask64 k0, __mmask64 k1,
+                          vi s, vi *w) {
     const vi low = V_OUT(look)(g->low, a, n, k0, k1), high = V_OUT(look)(g->high, a, n, k0, k1);
     AIOSK__UNROLL
     for (int i = 0; i < 4; i++) {
@@ -7371,11 +8175,14 @@ AIOSK__STEP(iq2_xxs) {
 }
 AIOSK__STEP(iq2_xs) { /* words: 8 bits of index in one byte, the ninth and 7 signs in the other */
     const vi d0 = AIOSK__DW(160, 2 * j), d1 = AIOSK__DW(160, 2 * j + 1), ff = v_set1i(0x00FF00FF);
-    const vi order = _mm512_set4_epi32(0x0F0D0E0C, 0x0B090A08, 0x07050604, 0x03010200); /* from 0 2 1 3 */
+    /* from 0 2 1 3 */
+    const vi order = _mm512_set4_epi32(0x0F0D0E0C, 0x0B090A08, 0x07050604, 0x03010200);
     const vi a = _mm512_shuffle_epi8(i_or(i_and(d0, ff), i_sll(i_and(d1, ff), 8)), order);
-    const vi b = _mm512_shuffle_epi8(i_or(i_and(i_srl(d0, 8), ff), i_and(d1, v_set1i((int32_t)0xFF00FF00))), order);
+    const vi b = _mm512_shuffle_epi8(
+        i_or(i_and(i_srl(d0, 8), ff), i_and(d1, v_set1i((int32_t)0xFF00FF00))), order);
     const vi s = V_NAME(signs7)(i_and(i_srl(b, 1), v_set1i(0x7F7F7F7F)));
-    V_OUT(step_iq2)((const V_OUT(grid) *)grid, a, 2, _mm512_test_epi8_mask(b, v_set1i(0x01010101)), 0, s, w);
+    V_OUT(step_iq2)
+    ((const V_OUT(grid) *)grid, a, 2, _mm512_test_epi8_mask(b, v_set1i(0x01010101)), 0, s, w);
 }
 AIOSK__STEP(iq2_s) {
     const vi b = i_splat(i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3)), 0);
@@ -7384,15 +8191,19 @@ AIOSK__STEP(iq2_s) {
     V_OUT(step_iq2)((const V_OUT(grid) *)grid, AIOSK__DW(288, j), 4, k0, k1, AIOSK__DW(800, j), w);
 }
 /* Eight entries, indices at `at`, with their ninth bits in the bytes of b where n is 2 */
-V_FN void V_OUT(step_iq3)(const V_OUT(grid) *g, const uint8_t *p, const int h, const int j, const int at, const int n, vi b, vi s, vi *w) {
+V_FN void V_OUT(step_iq3)(const V_OUT(grid) * g, const uint8_t *p, const int h, const int j,
+                          const int at, const int n, vi b, vi s, vi *w) {
     AIOSK__UNROLL
     for (int e = 0; e < 2; e++) {
         const vi a = AIOSK__DW(at, 2 * j + e);
-        const __mmask64 k = n == 2 ? _mm512_test_epi8_mask(b, v_set1i(e ? (int32_t)0x80402010 : 0x08040201)) : 0;
+        const __mmask64 k =
+            n == 2 ? _mm512_test_epi8_mask(b, v_set1i(e ? (int32_t)0x80402010 : 0x08040201)) : 0;
         const vi low = V_OUT(look)(g->low, a, n, k, k), high = V_OUT(look)(g->high, a, n, k, k);
         AIOSK__UNROLL
-        for (int i = 0; i < 4; i++) { /* bytes 0 and 1 from the low half of the entry, 2 and 3 from the high one */
-            const vi c = _mm512_mask_mov_epi8(V_OUT(fields)(low, 8 * i, 3), 0xCCCCCCCCCCCCCCCCu, V_OUT(fields)(high, 8 * i - 6, 3));
+        /* bytes 0 and 1 from the low half of the entry, 2 and 3 from the high one */
+        for (int i = 0; i < 4; i++) {
+            const vi c = _mm512_mask_mov_epi8(V_OUT(fields)(low, 8 * i, 3), 0xCCCCCCCCCCCCCCCCu,
+                                              V_OUT(fields)(high, 8 * i - 6, 3));
             w[4 * e + i] = V_OUT(signed_levels)(g, c, s, 16 * e + 4 * i, 3);
         }
     }
@@ -7406,43 +8217,59 @@ AIOSK__STEP(iq3_s) {
     V_OUT(step_iq3)((const V_OUT(grid) *)grid, p, h, j, 96, 2, b, AIOSK__DW(1248, j), w);
 }
 /* Entry i of four: a their low bytes, up its upper bits, s its sign as bit 2 of bytes */
-V_FN void V_OUT(step_iq1)(const V_OUT(grid) *g, vi a, vi up, vi s, const int i, vi *w) {
+V_FN void V_OUT(step_iq1)(const V_OUT(grid) * g, vi a, vi up, vi s, const int i, vi *w) {
     const vi m = _mm512_set1_epi8(3);
-    const vi e = i_gather16(aiosk__iq1_grid, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), i_sll(i_and(up, v_set1i(7)), 8)));
-    w[2 * i] = _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, V_OUT(fields)(e, 0, 2), s, 0xCA), g->level);
-    w[2 * i + 1] = _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, V_OUT(fields)(e, 8, 2), s, 0xCA), g->level);
+    const vi e = i_gather16(aiosk__iq1_grid, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)),
+                                                  i_sll(i_and(up, v_set1i(7)), 8)));
+    w[2 * i] = _mm512_permutexvar_epi8(
+        _mm512_ternarylogic_epi32(m, V_OUT(fields)(e, 0, 2), s, 0xCA), g->level);
+    w[2 * i + 1] = _mm512_permutexvar_epi8(
+        _mm512_ternarylogic_epi32(m, V_OUT(fields)(e, 8, 2), s, 0xCA), g->level);
 }
 AIOSK__STEP(iq1_s) {
     const vi b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
     const vi s = i_splat(i_sll(i_srl(i_and(b, v_set1i(0xFFFF)), 15), 2), 0);
     AIOSK__UNROLL
-    for (int i = 0; i < 4; i++) V_OUT(step_iq1)((const V_OUT(grid) *)grid, AIOSK__DW(32, j), i_srl(b, 3 * i), s, i, w);
+    for (int i = 0; i < 4; i++)
+        V_OUT(step_iq1)((const V_OUT(grid) *)grid, AIOSK__DW(32, j), i_srl(b, 3 * i), s, i, w);
 }
 AIOSK__STEP(iq1_m) {
     const vi b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
     AIOSK__UNROLL
     for (int i = 0; i < 4; i++) {
         const vi up = i_srl(b, 4 * i);
-        V_OUT(step_iq1)((const V_OUT(grid) *)grid, AIOSK__DW(0, j), up, i_splat(i_srl(i_and(up, v_set1i(8)), 1), 0), i, w);
+        V_OUT(step_iq1)
+        ((const V_OUT(grid) *)grid, AIOSK__DW(0, j), up,
+         i_splat(i_srl(i_and(up, v_set1i(8)), 1), 0), i, w);
     }
 }
 #undef AIOSK__STEP
 #undef AIOSK__DW
 
 #undef AIOSK__XG
-#define AIOSK__XG(T, t, kind, offset, columns, n_mn)                                                                                       \
-    V_EXPORT V_HOT void V_OUT(one_##t)(const V_NAME(few) *f) {                                                                                   \
-        const V_OUT(grid) g = AIOSK__GRID_##T;                                                                                             \
-        V_NAME(few_a256)(V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, 1, f);                   \
-    }                                                                                                                                      \
-    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                                         \
-        const V_OUT(grid) g = AIOSK__GRID_##T;                                                                                             \
-        (void)n;                                                                                                                           \
-        V_NAME(codes_a256)(V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, p, o);               \
-    }                                                                                                                                      \
-    static const V_NAME(form) V_OUT(form_##t) = {AIOSK_##T, kind, offset, columns, n_mn, V_OUT(codes_##t), V_OUT(one_##t), NULL, 0};                \
-    V_EXPORT void V_OUT(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_ROWS); }                              \
-    V_EXPORT void V_OUT(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_PANELS); }
+#define AIOSK__XG(T, t, kind, offset, columns, n_mn)                                 \
+    V_EXPORT V_HOT void V_OUT(one_##t)(const V_NAME(few) * f) {                      \
+        const V_OUT(grid) g = AIOSK__GRID_##T;                                       \
+        V_NAME(few_a256)                                                             \
+        (V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, n_mn,         \
+         AIOSK__BYTES_##T * 16, 1, f);                                               \
+    }                                                                                \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {   \
+        const V_OUT(grid) g = AIOSK__GRID_##T;                                       \
+        (void)n;                                                                     \
+        V_NAME(codes_a256)                                                           \
+        (V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, n_mn,         \
+         AIOSK__BYTES_##T * 16, p, o);                                               \
+    }                                                                                \
+    static const V_NAME(form)                                                        \
+        V_OUT(form_##t) = { AIOSK_##T,        kind,           offset, columns, n_mn, \
+                            V_OUT(codes_##t), V_OUT(one_##t), NULL,   0 };           \
+    V_EXPORT void V_OUT(rows_##t)(const aiosk_matmul *m) {                           \
+        V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_ROWS);                             \
+    }                                                                                \
+    V_EXPORT void V_OUT(panels_##t)(const aiosk_matmul *m) {                         \
+        V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_PANELS);                           \
+    }
 AIOSK__GRIDS(AIOSK__XG)
 #undef AIOSK__GRID_IQ1_M
 #undef AIOSK__GRID_IQ1_S

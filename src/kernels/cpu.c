@@ -1,4 +1,5 @@
-/* cpu.c: what this processor and its operating system can run, and the floating-point state of the calling thread. */
+/* cpu.c: what this processor and its operating system can run, and the floating-point state of
+ * the calling thread. */
 #ifndef AIOSK__CPU_C
 #define AIOSK__CPU_C
 
@@ -14,7 +15,9 @@ static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
 static uint64_t aiosk__xcr0(void) { return _xgetbv(0); }
 #else
 static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
-    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf & 0xFFFF), "c"(leaf >> 16));
+    __asm__ volatile("cpuid"
+                     : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+                     : "a"(leaf & 0xFFFF), "c"(leaf >> 16));
 }
 static uint64_t aiosk__xcr0(void) {
     uint32_t a, d;
@@ -28,7 +31,8 @@ static uint64_t aiosk__xcr0(void) {
 #include <sys/auxv.h>
 #endif
 
-/* Whether functions of this set may be called here: instructions present, and registers saved by the system. */
+/* Whether functions of this set may be called here: instructions present, and registers saved by
+ * the system. */
 static int aiosk__has_isa(int32_t isa) {
 #ifdef AIOSK__X86
     if (isa == AIOSK_ISA_SSE41) { /* leaf 1 ecx: SSSE3 9, SSE4.1 19 */
@@ -36,9 +40,12 @@ static int aiosk__has_isa(int32_t isa) {
         aiosk__cpuid(1, r);
         return (r[2] & 1u << 9) && (r[2] & 1u << 19);
     }
-    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI || isa == AIOSK_ISA_AVX512BW) {
-        /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
-        const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI ||
+        isa == AIOSK_ISA_AVX512_VBMI || isa == AIOSK_ISA_AVX512BW) {
+        /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW
+         * 30, VL 31; ecx: VNNI 11 */
+        const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29,
+                       b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
         uint32_t r[4];
         uint64_t os;
         aiosk__cpuid(0, r);
@@ -47,7 +54,7 @@ static int aiosk__has_isa(int32_t isa) {
         if ((r[2] & c1) != c1) return 0;
         os = aiosk__xcr0();
         aiosk__cpuid(7, r);
-        if (!(r[1] & 1u << 5) || (os & 6) != 6) return 0;             /* 6: xmm and ymm state */
+        if (!(r[1] & 1u << 5) || (os & 6) != 6) return 0; /* 6: xmm and ymm state */
         if (isa == AIOSK_ISA_AVX2) return 1;
         if (isa == AIOSK_ISA_AVXVNNI) { /* leaf 7, sub-leaf 1 eax: AVX-VNNI 4 */
             if (r[0] < 1) return 0;
@@ -88,8 +95,8 @@ static AIOSK__UNUSED int aiosk__has_bf16(void) {
     aiosk__cpuid(0x10007, r);
     return (r[0] & 1u << 5) != 0;
 }
-/* Where it does more products per cycle than fma: on AMD, twice as many (Zen 4). Intel's start one every second cycle, 54 G products/s
- * on Emerald Rapids, where fma does 96. */
+/* Where it does more products per cycle than fma: on AMD, twice as many (Zen 4). Intel's start
+ * one every second cycle, 54 G products/s on Emerald Rapids, where fma does 96. */
 static int aiosk__bf16_pays(void) {
     uint32_t r[4];
     aiosk__cpuid(0, r);
@@ -100,12 +107,14 @@ static int aiosk__bf16_pays(void) {
 AIOSK_API uint64_t aiosk_fp_begin(void) {
 #if defined(__x86_64__) || defined(_M_X64)
     const uint32_t old = _mm_getcsr();
-    _mm_setcsr((old & ~0xE040u) | 0x1F80u); /* FTZ 15, rounding 14..13, DAZ 6 off; exceptions masked */
+    /* FTZ 15, rounding 14..13, DAZ 6 off; exceptions masked */
+    _mm_setcsr((old & ~0xE040u) | 0x1F80u);
     return old;
 #elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
     uint64_t old;
     __asm__ volatile("mrs %0, fpcr" : "=r"(old));
-    __asm__ volatile("msr fpcr, %0" : : "r"(old & ~(uint64_t)0x01C80003u)); /* FZ 24, rounding 23..22, FZ16 19, AH 1, FIZ 0 */
+    /* FZ 24, rounding 23..22, FZ16 19, AH 1, FIZ 0 */
+    __asm__ volatile("msr fpcr, %0" : : "r"(old & ~(uint64_t)0x01C80003u));
     return old;
 #elif defined(_M_ARM64)
     const uint64_t old = (uint64_t)_ReadStatusReg(ARM64_FPCR);

@@ -3,8 +3,10 @@
 #define AIOSK__DISPATCH_C
 
 #ifdef AIOSK_UNIT /* the tables of other units */
-extern AIOSK__SHARED const aiosk_isa aiosk__isa_avx512vbmi, aiosk__isa_avx512vnni, aiosk__isa_avx512bw, aiosk__isa_avxvnni, aiosk__isa_avx2;
-extern AIOSK__SHARED const aiosk_isa aiosk__isa_sse41, aiosk__isa_neondot, aiosk__isa_neon, aiosk__isa_wasm;
+extern AIOSK__SHARED const aiosk_isa aiosk__isa_avx512vbmi, aiosk__isa_avx512vnni,
+    aiosk__isa_avx512bw, aiosk__isa_avxvnni, aiosk__isa_avx2;
+extern AIOSK__SHARED const aiosk_isa aiosk__isa_sse41, aiosk__isa_neondot, aiosk__isa_neon,
+    aiosk__isa_wasm;
 #ifdef AIOSK__AVX512_BF16
 AIOSK__SHARED void aiosk__fast_bf16_avx512vnni(const aiosk_matmul *m);
 #endif
@@ -28,12 +30,13 @@ static const aiosk_isa *const aiosk__isas[] = {
     &aiosk__isa_sse41,
 #endif
 #ifdef AIOSK__ARM64
-    &aiosk__isa_neondot, &aiosk__isa_neon,
+    &aiosk__isa_neondot,    &aiosk__isa_neon,
 #endif
 #ifdef AIOSK__WASM
     &aiosk__isa_wasm,
 #endif
-    &aiosk__isa_scalar};
+    &aiosk__isa_scalar
+};
 
 AIOSK_API const aiosk_isa *aiosk_compiled(int32_t i) {
     return i >= 0 && (size_t)i < sizeof aiosk__isas / sizeof *aiosk__isas ? aiosk__isas[i] : NULL;
@@ -41,7 +44,9 @@ AIOSK_API const aiosk_isa *aiosk_compiled(int32_t i) {
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
     uint32_t i;
     for (i = 0; i < sizeof aiosk__isas / sizeof *aiosk__isas; i++)
-        if ((isa == AIOSK_ISA_BEST || isa == aiosk__isas[i]->id) && aiosk__has_isa(aiosk__isas[i]->id)) return aiosk__isas[i];
+        if ((isa == AIOSK_ISA_BEST || isa == aiosk__isas[i]->id) &&
+            aiosk__has_isa(aiosk__isas[i]->id))
+            return aiosk__isas[i];
     return NULL;
 }
 
@@ -49,15 +54,21 @@ AIOSK_API int32_t aiosk_multiplies(int32_t type) {
     return (uint32_t)type < AIOSK_N_TYPES && aiosk__isa_scalar.matmul[type][AIOSK_ROWS] != NULL;
 }
 
-/* Kernels of 16-bit arithmetic, and whether they are faster here. Not F16 with AVX512_FP16: runs of 8 products, each converted and added
- * to f32, reach 107 G/s from registers alone on Emerald Rapids, where f32 does 96: too little for their error. */
-typedef struct aiosk__fast { int32_t isa, type; int (*pays)(void); aiosk_matmul_fn fn; } aiosk__fast;
+/* Kernels of 16-bit arithmetic, and whether they are faster here. Not F16 with AVX512_FP16: runs
+ * of 8 products, each converted and added to f32, reach 107 G/s from registers alone on Emerald
+ * Rapids, where f32 does 96: too little for their error. */
+typedef struct aiosk__fast {
+    int32_t isa, type;
+    int (*pays)(void);
+    aiosk_matmul_fn fn;
+} aiosk__fast;
 static const aiosk__fast aiosk__fasts[] = {
 #ifdef AIOSK__AVX512_BF16
-    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni},
-    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni},
+    { AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni },
+    { AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni },
 #endif
-    {0, 0, NULL, NULL}};
+    { 0, 0, NULL, NULL }
+};
 
 AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
     const aiosk__fast *f;

@@ -4,38 +4,48 @@
 #define AIOSK__PACK_C
 #include "types.h"
 
-/* ---- panels ----------------------------------------------------------------------------------------------
- * A panel is 16 rows, block by block: [block 0 of 16 rows][block 1 of 16 rows]... Each format lists the segments of its
- * block in the file, in the order they get in the panel: `count` elements of `elem` bytes at `off`. Element i of row r
- * goes to [i][r] of its segment, so that a lane finds the element of its row; 4-byte elements are four codes, indices or
- * scales, 2-byte elements f16 scales. Nothing else is rearranged: even 6-bit scales are decoded as they are, four in one
- * dword. A panel is one ascending stream of bytes. */
+/* ---- panels ----
+ * A panel is 16 rows, block by block: [block 0 of 16 rows][block 1 of 16 rows]... Each format
+ * lists the segments of its block in the file, in the order they get in the panel: `count`
+ * elements of `elem` bytes at `off`. Element i of row r goes to [i][r] of its segment, so that a
+ * lane finds the element of its row; 4-byte elements are four codes, indices or scales, 2-byte
+ * elements f16 scales. Nothing else is rearranged: even 6-bit scales are decoded as they are,
+ * four in one dword. A panel is one ascending stream of bytes. */
 static const aiosk__panel aiosk__panels[] = {
-    {AIOSK_Q4_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
-    {AIOSK_Q4_1, {{0, 2, 2, 0}, {4, 4, 4, 0}}},                                     /* d and m, codes */
-    {AIOSK_Q5_0, {{0, 2, 1, 0}, {2, 4, 5, 0}}},                                     /* d, fifth bits and codes */
-    {AIOSK_Q5_1, {{0, 2, 2, 0}, {4, 4, 5, 0}}},                                     /* d and m, fifth bits and codes */
-    {AIOSK_Q8_0, {{0, 2, 1, 0}, {2, 4, 8, 0}}},                                     /* d, codes */
-    {AIOSK_IQ4_NL, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                   /* d, codes */
-    {AIOSK_MXFP4, {{0, 1, 1, 0}, {1, 4, 4, 0}}},                                    /* e, codes */
-    {AIOSK_NVFP4, {{0, 4, 9, 0}}},                                                  /* scales, codes */
-    {AIOSK_Q1_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
-    {AIOSK_Q2_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
-    {AIOSK_Q2_K, {{80, 2, 2, 0}, {0, 4, 20, 0}}},                                   /* d and dmin, scales and minima, codes */
-    {AIOSK_Q3_K, {{108, 2, 1, 0}, {96, 4, 3, 0}, {0, 4, 24, 0}}},                   /* d, scales, third bits, codes */
-    {AIOSK_Q4_K, {{0, 2, 2, 0}, {4, 4, 3, 0}, {16, 4, 32, 0}}},                     /* d and dmin, scales and minima, codes */
-    {AIOSK_Q5_K, {{0, 2, 2, 0}, {4, 4, 3, 0}, {16, 4, 40, 0}}},                     /* the same, fifth bits, codes */
-    {AIOSK_Q6_K, {{208, 2, 1, 0}, {0, 4, 32, 0}, {128, 4, 16, 0}, {192, 4, 4, 0}}}, /* d, low nibbles, high bits, scales */
-    {AIOSK_IQ4_XS, {{0, 2, 2, 0}, {4, 4, 33, 0}}},                                  /* d, upper and lower parts of scales, codes */
-    {AIOSK_TQ1_0, {{52, 2, 1, 0}, {0, 4, 13, 0}}},                                  /* d, codes */
-    {AIOSK_TQ2_0, {{64, 2, 1, 0}, {0, 4, 16, 0}}},                                  /* d, codes */
-    {AIOSK_IQ1_S, {{0, 2, 1, 0}, {2, 4, 12, 0}}},                                   /* d, indices, upper bits and scales */
-    {AIOSK_IQ1_M, {{0, 4, 14, 0}}},                                                 /* indices, upper bits, scales and d */
-    {AIOSK_IQ2_XXS, {{0, 2, 1, 0}, {2, 4, 16, 0}}},                                 /* d, indices with signs and scale */
-    {AIOSK_IQ2_XS, {{0, 2, 1, 0}, {66, 4, 2, 0}, {2, 4, 16, 0}}},                   /* d, scales, indices with signs */
-    {AIOSK_IQ2_S, {{0, 2, 1, 0}, {66, 4, 4, 0}, {2, 4, 16, 0}}},                    /* d, upper bits, scales, indices, signs */
-    {AIOSK_IQ3_XXS, {{0, 2, 1, 0}, {2, 4, 24, 0}}},                                 /* d, indices, signs and scales */
-    {AIOSK_IQ3_S, {{0, 2, 1, 0}, {106, 4, 1, 0}, {2, 4, 26, 0}}}};                  /* d, scales, indices, upper bits, signs */
+    { AIOSK_Q4_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
+    { AIOSK_Q4_1, { { 0, 2, 2, 0 }, { 4, 4, 4, 0 } } },   /* d and m, codes */
+    { AIOSK_Q5_0, { { 0, 2, 1, 0 }, { 2, 4, 5, 0 } } },   /* d, fifth bits and codes */
+    { AIOSK_Q5_1, { { 0, 2, 2, 0 }, { 4, 4, 5, 0 } } },   /* d and m, fifth bits and codes */
+    { AIOSK_Q8_0, { { 0, 2, 1, 0 }, { 2, 4, 8, 0 } } },   /* d, codes */
+    { AIOSK_IQ4_NL, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } }, /* d, codes */
+    { AIOSK_MXFP4, { { 0, 1, 1, 0 }, { 1, 4, 4, 0 } } },  /* e, codes */
+    { AIOSK_NVFP4, { { 0, 4, 9, 0 } } },                  /* scales, codes */
+    { AIOSK_Q1_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
+    { AIOSK_Q2_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
+    { AIOSK_Q2_K, { { 80, 2, 2, 0 }, { 0, 4, 20, 0 } } }, /* d and dmin, scales and minima, codes */
+    { AIOSK_Q3_K,
+      { { 108, 2, 1, 0 }, { 96, 4, 3, 0 }, { 0, 4, 24, 0 } } }, /* d, scales, third bits, codes */
+    /* d and dmin, scales and minima, codes */
+    { AIOSK_Q4_K, { { 0, 2, 2, 0 }, { 4, 4, 3, 0 }, { 16, 4, 32, 0 } } },
+    { AIOSK_Q5_K,
+      { { 0, 2, 2, 0 }, { 4, 4, 3, 0 }, { 16, 4, 40, 0 } } }, /* the same, fifth bits, codes */
+    /* d, low nibbles, high bits, scales */
+    { AIOSK_Q6_K, { { 208, 2, 1, 0 }, { 0, 4, 32, 0 }, { 128, 4, 16, 0 }, { 192, 4, 4, 0 } } },
+    { AIOSK_IQ4_XS,
+      { { 0, 2, 2, 0 }, { 4, 4, 33, 0 } } }, /* d, upper and lower parts of scales, codes */
+    { AIOSK_TQ1_0, { { 52, 2, 1, 0 }, { 0, 4, 13, 0 } } },  /* d, codes */
+    { AIOSK_TQ2_0, { { 64, 2, 1, 0 }, { 0, 4, 16, 0 } } },  /* d, codes */
+    { AIOSK_IQ1_S, { { 0, 2, 1, 0 }, { 2, 4, 12, 0 } } },   /* d, indices, upper bits and scales */
+    { AIOSK_IQ1_M, { { 0, 4, 14, 0 } } },                   /* indices, upper bits, scales and d */
+    { AIOSK_IQ2_XXS, { { 0, 2, 1, 0 }, { 2, 4, 16, 0 } } }, /* d, indices with signs and scale */
+    /* d, scales, indices with signs */
+    { AIOSK_IQ2_XS, { { 0, 2, 1, 0 }, { 66, 4, 2, 0 }, { 2, 4, 16, 0 } } },
+    /* d, upper bits, scales, indices, signs */
+    { AIOSK_IQ2_S, { { 0, 2, 1, 0 }, { 66, 4, 4, 0 }, { 2, 4, 16, 0 } } },
+    { AIOSK_IQ3_XXS, { { 0, 2, 1, 0 }, { 2, 4, 24, 0 } } }, /* d, indices, signs and scales */
+    /* d, scales, indices, upper bits, signs */
+    { AIOSK_IQ3_S, { { 0, 2, 1, 0 }, { 106, 4, 1, 0 }, { 2, 4, 26, 0 } } }
+};
 
 AIOSK__SHARED const aiosk__panel *aiosk__find_panel(int32_t type) {
     size_t i;
@@ -44,7 +54,8 @@ AIOSK__SHARED const aiosk__panel *aiosk__find_panel(int32_t type) {
     return NULL;
 }
 
-AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_rows, uint64_t n_in) {
+AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_rows,
+                                      uint64_t n_in) {
     uint64_t row = aiosk_row_bytes(type, n_in);
     if (row == 0) return 0;
     if (layout == AIOSK_PANELS) {
@@ -56,9 +67,10 @@ AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_r
     return n_rows > UINT64_MAX / row ? 0 : n_rows * row;
 }
 
-/* Copies n_blocks blocks of n rows, row_bytes apart, in or out of a panel of as many blocks; the first is its row r0. */
-AIOSK__SHARED void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n, uint64_t n_blocks, uint8_t *rows,
-                                    uint64_t row_bytes, int out) {
+/* Copies n_blocks blocks of n rows, row_bytes apart, in or out of a panel of as many blocks; the
+ * first is its row r0. */
+AIOSK__SHARED void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n,
+                                    uint64_t n_blocks, uint8_t *rows, uint64_t row_bytes, int out) {
     const aiosk__panel *p = aiosk__find_panel(type);
     const aiosk_type *t = aiosk_type_info(type);
     uint64_t k, at = 0;
@@ -76,25 +88,29 @@ AIOSK__SHARED void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, in
                 else if (g.elem == 4)
                     for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(a, b, 4);
                 else
-                    for (i = 0; i < g.count; i++, a += g.elem, b += 16 * g.elem) memcpy(out ? a : b, out ? b : a, g.elem);
+                    for (i = 0; i < g.count; i++, a += g.elem, b += 16 * g.elem)
+                        memcpy(out ? a : b, out ? b : a, g.elem);
             }
         }
         at += 16u * g.elem * g.count;
     }
 }
 
-AIOSK_API void aiosk_pack_panel(int32_t type, const void *rows, int32_t n_rows, uint64_t n_in, void *panel) {
+AIOSK_API void aiosk_pack_panel(int32_t type, const void *rows, int32_t n_rows, uint64_t n_in,
+                                void *panel) {
     const uint64_t row_bytes = aiosk_row_bytes(type, n_in);
     if (row_bytes == 0) return;
     if (n_rows < 16) memset(panel, 0, (size_t)(16 * row_bytes));
-    aiosk__move_rows(type, (uint8_t *)panel, 0, n_rows, n_in / aiosk_type_info(type)->n_weights, (uint8_t *)(uintptr_t)rows,
-                     row_bytes, 0);
+    aiosk__move_rows(type, (uint8_t *)panel, 0, n_rows, n_in / aiosk_type_info(type)->n_weights,
+                     (uint8_t *)(uintptr_t)rows, row_bytes, 0);
 }
 
-AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r, uint64_t n_in, void *row) {
+AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r, uint64_t n_in,
+                                      void *row) {
     const uint64_t row_bytes = aiosk_row_bytes(type, n_in);
     if (row_bytes == 0) return;
-    aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1, n_in / aiosk_type_info(type)->n_weights, (uint8_t *)row, row_bytes, 1);
+    aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1,
+                     n_in / aiosk_type_info(type)->n_weights, (uint8_t *)row, row_bytes, 1);
 }
 
 AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
@@ -102,7 +118,8 @@ AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
     if (n_in > 0x7FFFFFFF / 4) return 0;
     if (kind == AIOSK_FLT) return (n_in * 4 + 63) & ~(uint64_t)63;
     if (kind == AIOSK_A32 && n_in % 32 == 0) n = ((n_in + 63) & ~(uint64_t)63) + n_in / 2;
-    if (kind == AIOSK_A256 && n_in % 256 == 0) n = n_in + n_in / 2 + n_in / 4 + n_in / 8 + n_in / 16 + n_in / 64;
+    if (kind == AIOSK_A256 && n_in % 256 == 0)
+        n = n_in + n_in / 2 + n_in / 4 + n_in / 8 + n_in / 16 + n_in / 64;
     n = (n + 63) & ~(uint64_t)63;
     return n ? n | 64 : 0;
 }
