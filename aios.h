@@ -105,23 +105,28 @@ AIOS_API uint32_t aios_version(void);
 
 /* ---- status ------------------------------------------------------------------------------------------------ */
 typedef int32_t aios_status;
-enum {
-    AIOS_OK            = 0,
-    AIOS_MORE          = 1,     /* aios_step: tokens are left to process                               */
-    AIOS_ERR_ARG       = -1,    /* an argument is out of range or missing                              */
-    AIOS_ERR_DESC      = -2,    /* a desc was not initialised, or sets fields this version lacks       */
-    AIOS_ERR_MEMORY    = -3,    /* the allocator returned NULL, or memory below the stated minimum     */
-    AIOS_ERR_IO        = -4,    /* reading failed or came up short                                     */
-    AIOS_ERR_FORMAT    = -5,    /* not a GGUF file, or a damaged one                                   */
-    AIOS_ERR_LIMIT     = -6,    /* larger than the caller's limits allow                               */
-    AIOS_ERR_UNSUPPORTED = -7,  /* sound, but a family, type or feature that this version lacks        */
-    AIOS_ERR_MODEL     = -8,    /* keys and tensors do not fit together                                */
-    AIOS_ERR_STATE     = -9,    /* called at the wrong time                                            */
-    AIOS_ERR_FULL      = -10,   /* context or sequence has no room for the tokens                      */
-    AIOS_ERR_CANCELLED = -11,   /* aios_cancel                                                         */
-    AIOS_ERR_VOCAB     = -12,   /* no tokenizer in the model, or text that it cannot encode            */
-    AIOS_ERR_SYSTEM    = -13    /* a thread could not be started                                       */
-};
+/* The one list of them: the numbers, and the names that aios_status_name gives. */
+/* clang-format off */
+#define AIOS_STATUSES(X) \
+  X(AIOS_OK,                0) /* done */                                                          \
+  X(AIOS_MORE,              1) /* aios_step: tokens are left to process */                         \
+  X(AIOS_ERR_ARG,          -1) /* an argument is out of range or missing */                        \
+  X(AIOS_ERR_DESC,         -2) /* a desc was not initialised, or sets fields this version lacks */ \
+  X(AIOS_ERR_MEMORY,       -3) /* the allocator returned NULL, or memory is below the minimum */   \
+  X(AIOS_ERR_IO,           -4) /* reading failed or came up short */                               \
+  X(AIOS_ERR_FORMAT,       -5) /* not a GGUF file, or a damaged one */                             \
+  X(AIOS_ERR_LIMIT,        -6) /* larger than the caller's limits allow */                         \
+  X(AIOS_ERR_UNSUPPORTED,  -7) /* sound, but a family, type or feature that this version lacks */  \
+  X(AIOS_ERR_MODEL,        -8) /* keys and tensors do not fit together */                          \
+  X(AIOS_ERR_STATE,        -9) /* called at the wrong time */                                      \
+  X(AIOS_ERR_FULL,        -10) /* context or sequence has no room for the tokens */                \
+  X(AIOS_ERR_CANCELLED,   -11) /* aios_cancel */                                                   \
+  X(AIOS_ERR_VOCAB,       -12) /* no tokenizer in the model, or text that it cannot encode */      \
+  X(AIOS_ERR_SYSTEM,      -13) /* a thread could not be started */
+/* clang-format on */
+#define AIOS__X(name, value) name = value,
+enum { AIOS_STATUSES(AIOS__X) };
+#undef AIOS__X
 /* What a call went wrong about. 256 bytes, a size that is fixed for good. */
 typedef struct aios_error {
     aios_status code;
@@ -1106,14 +1111,13 @@ AIOS__SMALL_BEGIN
  * Formats without stdio, so that the library reaches no printf. */
 
 AIOS_API const char *aios_status_name(aios_status s) {
-    static const char *const names[] = {
-        "AIOS_OK",        "AIOS_ERR_ARG",    "AIOS_ERR_DESC",  "AIOS_ERR_MEMORY",
-        "AIOS_ERR_IO",    "AIOS_ERR_FORMAT", "AIOS_ERR_LIMIT", "AIOS_ERR_UNSUPPORTED",
-        "AIOS_ERR_MODEL", "AIOS_ERR_STATE",  "AIOS_ERR_FULL",  "AIOS_ERR_CANCELLED",
-        "AIOS_ERR_VOCAB", "AIOS_ERR_SYSTEM"
-    };
-    if (s == AIOS_MORE) return "AIOS_MORE";
-    return s <= 0 && s > -(int32_t)(sizeof names / sizeof *names) ? names[-s] : "unknown status";
+    switch (s) {
+#define AIOS__X(name, value) \
+    case name: return #name;
+        AIOS_STATUSES(AIOS__X)
+#undef AIOS__X
+    default: return "unknown status";
+    }
 }
 
 /* A text being built in a buffer of fixed size: cut, never overrun, always terminated. */

@@ -2,14 +2,13 @@
  * Formats without stdio, so that the library reaches no printf. */
 
 AIOS_API const char *aios_status_name(aios_status s) {
-    static const char *const names[] = {
-        "AIOS_OK",        "AIOS_ERR_ARG",    "AIOS_ERR_DESC",  "AIOS_ERR_MEMORY",
-        "AIOS_ERR_IO",    "AIOS_ERR_FORMAT", "AIOS_ERR_LIMIT", "AIOS_ERR_UNSUPPORTED",
-        "AIOS_ERR_MODEL", "AIOS_ERR_STATE",  "AIOS_ERR_FULL",  "AIOS_ERR_CANCELLED",
-        "AIOS_ERR_VOCAB", "AIOS_ERR_SYSTEM"
-    };
-    if (s == AIOS_MORE) return "AIOS_MORE";
-    return s <= 0 && s > -(int32_t)(sizeof names / sizeof *names) ? names[-s] : "unknown status";
+    switch (s) {
+#define AIOS__X(name, value) \
+    case name: return #name;
+        AIOS_STATUSES(AIOS__X)
+#undef AIOS__X
+    default: return "unknown status";
+    }
 }
 
 /* A text being built in a buffer of fixed size: cut, never overrun, always terminated. */
