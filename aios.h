@@ -6448,8 +6448,9 @@ typedef struct aios__arch {
     int32_t norm, rope, act;
     uint32_t flags;
     int32_t window_every; /* layers with the sliding window: 0 none, 1 all, 2 layers 0, 2, 4 ... */
-    int32_t window;       /* its width, and the soft caps of scores and logits, in files */
-    float score_cap, logit_cap; /* that do not say; 0 = none */
+    /* its width, and the soft caps of scores and logits, in files that do not say; 0 = none */
+    int32_t window;
+    float score_cap, logit_cap;
 } aios__arch;
 
 /* clang-format off */
@@ -6600,18 +6601,21 @@ typedef struct aios__ref {
 typedef struct aios__place {
     uint8_t use, group, can_map;  /* AIOS__IS_*, 0 = no role; AIOS__GROUP_* */
     uint8_t layout, mapped, tier; /* of the resident rows */
-    /* experts: 1 = of experts, of which a token reads some: the matrices of all or, */
+    /* experts: 1 = of experts, of which a token reads some. split: 0 = the matrices of all of them,
+     * 1 = of one alone */
     uint8_t experts, split;
-    int16_t layer;    /* with split 1, of one alone. layer: 0 for the model's own */
-    uint16_t expert;  /* split: whose matrix it is, and the tensor with that of the next expert, */
-    int32_t next;     /* -1 = no more. A role's ref is the tensor of expert 0 */
-    uint32_t rows;    /* of each matrix */
-    uint64_t art_off; /* in the artifact; 0 = not there */
+    int16_t layer; /* 0 for the model's own */
+    /* split: whose matrix it is, and the tensor with that of the next expert, -1 = no more. A
+     * role's ref is the tensor of expert 0 */
+    uint16_t expert;
+    int32_t next;
+    uint32_t rows;         /* of each matrix */
+    uint64_t art_off;      /* in the artifact; 0 = not there */
     uint64_t off, n_bytes; /* in the block of the tier; vectors are kept as f32 */
     const void *p;         /* NULL until loaded */
 } aios__place;
-/* Matrices in the order in which they leave memory when it is short; FIXED stays. */
 enum { AIOS__MAP_MODEL = 1, AIOS__MAP_ARTIFACT = 2 }; /* can_map: whose io maps the tensor */
+/* Matrices in the order in which they leave memory when it is short; FIXED stays. */
 enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GROUP_FIXED = 3 };
 
 /* How the weights are divided between the tiers. With it, aios__place_of gives the same answer
@@ -9157,9 +9161,8 @@ enum {
     AIOS__N_PARTS = 3,
     AIOS__EXPERT_USE = 256
 };
-/* each: NULL, or where each expert's matrix is; else they lie one after the other, off is that
- * of expert 0. */
-/* of a layer */
+/* Of a layer. each: NULL, or where each expert's matrix is; else they lie one after the other,
+ * off is that of expert 0. */
 typedef struct aios__bundle {
     const aios__expert *each[AIOS__N_PARTS];
     uint64_t off[AIOS__N_PARTS];
@@ -9440,8 +9443,7 @@ typedef struct aios__kv_seq {
     aios__span span[AIOS__MAX_SPANS];
 } aios__kv_seq;
 
-/* Work that a pass does on whole tiles. */
-/* the open tile was shared: from = page to copy */
+/* Work that a pass does on whole tiles: the open tile was shared, from = page to copy */
 typedef struct aios__kv_copy {
     int32_t g, seq, t, from;
 } aios__kv_copy;

@@ -4699,17 +4699,17 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 #undef V_UNROLL
 #undef V_UNROLL_RARE
 /* functions that use v_kdot, where that needs more than the others */
-#define V_FN8 V_FN
+#define V_FN8     V_FN
 #define V_EXPORT8 V_EXPORT
 /* what another set takes, where that is in another object (AIOSK_UNIT): matrices of floats and inputs of matrices; */
 #define V_EXPORT_MM V_EXPORT
 /* what moves or changes vectors, and codes; V_REST(x): whose of the former the table has */
 #define V_EXPORT_REST V_EXPORT
-#define V_REST(x) V_BASE(x)
+#define V_REST(x)     V_BASE(x)
 /* functions that get all of the compiler's effort: base.h */
 #define V_HOT AIOSK__FAST
 /* in front of loops that unpack, and of those of rare types and grids */
-#define V_UNROLL AIOSK__UNROLL
+#define V_UNROLL      AIOSK__UNROLL
 #define V_UNROLL_RARE AIOSK__UNROLL
 
 /* ======== kernels/isa_base.inc ======== */

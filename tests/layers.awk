@@ -28,7 +28,8 @@ function code(line,   out, i) {
 }
 function define(name, file) { if (!(name in at)) { at[name] = file; where[name] = path[file] } }
 
-function read(file, pass,   line, n, word, i, name, in_enum, head) {
+function read(file, pass,   line, n, word, i, name, in_enum, head, rest) {
+    head = ""
     inside = 0
     n = in_enum = 0
     while ((getline line < path[file]) > 0) {
@@ -39,15 +40,21 @@ function read(file, pass,   line, n, word, i, name, in_enum, head) {
             if (line ~ /^# *define +aiosk?_|^# *define +AIOSK?_/) { name = line; sub(/^# *define +/, "", name); sub(/[^A-Za-z0-9_].*$/, "", name) }
             else if (line ~ /^(typedef +)?(struct|union) +aios[A-Za-z0-9_]* *[{]/) { name = line; sub(/ *[{].*/, "", name); sub(/.* /, "", name) }
             else if (line ~ /^} aios[a-z0-9_]*;/) { name = line; sub(/^} /, "", name); sub(/;.*/, "", name) }
-            else if (line ~ /^[A-Za-z].*aios_[A-Za-z0-9_]* *\(/ && line !~ /;[ \t]*$/ && line !~ /^typedef/) {
-                head = line
-                if (match(head, /aios_[A-Za-z0-9_]* *\(/)) { name = substr(head, RSTART, RLENGTH - 1); sub(/ *$/, "", name) }
+            # a function's head may take several lines: whether it is a definition shows where it ends, with { or ;
+            if (name == "" && head == "" && line ~ /^[A-Za-z]/ && line !~ /^(typedef|struct|union|enum|#)/ &&
+                match(" " line, /[^A-Za-z0-9_]aios_[A-Za-z0-9_]* *\(/)) {
+                head = substr(line, RSTART, RLENGTH - 2)       # of " " line: one further
+                sub(/ *$/, "", head)
             }
-            if (name != "" && file > 1) define(name, file)
+            if (head != "" && match(line, /[{;]/)) {
+                if (substr(line, RSTART, 1) == "{") name = head
+                head = ""
+            }
+            if (name != "") define(name, file)
             if (line ~ /^(typedef +)?enum/) in_enum = 1
-            if (in_enum && file > 1) {
-                head = line
-                while (match(head, /AIOS__[A-Z0-9_]+/)) { define(substr(head, RSTART, RLENGTH), file); head = substr(head, RSTART + RLENGTH) }
+            if (in_enum) {
+                rest = line
+                while (match(rest, /AIOS__[A-Z0-9_]+/)) { define(substr(rest, RSTART, RLENGTH), file); rest = substr(rest, RSTART + RLENGTH) }
             }
             if (line ~ /}/) in_enum = 0
         } else {

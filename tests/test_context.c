@@ -681,6 +681,26 @@ static void test_arguments(const aios_io *io) {
     CHECK(aios_context_open(r.m, &p, &cd, &c, &e) == AIOS_ERR_ARG && !c);
     p.request_bytes[AIOS_MEM_KV] *= 2; p.model_hash++;
     CHECK(aios_context_open(r.m, &p, &cd, &c, &e) == AIOS_ERR_ARG && strstr(e.text, "another model"));
+    p.model_hash--;
+    {                                   /* each number of a plan, just past both ends of what it may be */
+#define AIOS__X(field, least, most) { #field, offsetof(aios_plan, field), sizeof p.field, (int64_t)(least) - 1, (int64_t)(most) + 1 }
+        static const struct { const char *name; size_t at, size; int64_t low, high; } rule[] = {
+            AIOS__X(n_ctx, 1, 1 << 28), AIOS__X(n_seq, 1, 1 << 20), AIOS__X(n_batch, 1, 4096), AIOS__X(n_outputs, 1, 4096), AIOS__X(n_threads, 1, 1024),
+            AIOS__X(numerics, 0, AIOS_REFERENCE), AIOS__X(isa, 0, AIOSK_N_ISA - 1), AIOS__X(stream_level, 0, 3 * 65536), AIOS__X(warm_steps, 0, 4 * 4096),
+            AIOS__X(n_readers, 0, 64), AIOS__X(n_slots, 0, 4096), AIOS__X(kv_positions, 0, 1 << 30), AIOS__X(kv_recent, 0, 1 << 28),
+            AIOS__X(kv_window, 0, 1 << 28), AIOS__X(kv_sinks, -1, 1 << 28), AIOS__X(kv_heavy, 0, 1 << 28),
+        };
+#undef AIOS__X
+        int k;
+        for (k = 0; k < 2 * (int)(sizeof rule / sizeof *rule); k++) {
+            aios_plan q = p;
+            int32_t v = (int32_t)(k & 1 ? rule[k / 2].high : rule[k / 2].low);
+            CHECK(rule[k / 2].size == sizeof v);
+            memcpy((char *)&q + rule[k / 2].at, &v, sizeof v);
+            if (!CHECK(aios_context_open(r.m, &q, &cd, &c, &e) == AIOS_ERR_ARG && !c && strstr(e.text, rule[k / 2].name) && strstr(e.text, "out of range")))
+                printf("  %s %d: %s\n", rule[k / 2].name, v, e.text);
+        }
+    }
     pd.n_ctx = 16; pd.n_seq = 0; pd.numerics = AIOS_REFERENCE;
     CHECK(aios_plan_make(r.m, &pd, &p, &e) == AIOS_ERR_STATE);
     CHECK(aios_feed(r.c, 1, ids, 1, 0, &e) == AIOS_ERR_ARG && aios_feed(r.c, -1, ids, 1, 0, &e) == AIOS_ERR_ARG && aios_feed(NULL, 0, ids, 1, 0, &e) == AIOS_ERR_ARG);

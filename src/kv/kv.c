@@ -51,8 +51,7 @@ typedef struct aios__kv_seq {
     aios__span span[AIOS__MAX_SPANS];
 } aios__kv_seq;
 
-/* Work that a pass does on whole tiles. */
-/* the open tile was shared: from = page to copy */
+/* Work that a pass does on whole tiles: the open tile was shared, from = page to copy */
 typedef struct aios__kv_copy {
     int32_t g, seq, t, from;
 } aios__kv_copy;

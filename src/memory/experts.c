@@ -153,9 +153,8 @@ enum {
     AIOS__N_PARTS = 3,
     AIOS__EXPERT_USE = 256
 };
-/* each: NULL, or where each expert's matrix is; else they lie one after the other, off is that
- * of expert 0. */
-/* of a layer */
+/* Of a layer. each: NULL, or where each expert's matrix is; else they lie one after the other,
+ * off is that of expert 0. */
 typedef struct aios__bundle {
     const aios__expert *each[AIOS__N_PARTS];
     uint64_t off[AIOS__N_PARTS];

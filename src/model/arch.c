@@ -28,8 +28,9 @@ typedef struct aios__arch {
     int32_t norm, rope, act;
     uint32_t flags;
     int32_t window_every; /* layers with the sliding window: 0 none, 1 all, 2 layers 0, 2, 4 ... */
-    int32_t window;       /* its width, and the soft caps of scores and logits, in files */
-    float score_cap, logit_cap; /* that do not say; 0 = none */
+    /* its width, and the soft caps of scores and logits, in files that do not say; 0 = none */
+    int32_t window;
+    float score_cap, logit_cap;
 } aios__arch;
 
 /* clang-format off */

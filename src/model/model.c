@@ -34,18 +34,21 @@ typedef struct aios__ref {
 typedef struct aios__place {
     uint8_t use, group, can_map;  /* AIOS__IS_*, 0 = no role; AIOS__GROUP_* */
     uint8_t layout, mapped, tier; /* of the resident rows */
-    /* experts: 1 = of experts, of which a token reads some: the matrices of all or, */
+    /* experts: 1 = of experts, of which a token reads some. split: 0 = the matrices of all of them,
+     * 1 = of one alone */
     uint8_t experts, split;
-    int16_t layer;    /* with split 1, of one alone. layer: 0 for the model's own */
-    uint16_t expert;  /* split: whose matrix it is, and the tensor with that of the next expert, */
-    int32_t next;     /* -1 = no more. A role's ref is the tensor of expert 0 */
-    uint32_t rows;    /* of each matrix */
-    uint64_t art_off; /* in the artifact; 0 = not there */
+    int16_t layer; /* 0 for the model's own */
+    /* split: whose matrix it is, and the tensor with that of the next expert, -1 = no more. A
+     * role's ref is the tensor of expert 0 */
+    uint16_t expert;
+    int32_t next;
+    uint32_t rows;         /* of each matrix */
+    uint64_t art_off;      /* in the artifact; 0 = not there */
     uint64_t off, n_bytes; /* in the block of the tier; vectors are kept as f32 */
     const void *p;         /* NULL until loaded */
 } aios__place;
-/* Matrices in the order in which they leave memory when it is short; FIXED stays. */
 enum { AIOS__MAP_MODEL = 1, AIOS__MAP_ARTIFACT = 2 }; /* can_map: whose io maps the tensor */
+/* Matrices in the order in which they leave memory when it is short; FIXED stays. */
 enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GROUP_FIXED = 3 };
 
 /* How the weights are divided between the tiers. With it, aios__place_of gives the same answer
