@@ -6447,48 +6447,52 @@ typedef struct aios__arch {
     const char *name; /* general.architecture */
     int32_t norm, rope, act;
     uint32_t flags;
-    int32_t window_every; /* layers with the sliding window: 0 none, 1 all, 2 layers 0, 2, 4 ... */
+    /* Layers with the sliding window: those where bit l % window_every of window_at is set. Every
+     * second one from the first on: 2, 1; all but each sixth: 6, 31; none: 0, 0 */
+    int32_t window_every;
+    uint32_t window_at;
     /* its width, and the soft caps of scores and logits, in files that do not say; 0 = none */
     int32_t window;
     float score_cap, logit_cap;
+    double window_base; /* rope base of those layers, which nothing scales; 0 = the rope of all */
 } aios__arch;
 
 /* clang-format off */
 static const aios__arch aios__archs[] = {
     /* name       norm              rope               activation
-     *     wiring, layers with a window, its width, caps of scores and logits */
+     *     wiring, layers with a window, its width, caps of scores and logits, its rope's base */
     { "llama",      AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0, 0, 0 },
     { "mistral",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
-          AIOS__GATED, 1, 0, 0, 0 },
+          AIOS__GATED, 1, 1, 0, 0, 0, 0 },
     { "qwen2",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED, 0, 0, 0, 0 },
+          AIOS__GATED, 0, 0, 0, 0, 0, 0 },
     { "qwen3",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__QK_NORM, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__QK_NORM, 0, 0, 0, 0, 0, 0 },
     { "qwen2moe",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__EXPERTS, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__EXPERTS, 0, 0, 0, 0, 0, 0 },
     { "qwen3moe",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM | AIOS__QK_NORM, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM | AIOS__QK_NORM, 0, 0, 0, 0, 0, 0 },
     { "olmoe",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__EXPERTS | AIOS__QK_NORM | AIOS__QK_NORM_ALL, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__EXPERTS | AIOS__QK_NORM | AIOS__QK_NORM_ALL, 0, 0, 0, 0, 0, 0 },
     { "granite",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__SCALES, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__SCALES, 0, 0, 0, 0, 0, 0 },
     { "granitemoe", AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__SCALES | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__SCALES | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0, 0, 0 },
     { "falcon",     AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,
-          AIOS__PARALLEL, 0, 0, 0, 0 },
+          AIOS__PARALLEL, 0, 0, 0, 0, 0, 0 },
     { "arcee",      AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2,
-          0, 0, 0, 0, 0 },
+          0, 0, 0, 0, 0, 0, 0 },
     { "nemotron",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2,
-          0, 0, 0, 0, 0 },
+          0, 0, 0, 0, 0, 0, 0 },
     { "gemma",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,
-          AIOS__GATED | AIOS__EMBD_SQRT, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__EMBD_SQRT, 0, 0, 0, 0, 0, 0 },
     { "gemma2",     AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,
-          AIOS__GATED | AIOS__EMBD_SQRT | AIOS__POST_NORM, 2, 4096, 50, 30 },
+          AIOS__GATED | AIOS__EMBD_SQRT | AIOS__POST_NORM, 2, 1, 4096, 50, 30, 0 },
     { "phi3",       AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED, 1, 0, 0, 0 },
+          AIOS__GATED, 1, 1, 0, 0, 0, 0 },
     { "gpt2",       AIOS__NORM_LAYER, AIOS__ROPE_NONE,   AIOSK_ACT_GELU,
-          AIOS__POS_EMBD, 0, 0, 0, 0 }
+          AIOS__POS_EMBD, 0, 0, 0, 0, 0, 0 }
 };
 /* clang-format on */
 
@@ -6562,14 +6566,45 @@ static const aios__role aios__model_role[] = { AIOS__MODEL_ROLES(AIOS__X) };
 static const aios__role aios__layer_role[] = { AIOS__LAYER_ROLES(AIOS__X) };
 #undef AIOS__X
 
-AIOS__SMALL_END
+/* ======== model/model.h ======== */
+/* model.h: an open model: its numbers, by layer where layers may differ, its tensors by role, and
+ * where their bytes are. */
+#ifndef AIOS__MODEL_H
+#define AIOS__MODEL_H
 
-/* ======== model/model.c ======== */
-/* model.c: directory + arch row -> hyper-parameters and tensors by role. Everything that could
- * not be computed with is refused here, with the key or tensor at fault; what comes after may
- * rely on every number in aios__hp. */
+enum {
+    AIOS__SCALE_NONE = 0,
+    AIOS__SCALE_LINEAR = 1,
+    AIOS__SCALE_YARN = 2,
+    AIOS__SCALE_LONGROPE = 3
+};
+
+/* How positions turn heads. */
+typedef struct aios__rope {
+    int32_t kind;    /* AIOSK_ROPE_PAIRS, _HALVES */
+    int32_t n_rot;   /* channels of a head that turn; even */
+    int32_t scaling; /* AIOS__SCALE_* */
+    int32_t orig_ctx;
+    double base, factor, attn_factor, beta_fast, beta_slow, ext;
+    int32_t divide; /* 1: the model's tables of factors apply (rope_freqs, long and short ones) */
+} aios__rope;
+enum { AIOS__MAX_ROPES = 4 };
+
+/* What a layer is. No padding: state.c hashes it. */
+typedef struct aios__hp_layer {
+    int32_t n_head, n_head_kv, hd_k, hd_v, n_ff;
+    /* n_expert 0: none; n_used of them for a token */
+    int32_t n_expert, n_used, n_ff_exp, n_ff_shared;
+    int32_t window;    /* a query sees itself and window - 1 before it; 0 = all */
+    int32_t rope;      /* index of hp.rope; -1 = none */
+    int32_t recurrent; /* a state in place of keys and values; 0 in every family of today */
+} aios__hp_layer;
 
 typedef struct aios__hp {
+    aios__hp_layer *layer; /* [n_layer] */
+    aios__rope rope[AIOS__MAX_ROPES];
+    int32_t n_ropes;
+    /* of these, what a layer has too is the first layer's */
     int32_t n_layer, n_embd, n_head, n_head_kv, hd_k, hd_v, n_ff, n_vocab, n_ctx_train;
     int32_t n_rot;  /* channels of a head that turn; even; 0 = no rope */
     int32_t window; /* a query sees itself and window - 1 before it; 0 = all */
@@ -6583,12 +6618,6 @@ typedef struct aios__hp {
     int32_t exp_norm; /* the weights of those add up to exp_scale */
     float exp_scale;
 } aios__hp;
-enum {
-    AIOS__SCALE_NONE = 0,
-    AIOS__SCALE_LINEAR = 1,
-    AIOS__SCALE_YARN = 2,
-    AIOS__SCALE_LONGROPE = 3
-};
 
 /* Tensor index of a role, and of its bias; -1 = the file has none. */
 typedef struct aios__ref {
@@ -6652,8 +6681,12 @@ struct aios_model {
     void *weights[2];
 };
 
-AIOS__SMALL_BEGIN
-/* ---- hyper-parameters ---- */
+#endif
+
+/* ======== model/keys.c ======== */
+/* keys.c: keys of a file -> hyper-parameters. Everything that could not be computed with is refused
+ * here, with the key at fault; what comes after may rely on every number in aios__hp. */
+
 typedef struct aios__hparse {
     const aios_model *m;
     aios_error *err;
@@ -6869,17 +6902,78 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     return h.st;
 }
 
+/* ======== model/layers.c ======== */
+/* layers.c: hyper-parameters + arch row -> what each layer is (hp.layer) and the ropes that layers
+ * name (hp.rope). Resolved once: what comes after asks the layer, and knows no pattern. */
+
+/* Has layer l the sliding window? */
+static int32_t aios__windowed(const aios__arch *a, int32_t l) {
+    return a->window_every && a->window_at >> l % a->window_every & 1;
+}
+/* The rope of all layers, and one for those with a window where they turn otherwise. */
+static void aios__ropes_make(aios__hp *p, const aios__arch *a) {
+    aios__rope *r = &p->rope[0];
+    p->n_ropes = p->n_rot > 0;
+    if (!p->n_ropes) return;
+    r->kind = a->rope;
+    r->n_rot = p->n_rot;
+    r->scaling = p->rope_scaling;
+    r->orig_ctx = p->rope_orig_ctx;
+    r->base = p->rope_base;
+    r->factor = p->rope_factor;
+    r->attn_factor = p->rope_attn_factor;
+    r->beta_fast = p->yarn_beta_fast;
+    r->beta_slow = p->yarn_beta_slow;
+    r->ext = p->yarn_ext;
+    r->divide = 1;
+    if (a->window_base == 0) return;
+    r[1] = r[0];
+    r[1].scaling = AIOS__SCALE_NONE;
+    r[1].base = a->window_base;
+    r[1].factor = r[1].attn_factor = 1.0;
+    r[1].divide = 0;
+    p->n_ropes = 2;
+}
+static void aios__layers_make(aios__hp *p, const aios__arch *a) {
+    int32_t l;
+    aios__ropes_make(p, a);
+    for (l = 0; l < p->n_layer; l++) {
+        aios__hp_layer *x = &p->layer[l];
+        int32_t windowed = aios__windowed(a, l);
+        x->n_head = p->n_head;
+        x->n_head_kv = p->n_head_kv;
+        x->hd_k = p->hd_k;
+        x->hd_v = p->hd_v;
+        x->n_ff = p->n_ff;
+        x->n_expert = p->n_expert;
+        x->n_used = p->n_used;
+        x->n_ff_exp = p->n_ff_exp;
+        x->n_ff_shared = p->n_ff_shared;
+        x->window = windowed ? p->window : 0;
+        x->rope = windowed ? p->n_ropes - 1 : p->n_ropes ? 0 : -1;
+        x->recurrent = 0;
+    }
+}
+
+AIOS__SMALL_END
+
+/* ======== model/model.c ======== */
+/* model.c: the tensors of a model by role, and what programs ask of an open one. A tensor that
+ * could not be computed with is refused here by name. */
+
+AIOS__SMALL_BEGIN
 /* ---- tensors ---- */
-static uint64_t aios__role_dim(const aios_model *m, char c, const aios__ref *layer) {
-    const aios__hp *p = &m->hp;
+/* A dimension of a layer's tensors, or, with l -1, of the model's own. */
+static uint64_t aios__role_dim(const aios_model *m, char c, int32_t l) {
+    const aios__hp_layer *p = &m->hp.layer[l < 0 ? 0 : l];
     uint64_t q = (uint64_t)p->n_head * (uint64_t)p->hd_k,
              k = (uint64_t)p->n_head_kv * (uint64_t)p->hd_k,
              v = (uint64_t)p->n_head_kv * (uint64_t)p->hd_v;
     switch (c) {
-    case 'E': return (uint64_t)p->n_embd;
-    case 'W': return (uint64_t)p->n_vocab;
-    case 'C': return (uint64_t)p->n_ctx_train;
-    case 'R': return (uint64_t)p->n_rot / 2;
+    case 'E': return (uint64_t)m->hp.n_embd;
+    case 'W': return (uint64_t)m->hp.n_vocab;
+    case 'C': return (uint64_t)m->hp.n_ctx_train;
+    case 'R': return (uint64_t)m->hp.rope[0].n_rot / 2;
     case 'Q': return q;
     case 'K': return k;
     case 'V': return v;
@@ -6889,7 +6983,7 @@ static uint64_t aios__role_dim(const aios_model *m, char c, const aios__ref *lay
     /* gate and up in one */
     case 'U':
         return (uint64_t)p->n_ff *
-               (m->arch->flags & AIOS__GATED && layer[AIOS__T_FFN_GATE].w < 0 ? 2 : 1);
+               (m->arch->flags & AIOS__GATED && m->layer[l][AIOS__T_FFN_GATE].w < 0 ? 2 : 1);
     case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : (uint64_t)p->hd_k;
     case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : (uint64_t)p->hd_k;
     case 'X': return (uint64_t)p->n_expert;
@@ -6959,7 +7053,7 @@ static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, co
                                       uint32_t *n_found, aios_error *err) {
     char name[96];
     int32_t e, i, before = -1, none = -1; /* none: the first that is missing */
-    for (e = 0; e < m->hp.n_expert; e++) {
+    for (e = 0; e < m->hp.layer[l].n_expert; e++) {
         const aios__tensor *x = aios__tensor_find(
             &m->gguf, aios__role_name(&name, prefix, &aios__layer_role[role], e, ".weight"));
         aios__place *p;
@@ -6989,8 +7083,10 @@ static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, co
  * Rounded so that the tensors of all experts together have it exactly. */
 static uint64_t aios__token_share(const aios_model *m, uint32_t i, uint64_t n_bytes) {
     const aios__place *p = &m->place[i];
-    uint64_t n = (uint64_t)m->hp.n_expert, used = (uint64_t)m->hp.n_used, rest;
+    uint64_t n, used, rest;
     if (!p->experts) return n_bytes;
+    n = (uint64_t)m->hp.layer[p->layer].n_expert;
+    used = (uint64_t)m->hp.layer[p->layer].n_used;
     rest = p->split ? n_bytes % n * used : 0;
     return n_bytes / n * used + rest * (p->expert + 1u) / n - rest * p->expert / n;
 }
@@ -7025,13 +7121,13 @@ static aios_status aios__no_place(const aios_model *m, const aios__tensor *t, ai
 static aios_status aios__role_check(const aios_model *m, const aios__role *r, const aios__ref *ref,
                                     int32_t l, aios_error *err) {
     const aios__ref *layer = l < 0 ? NULL : m->layer[l];
-    uint64_t in = aios__role_dim(m, r->in, layer), out = aios__role_dim(m, r->out, layer);
+    const aios__hp_layer *hp = &m->hp.layer[l < 0 ? 0 : l];
+    uint64_t in = aios__role_dim(m, r->in, l), out = aios__role_dim(m, r->out, l);
     uint32_t has =
         m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
-    if (layer && m->hp.n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
-        has |=
-            (uint32_t)AIOS__ROUTED |
-            (m->hp.n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
+    if (layer && hp->n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
+        has |= (uint32_t)AIOS__ROUTED |
+               (hp->n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
     int32_t place, i;
     aios_status st = AIOS_OK;
     place = (has & r->need) == r->need && !(has & r->not_with);
@@ -7040,7 +7136,7 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
         const aios__tensor *t = &m->gguf.tensor[i];
         if (!place) return aios__no_place(m, t, err);
         st = aios__shape_check(
-            m, i, in, out, m->place[i].experts && !m->place[i].split ? (uint64_t)m->hp.n_expert : 1,
+            m, i, in, out, m->place[i].experts && !m->place[i].split ? (uint64_t)hp->n_expert : 1,
             err);
         if (!st && r->kind == AIOS__IS_VECTOR &&
             aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
@@ -7124,8 +7220,8 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         aios__put_z(&x, ".");
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
             aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
-        for (r = AIOS__T_FFN_GATE_EXPS;
-             r <= AIOS__T_FFN_DOWN_EXPS && m->hp.n_expert && m->layer[l][AIOS__T_FFN_ROUTER].w >= 0;
+        for (r = AIOS__T_FFN_GATE_EXPS; r <= AIOS__T_FFN_DOWN_EXPS && m->hp.layer[l].n_expert &&
+                                        m->layer[l][AIOS__T_FFN_ROUTER].w >= 0;
              r++)
             if (m->layer[l][r].w < 0 &&
                 (st = aios__experts_find(m, l, r, prefix, &n_found, err)) != 0)
@@ -7155,14 +7251,10 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     return AIOS_OK;
 }
 
-/* The sliding window of a layer; 0 = sees all. */
-static int32_t aios__layer_window(const aios_model *m, int32_t l) {
-    return m->arch->window_every && l % m->arch->window_every == 0 ? m->hp.window : 0;
-}
-
 /* ---- what the model is ---- */
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out) {
     aios_model_info i;
+    const aios__hp_layer *first = m && m->hp.n_layer ? m->hp.layer : NULL;
     if (!m) return AIOS_ERR_ARG;
     memset(&i, 0, sizeof i);
     i.arch = m->arch_z;
@@ -7174,15 +7266,17 @@ AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *o
     i.gguf_version = (int32_t)m->gguf.version;
     i.n_layer = m->hp.n_layer;
     i.n_embd = m->hp.n_embd;
-    i.n_head = m->hp.n_head;
-    i.n_head_kv = m->hp.n_head_kv;
-    i.head_dim_k = m->hp.hd_k;
-    i.head_dim_v = m->hp.hd_v;
-    i.n_ff = m->hp.n_ff;
+    if (first) {
+        i.n_head = first->n_head;
+        i.n_head_kv = first->n_head_kv;
+        i.head_dim_k = first->hd_k;
+        i.head_dim_v = first->hd_v;
+        i.n_ff = first->n_ff;
+        i.n_expert = first->n_expert;
+        i.n_expert_used = first->n_used;
+    }
     i.n_vocab = m->hp.n_vocab;
     i.n_ctx_train = m->hp.n_ctx_train;
-    i.n_expert = m->hp.n_expert;
-    i.n_expert_used = m->hp.n_used;
     aios__vocab_info(&m->vocab, &i);
     return aios__desc_fill(AIOS__ID_aios_model_info, out, &i);
 }
@@ -7908,6 +8002,8 @@ static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size
      * refused */
     x->layer = (aios__ref(*)[AIOS__N_LAYER_ROLES])aios__take(
         b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
+    x->hp.layer = (aios__hp_layer *)aios__take(
+        b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->hp.layer, 8);
     return m;
 }
 
@@ -8066,6 +8162,7 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
                            (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors",
                            aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
     }
+    aios__layers_make(&m->hp, m->arch);
     return aios__roles_load(m, err);
 }
 
@@ -9453,7 +9550,8 @@ typedef struct aios__kv_seal {
 } aios__kv_seal;
 
 typedef struct aios__kv {
-    int32_t n_layer, n_head_kv, n_seq, seq_tiles;
+    const aios__hp_layer *layer; /* [n_layer] the model's */
+    int32_t n_layer, n_seq, seq_tiles;
     int32_t coded;                  /* tiles are sealed */
     int32_t keep;                   /* first tiles that stay open */
     int32_t recent;                 /* tiles before the query's own that are not old */
@@ -9478,7 +9576,7 @@ typedef struct aios__kv {
 } aios__kv;
 
 static int32_t aios__kv_group(const aios_model *m, int32_t layer) {
-    return aios__layer_window(m, layer) != 0;
+    return m->hp.layer[layer].window != 0;
 }
 
 AIOS__SMALL_BEGIN
@@ -9497,6 +9595,10 @@ static int32_t aios__kv_type(const aios_plan *p, int32_t layer, int32_t form) {
                    aiosk_tile_bytes(p->kv_old_type, 64, 64) < aiosk_tile_bytes(t, 64, 64)
                ? p->kv_old_type
                : t;
+}
+/* Of one key/value head of a layer. */
+static uint64_t aios__tile_bytes(const aios_model *m, int32_t layer, int32_t type) {
+    return aiosk_tile_bytes(type, m->hp.layer[layer].hd_k, m->hp.layer[layer].hd_v);
 }
 static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
     int32_t l, any = 0;
@@ -9542,8 +9644,8 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
             full = (p->n_batch + 63 * together) / AIOSK_TILE;
     int32_t g, f, l;
     memset(kv, 0, sizeof *kv);
+    kv->layer = hp->layer;
     kv->n_layer = hp->n_layer;
-    kv->n_head_kv = hp->n_head_kv;
     kv->n_seq = p->n_seq;
     kv->seq_tiles = aios__tiles(p->n_ctx);
     if ((int64_t)kv->seq_tiles * p->n_seq > INT32_MAX) return 0;
@@ -9556,24 +9658,25 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
         int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq,
                 cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
         uint64_t page[AIOS__N_FORMS] = { 0, 0, 0 };
-        int32_t any = 0;
+        int32_t any = 0, widest = 0; /* of the windows of the group's layers */
         kv->sinks[g] = g == 0 && p->kv_window && p->kv_sinks >= 0
                            ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1)
                            : 0;
-        kv->behind[g] = g              ? (m->hp.window + 62) / AIOSK_TILE
-                        : p->kv_window ? aios__tiles(p->kv_window)
-                                       : (int32_t)AIOS__ALL;
         for (l = 0; l < hp->n_layer; l++) {
             if (aios__kv_group(m, l) != g) continue;
             any = 1;
+            if (hp->layer[l].window > widest) widest = hp->layer[l].window;
             for (f = 0; f < AIOS__N_FORMS; f++) {
                 uint64_t tile;
-                if (!aios__mul(aiosk_tile_bytes(aios__kv_type(p, l, f), hp->hd_k, hp->hd_v),
-                               (uint64_t)hp->n_head_kv, &tile) ||
+                if (!aios__mul(aios__tile_bytes(m, l, aios__kv_type(p, l, f)),
+                               (uint64_t)hp->layer[l].n_head_kv, &tile) ||
                     !aios__add(page[f], tile, &page[f]))
                     return 0;
             }
         }
+        kv->behind[g] = g              ? (widest + 62) / AIOSK_TILE
+                        : p->kv_window ? aios__tiles(p->kv_window)
+                                       : (int32_t)AIOS__ALL;
         if (!any) continue;
         /* its own tile, and one that a little cutting back needs */
         sees = (int64_t)kv->sinks[g] + kv->behind[g] + (g == 0 ? kv->heavy : 0) + 2;
@@ -9623,7 +9726,7 @@ static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, con
     if (old < keep) old = keep;
     for (l = 0; l < m->hp.n_layer; l++) {
         /* heavy tiles: as if they were the next ones */
-        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE,
+        int64_t window = m->hp.layer[l].window, sinks = (int64_t)kv->sinks[0] * AIOSK_TILE,
                 from = own - ((int64_t)kv->behind[0] + kv->heavy) * AIOSK_TILE;
         int64_t edge[2][2], form[AIOS__N_FORMS + 1][2];
         if (window) {
@@ -9645,11 +9748,10 @@ static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, con
         form[3][1] = n;
         for (i = 0; i < 2; i++)
             for (f = 0; f <= AIOS__N_FORMS; f++)
-                sum += aios__overlap(edge[i][0], edge[i][1], form[f][0], form[f][1]) *
-                       (uint64_t)m->hp.n_head_kv *
-                       (aiosk_tile_bytes(aios__kv_type(p, l, f % AIOS__N_FORMS), m->hp.hd_k,
-                                         m->hp.hd_v) /
-                        AIOSK_TILE);
+                sum +=
+                    aios__overlap(edge[i][0], edge[i][1], form[f][0], form[f][1]) *
+                    (uint64_t)m->hp.layer[l].n_head_kv *
+                    (aios__tile_bytes(m, l, aios__kv_type(p, l, f % AIOS__N_FORMS)) / AIOSK_TILE);
     }
     return sum;
 }
@@ -9674,9 +9776,9 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
                     kv->rotated[l] |= AIOS__ROTATED_K;
                 if (kv->coded && aiosk_kv_v(kv->type[f][l]) >= AIOSK_KV_I8)
                     kv->rotated[l] |= AIOS__ROTATED_V;
-                kv->tile_bytes[f][l] = aiosk_tile_bytes(kv->type[f][l], m->hp.hd_k, m->hp.hd_v);
+                kv->tile_bytes[f][l] = aios__tile_bytes(m, l, kv->type[f][l]);
                 kv->tile_off[f][l] = off;
-                off += kv->tile_bytes[f][l] * (uint64_t)kv->n_head_kv;
+                off += kv->tile_bytes[f][l] * (uint64_t)kv->layer[l].n_head_kv;
             }
             if (!x->n) continue;
             x->base = at;
@@ -10380,8 +10482,9 @@ static void aios__op_copy(const aios__op *op, const aios__run *r, int32_t task, 
 /* One head of a tile that is full: open to sealed, sealed to old. */
 static void aios__op_seal(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     const aios__kv *kv = r->kv;
-    const aios__kv_seal *j = &kv->seal[task / kv->n_head_kv];
-    int32_t head = task % kv->n_head_kv, g = kv->group[op->layer], f, page[AIOS__N_FORMS];
+    const aios__kv_seal *j = &kv->seal[task / kv->layer[op->layer].n_head_kv];
+    int32_t head = task % kv->layer[op->layer].n_head_kv, g = kv->group[op->layer], f,
+            page[AIOS__N_FORMS];
     for (f = 0; f < AIOS__N_FORMS; f++) page[f] = aios__page_at(kv, g, f, j->seq, j->t);
     for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS; f++) {
         if (!(f == AIOS__KV_SEALED ? j->seal : j->age) || page[f] == AIOS__NO_PAGE ||
@@ -10879,7 +10982,7 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     case AIOS__PER_COPY:
         for (n = 0, i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
         return n;
-    case AIOS__PER_SEAL: return r->kv->n_seals * r->kv->n_head_kv;
+    case AIOS__PER_SEAL: return r->kv->n_seals * r->kv->layer[op->layer].n_head_kv;
     case AIOS__PER_PASS: return 1;
     case AIOS__PER_PAIR: return aios__moe_cols(r->moe);
     case AIOS__PER_MOVED_PAIR: return n == 1 ? 0 : aios__moe_cols(r->moe);
@@ -11243,8 +11346,8 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->scale = hp->norm_eps;
     o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w);
     o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
-    o->n_in = (int32_t)aios__role_dim(m, 'M', ref);
-    o->n_out = (int32_t)aios__role_dim(m, 'N', ref);
+    o->n_in = (int32_t)aios__role_dim(m, 'M', l);
+    o->n_out = (int32_t)aios__role_dim(m, 'N', l);
     o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) +
                  aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
     o->act_bytes = stride * 8;
@@ -11259,7 +11362,7 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->x_stride = stride;
     o->y = b->att;
     o->y_stride = (uint64_t)b->n_att;
-    o->window = aios__layer_window(m, l);
+    o->window = m->hp.layer[l].window;
     o->n_in = b->n_batch;
     o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
     b->act_bytes += o->act_bytes;
@@ -11267,7 +11370,7 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->x = b->att;
     o->x_stride = (uint64_t)b->n_att;
     o->out = aios__acts_of(&b->a_att, mask);
-    o->window = aios__layer_window(m, l);
+    o->window = m->hp.layer[l].window;
     o->n_in = b->n_batch;
     o->act_bytes = (uint64_t)b->n_att * 8 + aios__acts_bytes(&b->a_att, mask);
     b->act_bytes += o->act_bytes;
@@ -13669,19 +13772,17 @@ typedef struct aios__state_head {
 static uint64_t aios__layout_hash(const aios_context *c) {
     const aios__kv *kv = &c->kv;
     const aios__hp *hp = &c->model->hp;
-    int32_t f, v[10];
+    int32_t f, v[7];
     uint64_t h = AIOS__ART_SEED;
     v[0] = kv->n_layer;
-    v[1] = kv->n_head_kv;
-    v[2] = hp->hd_k;
-    v[3] = hp->hd_v;
-    v[4] = kv->keep;
-    v[5] = kv->recent;
-    v[6] = kv->coded;
-    v[7] = c->plan.numerics;
-    v[8] = AIOSK_TILE;
-    v[9] = kv->heavy;
+    v[1] = kv->keep;
+    v[2] = kv->recent;
+    v[3] = kv->coded;
+    v[4] = c->plan.numerics;
+    v[5] = AIOSK_TILE;
+    v[6] = kv->heavy;
     h = aios__art_sum(h, v, sizeof v);
+    h = aios__art_sum(h, kv->layer, (uint64_t)kv->n_layer * sizeof *kv->layer);
     h = aios__art_sum(h, kv->sinks, sizeof kv->sinks);
     h = aios__art_sum(h, kv->behind, sizeof kv->behind);
     h = aios__art_sum(h, kv->group, (uint64_t)kv->n_layer);

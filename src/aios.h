@@ -25,6 +25,9 @@ AIOS__SMALL_END
 #include "text/vocab.c"
 AIOS__SMALL_BEGIN
 #include "model/arch.c"
+#include "model/model.h"
+#include "model/keys.c"
+#include "model/layers.c"
 AIOS__SMALL_END
 #include "model/model.c"
 AIOS__SMALL_BEGIN

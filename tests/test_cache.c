@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* ---- a context without a network ---------------------------------------------------------------------------------------- */
-enum { MAX_SEQ = 8, MAX_POS = 4096, N_VOCAB = 1000 };
+enum { MAX_SEQ = 8, MAX_POS = 4096, N_VOCAB = 1000, MAX_LAYER = 8 };
 typedef struct config { const char *name, *arch; int32_t n_seq, n_ctx, n_batch, type, old_type, recent, window, sinks, positions, model_window, n_layer, spill, heavy; } config;
 
 /* ---- a host that keeps pages, and fails now and then ---------------------------------------------------------------------- */
@@ -55,6 +55,7 @@ static void attic_drop(void *user, uint64_t key) {
 
 typedef struct world {
     aios_model m;
+    aios__hp_layer layer[MAX_LAYER];
     aios_context *c;
     char *mem, *kv_mem;
     uint64_t rng;
@@ -84,6 +85,10 @@ static int world_open(world *w, const config *f) {
     w->m.arch = aios__arch_find(arch);
     w->m.hp.n_layer = f->n_layer; w->m.hp.n_head = 2; w->m.hp.n_head_kv = 2; w->m.hp.hd_k = 16; w->m.hp.hd_v = 16; w->m.hp.n_embd = 32; w->m.hp.n_vocab = N_VOCAB;
     w->m.hp.window = f->model_window; w->m.hp.n_ff = 32;
+    if (f->n_layer > MAX_LAYER) return 0;
+    w->m.hp.layer = w->layer;
+    aios__layers_make(&w->m.hp, w->m.arch);
+    for (i = 1; i < f->n_layer; i += 2) { w->layer[i].n_head_kv = 3; w->layer[i].hd_k = 32; w->layer[i].hd_v = 48; }       /* pages hold layers of any size */
     for (i = 0; i < AIOS__N_MODEL_ROLES; i++) w->m.role[i].w = w->m.role[i].b = -1;
     memset(&p, 0, sizeof p);
     p.n_ctx = f->n_ctx; p.n_seq = f->n_seq; p.n_batch = f->n_batch; p.n_outputs = 4; p.n_threads = 1; p.kv_type = f->type; p.kv_old_type = f->old_type;
@@ -117,7 +122,7 @@ static uint64_t *tag_at(void *tile, int32_t slot) { return (uint64_t *)tile + sl
 
 /* What the rules say that a query at slot s sees of tile t: -1 nothing, else a form. */
 static int32_t rule(const world *w, const config *f, int32_t layer, int32_t own, int32_t t) {
-    int32_t windowed = w->m.arch->window_every && layer % w->m.arch->window_every == 0 && f->model_window;
+    int32_t windowed = w->layer[layer].window != 0;
     int32_t sinks = !windowed && f->window && f->sinks >= 0 ? ((f->sinks ? f->sinks : 1) + 63) / 64 : 0;
     int32_t behind = windowed ? (f->model_window + 62) / 64 : f->window ? (f->window + 63) / 64 : 1 << 28;
     int32_t coded = f->old_type > 0 || f->type >= AIOSK_KV_I8;
@@ -130,9 +135,9 @@ static int sees(world *w, const config *f, int32_t seq, int32_t pos, const uint6
     const aios__kv *kv = &w->c->kv;
     const aios__kv_seq *s = &kv->seq[seq];
     int32_t own = aios__kv_slot(s, pos) / 64, layer, p, form = -1, i, lo;
-    for (layer = 0; layer < w->m.hp.n_layer; layer++) for (i = 0; i < 2; i++) {
+    for (layer = 0; layer < w->m.hp.n_layer; layer++) for (i = 0; i < w->layer[layer].n_head_kv; i++) {
         int32_t head = i;
-        int32_t window = kv->group[layer] ? w->m.hp.window : 0;
+        int32_t window = w->layer[layer].window;
         lo = aios__attend_first(kv, seq, window, pos);
         for (p = 0; p <= pos; p++) {
             int32_t slot = aios__kv_slot(s, p), want = rule(w, f, layer, own, slot / 64);
@@ -142,7 +147,7 @@ static int sees(world *w, const config *f, int32_t seq, int32_t pos, const uint6
             tile = aios__kv_look(kv, seq, layer, head, own, slot / 64, &form);
             if (w->loose[seq] && (!tile || want < 0)) continue;     /* tiles moved down, or the past of a window is gone */
             if ((want < 0) != !tile || (tile && !w->loose[seq] && form != want)) { printf("  %s: seq %d pos %d layer %d sees position %d (slot %d) in form %d, wanted %d\n", w->name, seq, pos, layer, p, slot, tile ? form : -1, want); return 0; }
-            if (tile && *tag_at((void *)(uintptr_t)tile, slot) != (tag[p] ^ (uint64_t)(layer * 2 + head))) { printf("  %s: seq %d pos %d layer %d: position %d has other contents (form %d)\n", w->name, seq, pos, layer, p, form); return 0; }
+            if (tile && *tag_at((void *)(uintptr_t)tile, slot) != (tag[p] ^ (uint64_t)(layer * 4 + head))) { printf("  %s: seq %d pos %d layer %d: position %d has other contents (form %d)\n", w->name, seq, pos, layer, p, form); return 0; }
         }
     }
     return 1;
@@ -166,9 +171,9 @@ static int pass_work(world *w, const config *f) {
         w->tag[s][p] = t;
         w->off[s][p] = w->removed[s];
         if (c->pass.turn[i] != p + w->removed[s]) { printf("  %s: turn %d of position %d\n", w->name, c->pass.turn[i], p); return 0; }
-        for (l = 0; l < kv->n_layer; l++) for (h = 0; h < 2; h++) *tag_at(aios__kv_open_tile(kv, s, l, h, c->pass.slot[i]), c->pass.slot[i]) = t ^ (uint64_t)(l * 2 + h);
+        for (l = 0; l < kv->n_layer; l++) for (h = 0; h < w->layer[l].n_head_kv; h++) *tag_at(aios__kv_open_tile(kv, s, l, h, c->pass.slot[i]), c->pass.slot[i]) = t ^ (uint64_t)(l * 4 + h);
     }
-    for (i = 0; i < kv->n_seals; i++) for (l = 0; l < kv->n_layer; l++) for (h = 0; h < 2; h++) {
+    for (i = 0; i < kv->n_seals; i++) for (l = 0; l < kv->n_layer; l++) for (h = 0; h < w->layer[l].n_head_kv; h++) {
         const aios__kv_seal *j = &kv->seal[i];
         g = kv->group[l];
         for (form = 1; form < 3; form++) {

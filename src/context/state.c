@@ -26,19 +26,17 @@ typedef struct aios__state_head {
 static uint64_t aios__layout_hash(const aios_context *c) {
     const aios__kv *kv = &c->kv;
     const aios__hp *hp = &c->model->hp;
-    int32_t f, v[10];
+    int32_t f, v[7];
     uint64_t h = AIOS__ART_SEED;
     v[0] = kv->n_layer;
-    v[1] = kv->n_head_kv;
-    v[2] = hp->hd_k;
-    v[3] = hp->hd_v;
-    v[4] = kv->keep;
-    v[5] = kv->recent;
-    v[6] = kv->coded;
-    v[7] = c->plan.numerics;
-    v[8] = AIOSK_TILE;
-    v[9] = kv->heavy;
+    v[1] = kv->keep;
+    v[2] = kv->recent;
+    v[3] = kv->coded;
+    v[4] = c->plan.numerics;
+    v[5] = AIOSK_TILE;
+    v[6] = kv->heavy;
     h = aios__art_sum(h, v, sizeof v);
+    h = aios__art_sum(h, kv->layer, (uint64_t)kv->n_layer * sizeof *kv->layer);
     h = aios__art_sum(h, kv->sinks, sizeof kv->sinks);
     h = aios__art_sum(h, kv->behind, sizeof kv->behind);
     h = aios__art_sum(h, kv->group, (uint64_t)kv->n_layer);

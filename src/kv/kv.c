@@ -61,7 +61,8 @@ typedef struct aios__kv_seal {
 } aios__kv_seal;
 
 typedef struct aios__kv {
-    int32_t n_layer, n_head_kv, n_seq, seq_tiles;
+    const aios__hp_layer *layer; /* [n_layer] the model's */
+    int32_t n_layer, n_seq, seq_tiles;
     int32_t coded;                  /* tiles are sealed */
     int32_t keep;                   /* first tiles that stay open */
     int32_t recent;                 /* tiles before the query's own that are not old */
@@ -86,7 +87,7 @@ typedef struct aios__kv {
 } aios__kv;
 
 static int32_t aios__kv_group(const aios_model *m, int32_t layer) {
-    return aios__layer_window(m, layer) != 0;
+    return m->hp.layer[layer].window != 0;
 }
 
 AIOS__SMALL_BEGIN
@@ -105,6 +106,10 @@ static int32_t aios__kv_type(const aios_plan *p, int32_t layer, int32_t form) {
                    aiosk_tile_bytes(p->kv_old_type, 64, 64) < aiosk_tile_bytes(t, 64, 64)
                ? p->kv_old_type
                : t;
+}
+/* Of one key/value head of a layer. */
+static uint64_t aios__tile_bytes(const aios_model *m, int32_t layer, int32_t type) {
+    return aiosk_tile_bytes(type, m->hp.layer[layer].hd_k, m->hp.layer[layer].hd_v);
 }
 static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
     int32_t l, any = 0;
@@ -150,8 +155,8 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
             full = (p->n_batch + 63 * together) / AIOSK_TILE;
     int32_t g, f, l;
     memset(kv, 0, sizeof *kv);
+    kv->layer = hp->layer;
     kv->n_layer = hp->n_layer;
-    kv->n_head_kv = hp->n_head_kv;
     kv->n_seq = p->n_seq;
     kv->seq_tiles = aios__tiles(p->n_ctx);
     if ((int64_t)kv->seq_tiles * p->n_seq > INT32_MAX) return 0;
@@ -164,24 +169,25 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
         int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq,
                 cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
         uint64_t page[AIOS__N_FORMS] = { 0, 0, 0 };
-        int32_t any = 0;
+        int32_t any = 0, widest = 0; /* of the windows of the group's layers */
         kv->sinks[g] = g == 0 && p->kv_window && p->kv_sinks >= 0
                            ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1)
                            : 0;
-        kv->behind[g] = g              ? (m->hp.window + 62) / AIOSK_TILE
-                        : p->kv_window ? aios__tiles(p->kv_window)
-                                       : (int32_t)AIOS__ALL;
         for (l = 0; l < hp->n_layer; l++) {
             if (aios__kv_group(m, l) != g) continue;
             any = 1;
+            if (hp->layer[l].window > widest) widest = hp->layer[l].window;
             for (f = 0; f < AIOS__N_FORMS; f++) {
                 uint64_t tile;
-                if (!aios__mul(aiosk_tile_bytes(aios__kv_type(p, l, f), hp->hd_k, hp->hd_v),
-                               (uint64_t)hp->n_head_kv, &tile) ||
+                if (!aios__mul(aios__tile_bytes(m, l, aios__kv_type(p, l, f)),
+                               (uint64_t)hp->layer[l].n_head_kv, &tile) ||
                     !aios__add(page[f], tile, &page[f]))
                     return 0;
             }
         }
+        kv->behind[g] = g              ? (widest + 62) / AIOSK_TILE
+                        : p->kv_window ? aios__tiles(p->kv_window)
+                                       : (int32_t)AIOS__ALL;
         if (!any) continue;
         /* its own tile, and one that a little cutting back needs */
         sees = (int64_t)kv->sinks[g] + kv->behind[g] + (g == 0 ? kv->heavy : 0) + 2;
@@ -231,7 +237,7 @@ static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, con
     if (old < keep) old = keep;
     for (l = 0; l < m->hp.n_layer; l++) {
         /* heavy tiles: as if they were the next ones */
-        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE,
+        int64_t window = m->hp.layer[l].window, sinks = (int64_t)kv->sinks[0] * AIOSK_TILE,
                 from = own - ((int64_t)kv->behind[0] + kv->heavy) * AIOSK_TILE;
         int64_t edge[2][2], form[AIOS__N_FORMS + 1][2];
         if (window) {
@@ -253,11 +259,10 @@ static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, con
         form[3][1] = n;
         for (i = 0; i < 2; i++)
             for (f = 0; f <= AIOS__N_FORMS; f++)
-                sum += aios__overlap(edge[i][0], edge[i][1], form[f][0], form[f][1]) *
-                       (uint64_t)m->hp.n_head_kv *
-                       (aiosk_tile_bytes(aios__kv_type(p, l, f % AIOS__N_FORMS), m->hp.hd_k,
-                                         m->hp.hd_v) /
-                        AIOSK_TILE);
+                sum +=
+                    aios__overlap(edge[i][0], edge[i][1], form[f][0], form[f][1]) *
+                    (uint64_t)m->hp.layer[l].n_head_kv *
+                    (aios__tile_bytes(m, l, aios__kv_type(p, l, f % AIOS__N_FORMS)) / AIOSK_TILE);
     }
     return sum;
 }
@@ -282,9 +287,9 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
                     kv->rotated[l] |= AIOS__ROTATED_K;
                 if (kv->coded && aiosk_kv_v(kv->type[f][l]) >= AIOSK_KV_I8)
                     kv->rotated[l] |= AIOS__ROTATED_V;
-                kv->tile_bytes[f][l] = aiosk_tile_bytes(kv->type[f][l], m->hp.hd_k, m->hp.hd_v);
+                kv->tile_bytes[f][l] = aios__tile_bytes(m, l, kv->type[f][l]);
                 kv->tile_off[f][l] = off;
-                off += kv->tile_bytes[f][l] * (uint64_t)kv->n_head_kv;
+                off += kv->tile_bytes[f][l] * (uint64_t)kv->layer[l].n_head_kv;
             }
             if (!x->n) continue;
             x->base = at;

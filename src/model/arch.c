@@ -27,48 +27,52 @@ typedef struct aios__arch {
     const char *name; /* general.architecture */
     int32_t norm, rope, act;
     uint32_t flags;
-    int32_t window_every; /* layers with the sliding window: 0 none, 1 all, 2 layers 0, 2, 4 ... */
+    /* Layers with the sliding window: those where bit l % window_every of window_at is set. Every
+     * second one from the first on: 2, 1; all but each sixth: 6, 31; none: 0, 0 */
+    int32_t window_every;
+    uint32_t window_at;
     /* its width, and the soft caps of scores and logits, in files that do not say; 0 = none */
     int32_t window;
     float score_cap, logit_cap;
+    double window_base; /* rope base of those layers, which nothing scales; 0 = the rope of all */
 } aios__arch;
 
 /* clang-format off */
 static const aios__arch aios__archs[] = {
     /* name       norm              rope               activation
-     *     wiring, layers with a window, its width, caps of scores and logits */
+     *     wiring, layers with a window, its width, caps of scores and logits, its rope's base */
     { "llama",      AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0, 0, 0 },
     { "mistral",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
-          AIOS__GATED, 1, 0, 0, 0 },
+          AIOS__GATED, 1, 1, 0, 0, 0, 0 },
     { "qwen2",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED, 0, 0, 0, 0 },
+          AIOS__GATED, 0, 0, 0, 0, 0, 0 },
     { "qwen3",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__QK_NORM, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__QK_NORM, 0, 0, 0, 0, 0, 0 },
     { "qwen2moe",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__EXPERTS, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__EXPERTS, 0, 0, 0, 0, 0, 0 },
     { "qwen3moe",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM | AIOS__QK_NORM, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM | AIOS__QK_NORM, 0, 0, 0, 0, 0, 0 },
     { "olmoe",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__EXPERTS | AIOS__QK_NORM | AIOS__QK_NORM_ALL, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__EXPERTS | AIOS__QK_NORM | AIOS__QK_NORM_ALL, 0, 0, 0, 0, 0, 0 },
     { "granite",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__SCALES, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__SCALES, 0, 0, 0, 0, 0, 0 },
     { "granitemoe", AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
-          AIOS__GATED | AIOS__SCALES | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__SCALES | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0, 0, 0 },
     { "falcon",     AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,
-          AIOS__PARALLEL, 0, 0, 0, 0 },
+          AIOS__PARALLEL, 0, 0, 0, 0, 0, 0 },
     { "arcee",      AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2,
-          0, 0, 0, 0, 0 },
+          0, 0, 0, 0, 0, 0, 0 },
     { "nemotron",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2,
-          0, 0, 0, 0, 0 },
+          0, 0, 0, 0, 0, 0, 0 },
     { "gemma",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,
-          AIOS__GATED | AIOS__EMBD_SQRT, 0, 0, 0, 0 },
+          AIOS__GATED | AIOS__EMBD_SQRT, 0, 0, 0, 0, 0, 0 },
     { "gemma2",     AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,
-          AIOS__GATED | AIOS__EMBD_SQRT | AIOS__POST_NORM, 2, 4096, 50, 30 },
+          AIOS__GATED | AIOS__EMBD_SQRT | AIOS__POST_NORM, 2, 1, 4096, 50, 30, 0 },
     { "phi3",       AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
-          AIOS__GATED, 1, 0, 0, 0 },
+          AIOS__GATED, 1, 1, 0, 0, 0, 0 },
     { "gpt2",       AIOS__NORM_LAYER, AIOS__ROPE_NONE,   AIOSK_ACT_GELU,
-          AIOS__POS_EMBD, 0, 0, 0, 0 }
+          AIOS__POS_EMBD, 0, 0, 0, 0, 0, 0 }
 };
 /* clang-format on */
 

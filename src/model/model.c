@@ -1,318 +1,19 @@
-/* model.c: directory + arch row -> hyper-parameters and tensors by role. Everything that could
- * not be computed with is refused here, with the key or tensor at fault; what comes after may
- * rely on every number in aios__hp. */
-
-typedef struct aios__hp {
-    int32_t n_layer, n_embd, n_head, n_head_kv, hd_k, hd_v, n_ff, n_vocab, n_ctx_train;
-    int32_t n_rot;  /* channels of a head that turn; even; 0 = no rope */
-    int32_t window; /* a query sees itself and window - 1 before it; 0 = all */
-    float norm_eps, score_scale, score_cap, logit_cap, embd_scale;
-    int32_t rope_scaling; /* AIOS__SCALE_* */
-    int32_t rope_orig_ctx;
-    double rope_base, rope_factor, rope_attn_factor, yarn_beta_fast, yarn_beta_slow, yarn_ext;
-    float residual_scale, logit_scale; /* what sub-layers and logits are multiplied with */
-    /* n_expert 0: none; n_used of them for a token */
-    int32_t n_expert, n_used, n_ff_exp, n_ff_shared;
-    int32_t exp_norm; /* the weights of those add up to exp_scale */
-    float exp_scale;
-} aios__hp;
-enum {
-    AIOS__SCALE_NONE = 0,
-    AIOS__SCALE_LINEAR = 1,
-    AIOS__SCALE_YARN = 2,
-    AIOS__SCALE_LONGROPE = 3
-};
-
-/* Tensor index of a role, and of its bias; -1 = the file has none. */
-typedef struct aios__ref {
-    int32_t w, b;
-} aios__ref;
-
-/* Where a tensor's bytes are. Decided by aios__place_of (memory.c) before any are taken: the
- * rows below `rows` are resident, in the block of their tier or where the io maps them; those
- * from there on are streamed. */
-typedef struct aios__place {
-    uint8_t use, group, can_map;  /* AIOS__IS_*, 0 = no role; AIOS__GROUP_* */
-    uint8_t layout, mapped, tier; /* of the resident rows */
-    /* experts: 1 = of experts, of which a token reads some. split: 0 = the matrices of all of them,
-     * 1 = of one alone */
-    uint8_t experts, split;
-    int16_t layer; /* 0 for the model's own */
-    /* split: whose matrix it is, and the tensor with that of the next expert, -1 = no more. A
-     * role's ref is the tensor of expert 0 */
-    uint16_t expert;
-    int32_t next;
-    uint32_t rows;         /* of each matrix */
-    uint64_t art_off;      /* in the artifact; 0 = not there */
-    uint64_t off, n_bytes; /* in the block of the tier; vectors are kept as f32 */
-    const void *p;         /* NULL until loaded */
-} aios__place;
-enum { AIOS__MAP_MODEL = 1, AIOS__MAP_ARTIFACT = 2 }; /* can_map: whose io maps the tensor */
-/* Matrices in the order in which they leave memory when it is short; FIXED stays. */
-enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GROUP_FIXED = 3 };
-
-/* How the weights are divided between the tiers. With it, aios__place_of gives the same answer
- * each time. */
-typedef struct aios__cut {
-    int32_t rows;    /* 1 = all matrices as in the file (AIOS_REFERENCE) */
-    int32_t level;   /* how much is streamed, 0 .. AIOS__LEVELS */
-    int32_t experts; /* 1 = those are read when a token wants them */
-    int32_t tables;  /* 1 = tables that do not lie where the io maps them are read by the row */
-    int32_t warm, mapped; /* how many steps are warm; 1 = those are used where the io maps them */
-    uint64_t unit_bytes;  /* most bytes of rows that are streamed at once */
-} aios__cut;
-
-struct aios_model {
-    aios_allocator mem;
-    aios__notes log;
-    aios_mem_req req, weights_req[2]; /* weights: of HOT and of WARM */
-    aios_io *io;                      /* [n_parts], then that of the artifact */
-    uint32_t n_parts, own_files, flags, own_artifact;
-    uint32_t async, n_async; /* every io has submit and wait; contexts that use them */
-    int32_t loaded;          /* the weights are there, divided as cut says */
-    aios__cut cut;
-    uint32_t n_contexts, dying; /* dying: freed when its last context is */
-    aios__gguf gguf;
-    aios__vocab vocab;
-    const aios__arch *arch; /* NULL when opened for the vocabulary alone */
-    aios__str arch_name;    /* zero terminated in arch_z */
-    char arch_z[32];
-    aios__hp hp;
-    aios__ref role[AIOS__N_MODEL_ROLES];
-    aios__ref (*layer)[AIOS__N_LAYER_ROLES]; /* [n_layer] */
-    aios__place *place;                      /* [n_tensors] */
-    uint32_t n_split;                        /* of those that are the matrix of one expert */
-    void *weights[2];
-};
+/* model.c: the tensors of a model by role, and what programs ask of an open one. A tensor that
+ * could not be computed with is refused here by name. */
 
 AIOS__SMALL_BEGIN
-/* ---- hyper-parameters ---- */
-typedef struct aios__hparse {
-    const aios_model *m;
-    aios_error *err;
-    aios_status st;
-} aios__hparse;
-
-static const aios__key *aios__hp_key(const aios__hparse *h, const char *suffix) {
-    char name[128];
-    aios__text t;
-    t.p = name;
-    t.cap = sizeof name;
-    t.n = 0;
-    aios__put(&t, h->m->arch_name.p, h->m->arch_name.n);
-    aios__put_z(&t, ".");
-    aios__put_z(&t, suffix);
-    return aios__key_find(&h->m->gguf, name);
-}
-/* An integer in [low, high]; missing: dflt, or an error when dflt < 0. An array (a value per
- * layer) must hold one value. */
-static int32_t aios__hp_int(aios__hparse *h, const char *suffix, int32_t low, int32_t high,
-                            int32_t dflt) {
-    const aios__key *k = aios__hp_key(h, suffix);
-    uint64_t v = 0, w, i;
-    if (h->st) return 0;
-    if (!k) {
-        if (dflt < 0)
-            h->st = aios__fail2(h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "key %.% is missing",
-                                aios__s(h->m->arch_name), aios__z(suffix));
-        return dflt;
-    }
-    if (k->is_array) {
-        if (k->n == 0 || !aios__key_item_u64(k, 0, &v)) {
-            h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must hold whole numbers",
-                                aios__s(k->name));
-            return 0;
-        }
-        for (i = 1; i < k->n; i++)
-            if (!aios__key_item_u64(k, i, &w) || w != v) {
-                h->st = aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off,
-                                    "key % differs between layers, which this version cannot run",
-                                    aios__s(k->name));
-                return 0;
-            }
-    } else if (!aios__key_u64(k, &v)) {
-        h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off,
-                            "key % must be a whole number, not negative", aios__s(k->name));
-        return 0;
-    }
-    if (v < (uint64_t)low || v > (uint64_t)high) {
-        h->st = aios__fail2(h->err, AIOS_ERR_MODEL, k->off,
-                            v < (uint64_t)low ? (uint64_t)low : (uint64_t)high, v,
-                            "key % is %, out of range", aios__s(k->name), aios__u(v));
-        return 0;
-    }
-    return (int32_t)v;
-}
-static double aios__hp_num(aios__hparse *h, const char *suffix, double low, double high,
-                           double dflt) {
-    const aios__key *k = aios__hp_key(h, suffix);
-    double v = 0;
-    if (h->st || !k) return dflt;
-    if (k->is_array || !aios__key_f64(k, &v) || !(v >= low && v <= high)) {
-        h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off,
-                            "key % is no number in the range that makes sense for it",
-                            aios__s(k->name));
-        return dflt;
-    }
-    return v;
-}
-/* A switch this version cannot honour: refused when set to anything but its neutral value. */
-static void aios__hp_refuse(aios__hparse *h, const char *suffix, double neutral) {
-    const aios__key *k = aios__hp_key(h, suffix);
-    double v;
-    if (h->st || !k) return;
-    if (k->is_array || !aios__key_f64(k, &v) || v != neutral)
-        h->st =
-            aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off,
-                        "key % asks for something that this version cannot run", aios__s(k->name));
-}
-
-AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
-    aios__hparse h;
-    aios__hp *p = &m->hp;
-    const aios__key *k;
-    aios__str s;
-    int32_t scale;
-    h.m = m;
-    h.err = err;
-    h.st = AIOS_OK;
-    p->n_layer = aios__hp_int(&h, "block_count", 1, 4096, -1);
-    p->n_embd = aios__hp_int(&h, "embedding_length", 1, 1 << 20, -1);
-    p->n_ff = aios__hp_int(&h, "feed_forward_length", 1, 1 << 24, -1);
-    p->n_head = aios__hp_int(&h, "attention.head_count", 1, 65536, -1);
-    p->n_head_kv = aios__hp_int(&h, "attention.head_count_kv", 1, 65536, p->n_head);
-    p->n_ctx_train = aios__hp_int(&h, "context_length", 1, 1 << 30, -1);
-    if (h.st) return h.st;
-    if (p->n_head % p->n_head_kv) {
-        k = aios__hp_key(&h, "attention.head_count_kv");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_head,
-                           (uint64_t)p->n_head_kv, "% heads cannot share % key/value heads evenly",
-                           aios__i(p->n_head), aios__i(p->n_head_kv));
-    }
-    if (!aios__hp_key(&h, "attention.key_length") && p->n_embd % p->n_head) {
-        k = aios__hp_key(&h, "attention.head_count");
-        return aios__fail2(
-            err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_embd,
-            (uint64_t)p->n_head,
-            "an embedding of % is no multiple of % heads, and there is no attention.key_length",
-            aios__i(p->n_embd), aios__i(p->n_head));
-    }
-    p->hd_k = aios__hp_int(&h, "attention.key_length", 1, 1024, p->n_embd / p->n_head);
-    p->hd_v = aios__hp_int(&h, "attention.value_length", 1, 1024, p->n_embd / p->n_head);
-    scale = p->hd_k > p->hd_v ? p->hd_k : p->hd_v;
-    if (!h.st && (scale > 1024 || p->hd_k < 1 || p->hd_v < 1))
-        return aios__fail2(
-            err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)scale,
-            "a head of % channels is not in the range that this version handles (1 to %)",
-            aios__i(scale), aios__u(1024));
-    if (!h.st && (int64_t)p->n_head * scale > 1 << 22)
-        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1 << 22,
-                           (uint64_t)p->n_head * (uint64_t)scale,
-                           "% heads of % channels are more than this version handles",
-                           aios__i(p->n_head), aios__i(scale));
-    p->n_rot = m->arch->rope == AIOS__ROPE_NONE
-                   ? 0
-                   : aios__hp_int(&h, "rope.dimension_count", 0, p->hd_k, p->hd_k);
-    if (!h.st && p->n_rot % 2) {
-        k = aios__hp_key(&h, "rope.dimension_count");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, 0, (uint64_t)p->n_rot,
-                           "key rope.dimension_count is %, which is odd", aios__i(p->n_rot),
-                           aios__u(0));
-    }
-    k = aios__hp_key(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon"
-                                                         : "attention.layer_norm_epsilon");
-    if (!h.st && !k)
-        return aios__fail1(
-            err, AIOS_ERR_MODEL, AIOS__NO_OFF, "the key with the norm's epsilon (%) is missing",
-            aios__z(m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon"
-                                                    : "attention.layer_norm_epsilon"));
-    p->norm_eps =
-        (float)aios__hp_num(&h,
-                            m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon"
-                                                            : "attention.layer_norm_epsilon",
-                            1e-30, 1, 1e-5);
-    p->window = m->arch->window_every
-                    ? aios__hp_int(&h, "attention.sliding_window", 0, 1 << 30, m->arch->window)
-                    : 0;
-    p->score_cap = (float)aios__hp_num(&h, "attn_logit_softcapping", 0, 1e6, m->arch->score_cap);
-    p->logit_cap = (float)aios__hp_num(&h, "final_logit_softcapping", 0, 1e6, m->arch->logit_cap);
-    p->embd_scale = m->arch->flags & AIOS__EMBD_SQRT ? aiosk__sqrt((float)p->n_embd) : 1.0f;
-    /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
-    scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->n_head : p->hd_k;
-    p->score_scale = (float)aios__hp_num(&h, "attention.scale", 1e-9, 1e9,
-                                         (double)(1.0f / aiosk__sqrt((float)scale)));
-    aios__hp_refuse(&h, "attention.max_alibi_bias", 0);
-    aios__hp_refuse(&h, "attention.clamp_kqv", 0);
-    aios__hp_refuse(&h, "attention.causal", 1);
-    p->residual_scale = p->logit_scale = p->exp_scale = 1.0f;
-    if (m->arch->flags & AIOS__SCALES) {
-        p->residual_scale = (float)aios__hp_num(&h, "residual_scale", 1e-9, 1e9, 1);
-        p->embd_scale = (float)aios__hp_num(&h, "embedding_scale", 1e-9, 1e9, 1);
-        p->logit_scale = 1.0f / (float)aios__hp_num(&h, "logit_scale", 1e-9, 1e9, 1);
-    } else {
-        aios__hp_refuse(&h, "logit_scale", 1);
-        aios__hp_refuse(&h, "residual_scale", 1);
-        aios__hp_refuse(&h, "embedding_scale", 1);
-    }
-    if (!(m->arch->flags & AIOS__EXPERTS))
-        aios__hp_refuse(&h, "expert_count", 0);
-    else if ((p->n_expert = aios__hp_int(&h, "expert_count", 0, 4096, 0)) > 0) {
-        p->n_used =
-            aios__hp_int(&h, "expert_used_count", 1, p->n_expert < 256 ? p->n_expert : 256, -1);
-        p->n_ff_exp = aios__hp_int(&h, "expert_feed_forward_length", 1, 1 << 24, p->n_ff);
-        p->n_ff_shared = aios__hp_int(&h, "expert_shared_feed_forward_length", 0, 1 << 24, 0);
-        p->exp_norm = (m->arch->flags & AIOS__EXP_NORM) != 0;
-        k = aios__hp_key(&h, "expert_weights_norm");
-        if (!h.st && k && !aios__key_bool(k, &p->exp_norm))
-            h.st = aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be true or false",
-                               aios__s(k->name));
-        p->exp_scale = (float)aios__hp_num(&h, "expert_weights_scale", 0, 1e6, 1);
-        if (p->exp_scale == 0) p->exp_scale = 1.0f;   /* as files say "none"                      */
-        aios__hp_refuse(&h, "expert_gating_func", 1); /* softmax */
-        aios__hp_refuse(&h, "expert_group_count", 1);
-    }
-
-    p->rope_base = aios__hp_num(&h, "rope.freq_base", 1.0001, 1e15, 10000.0);
-    p->rope_factor = aios__hp_num(&h, "rope.scaling.factor", 1e-3, 1e6,
-                                  aios__hp_num(&h, "rope.scale_linear", 1e-3, 1e6, 1.0));
-    p->rope_attn_factor = aios__hp_num(&h, "rope.scaling.attn_factor", 1e-3, 1e3, 1.0);
-    p->rope_orig_ctx =
-        aios__hp_int(&h, "rope.scaling.original_context_length", 1, 1 << 30, p->n_ctx_train);
-    p->yarn_ext = aios__hp_num(&h, "rope.scaling.yarn_ext_factor", 0, 1e3, 1.0);
-    p->yarn_beta_fast = aios__hp_num(&h, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32.0);
-    p->yarn_beta_slow = aios__hp_num(&h, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1.0);
-    k = aios__hp_key(&h, "rope.scaling.type");
-    p->rope_scaling = p->rope_factor != 1.0 ? AIOS__SCALE_LINEAR : AIOS__SCALE_NONE;
-    if (!h.st && k) {
-        if (!aios__key_str(k, &s))
-            return aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be a string",
-                               aios__s(k->name));
-        if (aios__str_eq(s, "none"))
-            p->rope_scaling = AIOS__SCALE_NONE;
-        else if (aios__str_eq(s, "linear"))
-            p->rope_scaling = AIOS__SCALE_LINEAR;
-        else if (aios__str_eq(s, "yarn"))
-            p->rope_scaling = AIOS__SCALE_YARN;
-        else if (aios__str_eq(s, "longrope"))
-            p->rope_scaling = AIOS__SCALE_LONGROPE;
-        else
-            return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off,
-                               "rope scaling '%' is not known to this version", aios__s(s));
-    }
-    return h.st;
-}
-
 /* ---- tensors ---- */
-static uint64_t aios__role_dim(const aios_model *m, char c, const aios__ref *layer) {
-    const aios__hp *p = &m->hp;
+/* A dimension of a layer's tensors, or, with l -1, of the model's own. */
+static uint64_t aios__role_dim(const aios_model *m, char c, int32_t l) {
+    const aios__hp_layer *p = &m->hp.layer[l < 0 ? 0 : l];
     uint64_t q = (uint64_t)p->n_head * (uint64_t)p->hd_k,
              k = (uint64_t)p->n_head_kv * (uint64_t)p->hd_k,
              v = (uint64_t)p->n_head_kv * (uint64_t)p->hd_v;
     switch (c) {
-    case 'E': return (uint64_t)p->n_embd;
-    case 'W': return (uint64_t)p->n_vocab;
-    case 'C': return (uint64_t)p->n_ctx_train;
-    case 'R': return (uint64_t)p->n_rot / 2;
+    case 'E': return (uint64_t)m->hp.n_embd;
+    case 'W': return (uint64_t)m->hp.n_vocab;
+    case 'C': return (uint64_t)m->hp.n_ctx_train;
+    case 'R': return (uint64_t)m->hp.rope[0].n_rot / 2;
     case 'Q': return q;
     case 'K': return k;
     case 'V': return v;
@@ -322,7 +23,7 @@ static uint64_t aios__role_dim(const aios_model *m, char c, const aios__ref *lay
     /* gate and up in one */
     case 'U':
         return (uint64_t)p->n_ff *
-               (m->arch->flags & AIOS__GATED && layer[AIOS__T_FFN_GATE].w < 0 ? 2 : 1);
+               (m->arch->flags & AIOS__GATED && m->layer[l][AIOS__T_FFN_GATE].w < 0 ? 2 : 1);
     case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : (uint64_t)p->hd_k;
     case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : (uint64_t)p->hd_k;
     case 'X': return (uint64_t)p->n_expert;
@@ -392,7 +93,7 @@ static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, co
                                       uint32_t *n_found, aios_error *err) {
     char name[96];
     int32_t e, i, before = -1, none = -1; /* none: the first that is missing */
-    for (e = 0; e < m->hp.n_expert; e++) {
+    for (e = 0; e < m->hp.layer[l].n_expert; e++) {
         const aios__tensor *x = aios__tensor_find(
             &m->gguf, aios__role_name(&name, prefix, &aios__layer_role[role], e, ".weight"));
         aios__place *p;
@@ -422,8 +123,10 @@ static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, co
  * Rounded so that the tensors of all experts together have it exactly. */
 static uint64_t aios__token_share(const aios_model *m, uint32_t i, uint64_t n_bytes) {
     const aios__place *p = &m->place[i];
-    uint64_t n = (uint64_t)m->hp.n_expert, used = (uint64_t)m->hp.n_used, rest;
+    uint64_t n, used, rest;
     if (!p->experts) return n_bytes;
+    n = (uint64_t)m->hp.layer[p->layer].n_expert;
+    used = (uint64_t)m->hp.layer[p->layer].n_used;
     rest = p->split ? n_bytes % n * used : 0;
     return n_bytes / n * used + rest * (p->expert + 1u) / n - rest * p->expert / n;
 }
@@ -458,13 +161,13 @@ static aios_status aios__no_place(const aios_model *m, const aios__tensor *t, ai
 static aios_status aios__role_check(const aios_model *m, const aios__role *r, const aios__ref *ref,
                                     int32_t l, aios_error *err) {
     const aios__ref *layer = l < 0 ? NULL : m->layer[l];
-    uint64_t in = aios__role_dim(m, r->in, layer), out = aios__role_dim(m, r->out, layer);
+    const aios__hp_layer *hp = &m->hp.layer[l < 0 ? 0 : l];
+    uint64_t in = aios__role_dim(m, r->in, l), out = aios__role_dim(m, r->out, l);
     uint32_t has =
         m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
-    if (layer && m->hp.n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
-        has |=
-            (uint32_t)AIOS__ROUTED |
-            (m->hp.n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
+    if (layer && hp->n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
+        has |= (uint32_t)AIOS__ROUTED |
+               (hp->n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
     int32_t place, i;
     aios_status st = AIOS_OK;
     place = (has & r->need) == r->need && !(has & r->not_with);
@@ -473,7 +176,7 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
         const aios__tensor *t = &m->gguf.tensor[i];
         if (!place) return aios__no_place(m, t, err);
         st = aios__shape_check(
-            m, i, in, out, m->place[i].experts && !m->place[i].split ? (uint64_t)m->hp.n_expert : 1,
+            m, i, in, out, m->place[i].experts && !m->place[i].split ? (uint64_t)hp->n_expert : 1,
             err);
         if (!st && r->kind == AIOS__IS_VECTOR &&
             aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
@@ -557,8 +260,8 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         aios__put_z(&x, ".");
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
             aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
-        for (r = AIOS__T_FFN_GATE_EXPS;
-             r <= AIOS__T_FFN_DOWN_EXPS && m->hp.n_expert && m->layer[l][AIOS__T_FFN_ROUTER].w >= 0;
+        for (r = AIOS__T_FFN_GATE_EXPS; r <= AIOS__T_FFN_DOWN_EXPS && m->hp.layer[l].n_expert &&
+                                        m->layer[l][AIOS__T_FFN_ROUTER].w >= 0;
              r++)
             if (m->layer[l][r].w < 0 &&
                 (st = aios__experts_find(m, l, r, prefix, &n_found, err)) != 0)
@@ -588,14 +291,10 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     return AIOS_OK;
 }
 
-/* The sliding window of a layer; 0 = sees all. */
-static int32_t aios__layer_window(const aios_model *m, int32_t l) {
-    return m->arch->window_every && l % m->arch->window_every == 0 ? m->hp.window : 0;
-}
-
 /* ---- what the model is ---- */
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out) {
     aios_model_info i;
+    const aios__hp_layer *first = m && m->hp.n_layer ? m->hp.layer : NULL;
     if (!m) return AIOS_ERR_ARG;
     memset(&i, 0, sizeof i);
     i.arch = m->arch_z;
@@ -607,15 +306,17 @@ AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *o
     i.gguf_version = (int32_t)m->gguf.version;
     i.n_layer = m->hp.n_layer;
     i.n_embd = m->hp.n_embd;
-    i.n_head = m->hp.n_head;
-    i.n_head_kv = m->hp.n_head_kv;
-    i.head_dim_k = m->hp.hd_k;
-    i.head_dim_v = m->hp.hd_v;
-    i.n_ff = m->hp.n_ff;
+    if (first) {
+        i.n_head = first->n_head;
+        i.n_head_kv = first->n_head_kv;
+        i.head_dim_k = first->hd_k;
+        i.head_dim_v = first->hd_v;
+        i.n_ff = first->n_ff;
+        i.n_expert = first->n_expert;
+        i.n_expert_used = first->n_used;
+    }
     i.n_vocab = m->hp.n_vocab;
     i.n_ctx_train = m->hp.n_ctx_train;
-    i.n_expert = m->hp.n_expert;
-    i.n_expert_used = m->hp.n_used;
     aios__vocab_info(&m->vocab, &i);
     return aios__desc_fill(AIOS__ID_aios_model_info, out, &i);
 }

@@ -13,6 +13,8 @@ static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size
      * refused */
     x->layer = (aios__ref(*)[AIOS__N_LAYER_ROLES])aios__take(
         b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
+    x->hp.layer = (aios__hp_layer *)aios__take(
+        b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->hp.layer, 8);
     return m;
 }
 
@@ -171,6 +173,7 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
                            (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors",
                            aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
     }
+    aios__layers_make(&m->hp, m->arch);
     return aios__roles_load(m, err);
 }
 

@@ -249,8 +249,9 @@ static void aios__op_copy(const aios__op *op, const aios__run *r, int32_t task, 
 /* One head of a tile that is full: open to sealed, sealed to old. */
 static void aios__op_seal(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     const aios__kv *kv = r->kv;
-    const aios__kv_seal *j = &kv->seal[task / kv->n_head_kv];
-    int32_t head = task % kv->n_head_kv, g = kv->group[op->layer], f, page[AIOS__N_FORMS];
+    const aios__kv_seal *j = &kv->seal[task / kv->layer[op->layer].n_head_kv];
+    int32_t head = task % kv->layer[op->layer].n_head_kv, g = kv->group[op->layer], f,
+            page[AIOS__N_FORMS];
     for (f = 0; f < AIOS__N_FORMS; f++) page[f] = aios__page_at(kv, g, f, j->seq, j->t);
     for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS; f++) {
         if (!(f == AIOS__KV_SEALED ? j->seal : j->age) || page[f] == AIOS__NO_PAGE ||
@@ -748,7 +749,7 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     case AIOS__PER_COPY:
         for (n = 0, i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
         return n;
-    case AIOS__PER_SEAL: return r->kv->n_seals * r->kv->n_head_kv;
+    case AIOS__PER_SEAL: return r->kv->n_seals * r->kv->layer[op->layer].n_head_kv;
     case AIOS__PER_PASS: return 1;
     case AIOS__PER_PAIR: return aios__moe_cols(r->moe);
     case AIOS__PER_MOVED_PAIR: return n == 1 ? 0 : aios__moe_cols(r->moe);

@@ -343,8 +343,8 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->scale = hp->norm_eps;
     o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w);
     o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
-    o->n_in = (int32_t)aios__role_dim(m, 'M', ref);
-    o->n_out = (int32_t)aios__role_dim(m, 'N', ref);
+    o->n_in = (int32_t)aios__role_dim(m, 'M', l);
+    o->n_out = (int32_t)aios__role_dim(m, 'N', l);
     o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) +
                  aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
     o->act_bytes = stride * 8;
@@ -359,7 +359,7 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->x_stride = stride;
     o->y = b->att;
     o->y_stride = (uint64_t)b->n_att;
-    o->window = aios__layer_window(m, l);
+    o->window = m->hp.layer[l].window;
     o->n_in = b->n_batch;
     o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
     b->act_bytes += o->act_bytes;
@@ -367,7 +367,7 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->x = b->att;
     o->x_stride = (uint64_t)b->n_att;
     o->out = aios__acts_of(&b->a_att, mask);
-    o->window = aios__layer_window(m, l);
+    o->window = m->hp.layer[l].window;
     o->n_in = b->n_batch;
     o->act_bytes = (uint64_t)b->n_att * 8 + aios__acts_bytes(&b->a_att, mask);
     b->act_bytes += o->act_bytes;
