@@ -6440,7 +6440,13 @@ enum {
     /* weights of a token's experts add up to 1, where the file does not say */
     AIOS__EXP_NORM = 1024,
     AIOS__ROUTED = 2048, /* no wiring: this layer has experts */
-    AIOS__SHARED = 4096  /* no wiring: and one that all tokens go to */
+    AIOS__SHARED = 4096, /* no wiring: and one that all tokens go to */
+    /* no wiring, what the other columns of a row say: norms are RMS, heads turn, layers have a
+     * window, those have a rope of their own */
+    AIOS__RMS = 8192,
+    AIOS__TURNS = 16384,
+    AIOS__WINDOWS = 32768,
+    AIOS__TWO_ROPES = 65536
 };
 
 typedef struct aios__arch {
@@ -6684,13 +6690,113 @@ struct aios_model {
 #endif
 
 /* ======== model/keys.c ======== */
-/* keys.c: keys of a file -> hyper-parameters. Everything that could not be computed with is refused
- * here, with the key at fault; what comes after may rely on every number in aios__hp. */
+/* keys.c: keys of a file -> hyper-parameters. A key is a row of a table: which field it fills, and
+ * what may stand there; layers.c works out what depends on several. What could not be computed with
+ * is refused, with the key at fault. */
 
+enum {
+    /* a list must hold one value or, for the field of a layer, a value for each */
+    AIOS__KEY_INT = 0,
+    AIOS__KEY_F32 = 1,
+    AIOS__KEY_F64 = 2,
+    AIOS__KEY_FLAG = 3,
+    AIOS__KEY_CHOICE = 4, /* a text: its index in names */
+    /* fills no field: with any value but its default it asks for what this version cannot do */
+    AIOS__KEY_NEUTRAL = 5
+};
+/* Defaults: a file without the key is refused; the field stays as the family's row or a key before
+ * has it. */
+#define AIOS__MUST (-1)
+#define AIOS__KEEP (-2)
+
+static const char *const aios__scalings[] = { "none", "linear", "yarn", "longrope", NULL };
+
+/* The names stand behind that of the family. IN: the model's field or, LAYER, one of each layer.
+ * need, not_with: wirings with which the key means something, and without which.
+ *   KIND     IN     field             name  low  high  default  need  not_with  names */
+/* clang-format off */
+#define AIOS__KEYS(X) \
+  X(INT,     HP,    n_layer,    "block_count",             1, 4096,    AIOS__MUST, 0, 0, 0)      \
+  X(INT,     HP,    n_embd,     "embedding_length",        1, 1 << 20, AIOS__MUST, 0, 0, 0)      \
+  X(INT,     LAYER, n_ff,       "feed_forward_length",     1, 1 << 24, AIOS__MUST, 0, 0, 0)      \
+  X(INT,     LAYER, n_head,     "attention.head_count",    1, 65536,   AIOS__MUST, 0, 0, 0)      \
+  X(INT,     LAYER, n_head_kv,  "attention.head_count_kv", 1, 65536,   0, 0, 0, 0)               \
+  X(INT,     HP,    n_ctx_train, "context_length",         1, 1 << 30, AIOS__MUST, 0, 0, 0)      \
+  X(INT,     LAYER, hd_k,       "attention.key_length",    1, 1024,    0, 0, 0, 0)               \
+  X(INT,     LAYER, hd_v,       "attention.value_length",  1, 1024,    0, 0, 0, 0)               \
+  X(INT,     LAYER, window,     "attention.sliding_window",                                      \
+                                                0, 1 << 30, AIOS__KEEP, AIOS__WINDOWS, 0, 0)     \
+  X(F32,     HP,    norm_eps,   "attention.layer_norm_rms_epsilon",                              \
+                                                1e-30, 1, AIOS__MUST, AIOS__RMS, 0, 0)           \
+  X(F32,     HP,    norm_eps,   "attention.layer_norm_epsilon",                                  \
+                                                1e-30, 1, AIOS__MUST, 0, AIOS__RMS, 0)           \
+  X(F32,     HP,    score_scale, "attention.scale",        1e-9, 1e9,  0, 0, 0, 0)               \
+  X(F32,     HP,    score_cap,  "attn_logit_softcapping",  0, 1e6,     AIOS__KEEP, 0, 0, 0)      \
+  X(F32,     HP,    logit_cap,  "final_logit_softcapping", 0, 1e6,     AIOS__KEEP, 0, 0, 0)      \
+  X(NEUTRAL, NONE,  none,       "attention.max_alibi_bias", 0, 0,      0, 0, 0, 0)               \
+  X(NEUTRAL, NONE,  none,       "attention.clamp_kqv",     0, 0,       0, 0, 0, 0)               \
+  X(NEUTRAL, NONE,  none,       "attention.causal",        0, 0,       1, 0, 0, 0)               \
+  X(F32,     HP,    residual_scale, "residual_scale",      1e-9, 1e9,  1, AIOS__SCALES, 0, 0)    \
+  X(F32,     HP,    embd_scale, "embedding_scale",         1e-9, 1e9,  0, AIOS__SCALES, 0, 0)    \
+  X(F32,     HP,    logit_scale, "logit_scale",            1e-9, 1e9,  1, AIOS__SCALES, 0, 0)    \
+  X(NEUTRAL, NONE,  none,       "residual_scale",          0, 0,       1, 0, AIOS__SCALES, 0)    \
+  X(NEUTRAL, NONE,  none,       "embedding_scale",         0, 0,       1, 0, AIOS__SCALES, 0)    \
+  X(NEUTRAL, NONE,  none,       "logit_scale",             0, 0,       1, 0, AIOS__SCALES, 0)    \
+  X(NEUTRAL, NONE,  none,       "expert_count",            0, 0,       0, 0, AIOS__EXPERTS, 0)   \
+  X(INT,     LAYER, n_expert,   "expert_count",            0, 4096,    0, AIOS__EXPERTS, 0, 0)   \
+  X(INT,     LAYER, n_used,     "expert_used_count",                                             \
+                                                1, 256, AIOS__MUST, AIOS__ROUTED, 0, 0)          \
+  X(INT,     LAYER, n_ff_exp,   "expert_feed_forward_length",                                    \
+                                                1, 1 << 24, 0, AIOS__ROUTED, 0, 0)               \
+  X(INT,     LAYER, n_ff_shared, "expert_shared_feed_forward_length",                            \
+                                                0, 1 << 24, 0, AIOS__ROUTED, 0, 0)               \
+  X(FLAG,    HP,    exp_norm,   "expert_weights_norm",     0, 1, AIOS__KEEP, AIOS__ROUTED, 0, 0) \
+  X(F32,     HP,    exp_scale,  "expert_weights_scale",    0, 1e6,     1, AIOS__ROUTED, 0, 0)    \
+  X(NEUTRAL, NONE,  none,       "expert_gating_func",      0, 0,       1, AIOS__ROUTED, 0, 0)    \
+  X(NEUTRAL, NONE,  none,       "expert_group_count",      0, 0,       1, AIOS__ROUTED, 0, 0)    \
+  X(INT,     HP,    rope[0].n_rot, "rope.dimension_count",                                       \
+                                                0, 1024, AIOS__KEEP, AIOS__TURNS, 0, 0)          \
+  X(F64,     HP,    rope[0].base, "rope.freq_base",        1.0001, 1e15, 10000, 0, 0, 0)         \
+  X(F64,     HP,    rope[1].base, "rope.freq_base_swa",                                          \
+                                                1.0001, 1e15, AIOS__KEEP, AIOS__TWO_ROPES, 0, 0) \
+  X(F64,     HP,    rope[0].factor, "rope.scale_linear",   1e-3, 1e6,  1, 0, 0, 0)               \
+  X(F64,     HP,    rope[0].factor, "rope.scaling.factor", 1e-3, 1e6,  AIOS__KEEP, 0, 0, 0)      \
+  X(F64,     HP,    rope[0].attn_factor, "rope.scaling.attn_factor", 1e-3, 1e3, 1, 0, 0, 0)      \
+  X(INT,     HP,    rope[0].orig_ctx, "rope.scaling.original_context_length",                    \
+                                                1, 1 << 30, 0, 0, 0, 0)                          \
+  X(F64,     HP,    rope[0].ext, "rope.scaling.yarn_ext_factor", 0, 1e3, 1, 0, 0, 0)             \
+  X(F64,     HP,    rope[0].beta_fast, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32, 0, 0, 0)    \
+  X(F64,     HP,    rope[0].beta_slow, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1, 0, 0, 0)     \
+  X(CHOICE,  HP,    rope[0].scaling, "rope.scaling.type",  0, 0,  AIOS__KEEP, 0, 0, aios__scalings)
+/* clang-format on */
+
+typedef struct aios__key_row {
+    const char *name;
+    const char *const *names;
+    float low, high, dflt;
+    uint32_t need, not_with;
+    uint16_t at; /* of the field, in aios__hp or, by_layer, in aios__hp_layer */
+    uint8_t kind, by_layer;
+} aios__key_row;
+#define AIOS__AT_HP(f)    ((uint16_t)offsetof(aios__hp, f))
+#define AIOS__AT_LAYER(f) ((uint16_t)offsetof(aios__hp_layer, f))
+#define AIOS__AT_NONE(f)  0
+enum { AIOS__IN_HP = 0, AIOS__IN_LAYER = 1, AIOS__IN_NONE = 0 };
+/* clang-format off */
+#define AIOS__X(kind, in, f, name, low, high, dflt, need, not_with, names) \
+    { name, names, (float)(low), (float)(high), (float)(dflt), need, not_with, \
+      AIOS__AT_##in(f), AIOS__KEY_##kind, AIOS__IN_##in },
+/* clang-format on */
+static const aios__key_row aios__key_rows[] = { AIOS__KEYS(AIOS__X) };
+#undef AIOS__X
+enum { AIOS__N_KEYS = sizeof aios__key_rows / sizeof *aios__key_rows };
+
+/* A model whose keys are being read. */
 typedef struct aios__hparse {
-    const aios_model *m;
+    aios_model *m;
+    aios__hp_layer every; /* what a key says of all layers, or of the first */
     aios_error *err;
-    aios_status st;
+    aios_status st; /* of the first key at fault */
 } aios__hparse;
 
 static const aios__key *aios__hp_key(const aios__hparse *h, const char *suffix) {
@@ -6704,255 +6810,302 @@ static const aios__key *aios__hp_key(const aios__hparse *h, const char *suffix) 
     aios__put_z(&t, suffix);
     return aios__key_find(&h->m->gguf, name);
 }
-/* An integer in [low, high]; missing: dflt, or an error when dflt < 0. An array (a value per
- * layer) must hold one value. */
-static int32_t aios__hp_int(aios__hparse *h, const char *suffix, int32_t low, int32_t high,
-                            int32_t dflt) {
-    const aios__key *k = aios__hp_key(h, suffix);
-    uint64_t v = 0, w, i;
-    if (h->st) return 0;
-    if (!k) {
-        if (dflt < 0)
-            h->st = aios__fail2(h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "key %.% is missing",
-                                aios__s(h->m->arch_name), aios__z(suffix));
-        return dflt;
-    }
-    if (k->is_array) {
-        if (k->n == 0 || !aios__key_item_u64(k, 0, &v)) {
-            h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must hold whole numbers",
-                                aios__s(k->name));
-            return 0;
-        }
-        for (i = 1; i < k->n; i++)
-            if (!aios__key_item_u64(k, i, &w) || w != v) {
-                h->st = aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off,
-                                    "key % differs between layers, which this version cannot run",
-                                    aios__s(k->name));
-                return 0;
-            }
-    } else if (!aios__key_u64(k, &v)) {
-        h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off,
-                            "key % must be a whole number, not negative", aios__s(k->name));
-        return 0;
-    }
-    if (v < (uint64_t)low || v > (uint64_t)high) {
-        h->st = aios__fail2(h->err, AIOS_ERR_MODEL, k->off,
-                            v < (uint64_t)low ? (uint64_t)low : (uint64_t)high, v,
-                            "key % is %, out of range", aios__s(k->name), aios__u(v));
-        return 0;
-    }
-    return (int32_t)v;
+/* Does the row mean something here? The count of experts stands before what it brings along. */
+static int32_t aios__key_applies(const aios__hparse *h, const aios__key_row *r) {
+    const aios__arch *a = h->m->arch;
+    uint32_t has = a->flags;
+    if (a->norm == AIOS__NORM_RMS) has |= AIOS__RMS;
+    if (a->rope != AIOS__ROPE_NONE) has |= AIOS__TURNS;
+    if (a->window_every) has |= AIOS__WINDOWS;
+    if (a->window_base != 0) has |= AIOS__TWO_ROPES;
+    if (h->every.n_expert) has |= AIOS__ROUTED;
+    return (has & r->need) == r->need && !(has & r->not_with);
 }
-static double aios__hp_num(aios__hparse *h, const char *suffix, double low, double high,
-                           double dflt) {
+static void aios__key_range(aios__hparse *h, const char *suffix, uint64_t limit, uint64_t v) {
     const aios__key *k = aios__hp_key(h, suffix);
-    double v = 0;
-    if (h->st || !k) return dflt;
-    if (k->is_array || !aios__key_f64(k, &v) || !(v >= low && v <= high)) {
+    h->st =
+        aios__fail2(h->err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, limit, v,
+                    "key % is %, out of range", k ? aios__s(k->name) : aios__z(suffix), aios__u(v));
+}
+/* Item i as a whole number in the row's range. */
+static int32_t aios__key_int(aios__hparse *h, const aios__key_row *r, const aios__key *k,
+                             uint64_t i) {
+    uint64_t v = 0, low = (uint64_t)r->low, high = (uint64_t)r->high;
+    if (!aios__key_item_u64(k, i, &v))
         h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off,
-                            "key % is no number in the range that makes sense for it",
+                            k->is_array ? "key % must hold whole numbers"
+                                        : "key % must be a whole number, not negative",
                             aios__s(k->name));
-        return dflt;
-    }
-    return v;
+    else if (v < low || v > high)
+        aios__key_range(h, r->name, v < low ? low : high, v);
+    return h->st ? 0 : (int32_t)v;
 }
-/* A switch this version cannot honour: refused when set to anything but its neutral value. */
-static void aios__hp_refuse(aios__hparse *h, const char *suffix, double neutral) {
-    const aios__key *k = aios__hp_key(h, suffix);
-    double v;
-    if (h->st || !k) return;
-    if (k->is_array || !aios__key_f64(k, &v) || v != neutral)
-        h->st =
-            aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off,
-                        "key % asks for something that this version cannot run", aios__s(k->name));
+/* Do all items of a list say the same? */
+static int32_t aios__key_alike(const aios__key *k) {
+    uint64_t v = 0, w = 0, i;
+    if (!aios__key_item_u64(k, 0, &v)) return 1; /* aios__key_int says so */
+    for (i = 1; i < k->n; i++)
+        if (!aios__key_item_u64(k, i, &w) || w != v) return 0;
+    return 1;
 }
-
-AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
-    aios__hparse h;
-    aios__hp *p = &m->hp;
-    const aios__key *k;
+static void aios__key_differs(aios__hparse *h, const aios__key *k) {
+    h->st = aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off,
+                        "key % differs between layers, which this version cannot run",
+                        aios__s(k->name));
+}
+static int32_t aios__key_choice(aios__hparse *h, const aios__key_row *r, const aios__key *k) {
     aios__str s;
-    int32_t scale;
-    h.m = m;
-    h.err = err;
-    h.st = AIOS_OK;
-    p->n_layer = aios__hp_int(&h, "block_count", 1, 4096, -1);
-    p->n_embd = aios__hp_int(&h, "embedding_length", 1, 1 << 20, -1);
-    p->n_ff = aios__hp_int(&h, "feed_forward_length", 1, 1 << 24, -1);
-    p->n_head = aios__hp_int(&h, "attention.head_count", 1, 65536, -1);
-    p->n_head_kv = aios__hp_int(&h, "attention.head_count_kv", 1, 65536, p->n_head);
-    p->n_ctx_train = aios__hp_int(&h, "context_length", 1, 1 << 30, -1);
-    if (h.st) return h.st;
-    if (p->n_head % p->n_head_kv) {
-        k = aios__hp_key(&h, "attention.head_count_kv");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_head,
-                           (uint64_t)p->n_head_kv, "% heads cannot share % key/value heads evenly",
-                           aios__i(p->n_head), aios__i(p->n_head_kv));
+    int32_t i;
+    if (!aios__key_str(k, &s)) {
+        h->st =
+            aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must be a string", aios__s(k->name));
+        return 0;
     }
-    if (!aios__hp_key(&h, "attention.key_length") && p->n_embd % p->n_head) {
-        k = aios__hp_key(&h, "attention.head_count");
-        return aios__fail2(
-            err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_embd,
-            (uint64_t)p->n_head,
-            "an embedding of % is no multiple of % heads, and there is no attention.key_length",
-            aios__i(p->n_embd), aios__i(p->n_head));
+    for (i = 0; r->names[i]; i++)
+        if (aios__str_eq(s, r->names[i])) return i;
+    h->st = aios__fail2(h->err, AIOS_ERR_UNSUPPORTED, k->off, 0, 0,
+                        "key % is '%', which is not known to this version", aios__s(k->name),
+                        aios__s(s));
+    return 0;
+}
+/* The value of a key that is there, as a number; of a list, the first. */
+static double aios__key_value(aios__hparse *h, const aios__key_row *r, const aios__key *k) {
+    double v = 0;
+    int32_t flag = 0;
+    switch (r->kind) {
+    case AIOS__KEY_INT:
+        if (!r->by_layer && !aios__key_alike(k)) aios__key_differs(h, k);
+        return h->st ? 0 : aios__key_int(h, r, k, 0);
+    case AIOS__KEY_FLAG:
+        if (!aios__key_bool(k, &flag))
+            h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must be true or false",
+                                aios__s(k->name));
+        return flag;
+    case AIOS__KEY_CHOICE: return aios__key_choice(h, r, k);
+    case AIOS__KEY_NEUTRAL:
+        if (!aios__key_f64(k, &v) || v != r->dflt)
+            h->st = aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off,
+                                "key % asks for something that this version cannot run",
+                                aios__s(k->name));
+        return v;
+    default:
+        if (!aios__key_f64(k, &v) || !(v >= r->low && v <= r->high))
+            h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off,
+                                "key % is no number in the range that makes sense for it",
+                                aios__s(k->name));
+        return v;
     }
-    p->hd_k = aios__hp_int(&h, "attention.key_length", 1, 1024, p->n_embd / p->n_head);
-    p->hd_v = aios__hp_int(&h, "attention.value_length", 1, 1024, p->n_embd / p->n_head);
-    scale = p->hd_k > p->hd_v ? p->hd_k : p->hd_v;
-    if (!h.st && (scale > 1024 || p->hd_k < 1 || p->hd_v < 1))
-        return aios__fail2(
-            err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)scale,
-            "a head of % channels is not in the range that this version handles (1 to %)",
-            aios__i(scale), aios__u(1024));
-    if (!h.st && (int64_t)p->n_head * scale > 1 << 22)
-        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1 << 22,
-                           (uint64_t)p->n_head * (uint64_t)scale,
-                           "% heads of % channels are more than this version handles",
-                           aios__i(p->n_head), aios__i(scale));
-    p->n_rot = m->arch->rope == AIOS__ROPE_NONE
-                   ? 0
-                   : aios__hp_int(&h, "rope.dimension_count", 0, p->hd_k, p->hd_k);
-    if (!h.st && p->n_rot % 2) {
-        k = aios__hp_key(&h, "rope.dimension_count");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, 0, (uint64_t)p->n_rot,
-                           "key rope.dimension_count is %, which is odd", aios__i(p->n_rot),
-                           aios__u(0));
+}
+static void aios__key_put(const aios__key_row *r, void *base, double v) {
+    void *field = (char *)base + r->at;
+    if (r->kind == AIOS__KEY_F32)
+        *(float *)field = (float)v;
+    else if (r->kind == AIOS__KEY_F64)
+        *(double *)field = v;
+    else
+        *(int32_t *)field = (int32_t)v;
+}
+static void aios__key_read(aios__hparse *h, const aios__key_row *r) {
+    const aios__key *k = aios__hp_key(h, r->name);
+    double v = k ? aios__key_value(h, r, k) : r->dflt;
+    if (!k && v == AIOS__MUST)
+        h->st = aios__fail2(h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "key %.% is missing",
+                            aios__s(h->m->arch_name), aios__z(r->name));
+    if (h->st || r->kind == AIOS__KEY_NEUTRAL || (!k && v == AIOS__KEEP)) return;
+    aios__key_put(r, r->by_layer ? (void *)&h->every : (void *)&h->m->hp, v);
+}
+/* All keys: the model's fields, and what the first layer says in h->every. */
+static aios_status aios__keys_read(aios__hparse *h) {
+    int32_t i;
+    for (i = 0; i < AIOS__N_KEYS && !h->st; i++)
+        if (aios__key_applies(h, &aios__key_rows[i])) aios__key_read(h, &aios__key_rows[i]);
+    return h->st;
+}
+/* Gives each layer what the keys say of it: h->every, but for lists whose items differ. */
+static aios_status aios__keys_by_layer(aios__hparse *h) {
+    const aios__hp *p = &h->m->hp;
+    int32_t i, l;
+    for (l = 0; l < p->n_layer; l++) p->layer[l] = h->every;
+    for (i = 0; i < AIOS__N_KEYS && !h->st; i++) {
+        const aios__key_row *r = &aios__key_rows[i];
+        const aios__key *k =
+            r->by_layer && aios__key_applies(h, r) ? aios__hp_key(h, r->name) : NULL;
+        if (!k || aios__key_alike(k)) continue;
+        if (k->n < (uint64_t)p->n_layer)
+            return aios__fail2(h->err, AIOS_ERR_MODEL, k->off, (uint64_t)p->n_layer, k->n,
+                               "key % holds % values, too few for the layers", aios__s(k->name),
+                               aios__u(k->n));
+        for (l = 0; l < p->n_layer && !h->st; l++)
+            aios__key_put(r, &p->layer[l], aios__key_int(h, r, k, (uint64_t)l));
     }
-    k = aios__hp_key(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon"
-                                                         : "attention.layer_norm_epsilon");
-    if (!h.st && !k)
-        return aios__fail1(
-            err, AIOS_ERR_MODEL, AIOS__NO_OFF, "the key with the norm's epsilon (%) is missing",
-            aios__z(m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon"
-                                                    : "attention.layer_norm_epsilon"));
-    p->norm_eps =
-        (float)aios__hp_num(&h,
-                            m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon"
-                                                            : "attention.layer_norm_epsilon",
-                            1e-30, 1, 1e-5);
-    p->window = m->arch->window_every
-                    ? aios__hp_int(&h, "attention.sliding_window", 0, 1 << 30, m->arch->window)
-                    : 0;
-    p->score_cap = (float)aios__hp_num(&h, "attn_logit_softcapping", 0, 1e6, m->arch->score_cap);
-    p->logit_cap = (float)aios__hp_num(&h, "final_logit_softcapping", 0, 1e6, m->arch->logit_cap);
-    p->embd_scale = m->arch->flags & AIOS__EMBD_SQRT ? aiosk__sqrt((float)p->n_embd) : 1.0f;
-    /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
-    scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->n_head : p->hd_k;
-    p->score_scale = (float)aios__hp_num(&h, "attention.scale", 1e-9, 1e9,
-                                         (double)(1.0f / aiosk__sqrt((float)scale)));
-    aios__hp_refuse(&h, "attention.max_alibi_bias", 0);
-    aios__hp_refuse(&h, "attention.clamp_kqv", 0);
-    aios__hp_refuse(&h, "attention.causal", 1);
-    p->residual_scale = p->logit_scale = p->exp_scale = 1.0f;
-    if (m->arch->flags & AIOS__SCALES) {
-        p->residual_scale = (float)aios__hp_num(&h, "residual_scale", 1e-9, 1e9, 1);
-        p->embd_scale = (float)aios__hp_num(&h, "embedding_scale", 1e-9, 1e9, 1);
-        p->logit_scale = 1.0f / (float)aios__hp_num(&h, "logit_scale", 1e-9, 1e9, 1);
-    } else {
-        aios__hp_refuse(&h, "logit_scale", 1);
-        aios__hp_refuse(&h, "residual_scale", 1);
-        aios__hp_refuse(&h, "embedding_scale", 1);
+    return h->st;
+}
+/* Layers that differ, which what runs a model does not know yet. */
+static aios_status aios__layers_alike(aios__hparse *h) {
+    int32_t i;
+    for (i = 0; i < AIOS__N_KEYS && !h->st; i++) {
+        const aios__key_row *r = &aios__key_rows[i];
+        const aios__key *k =
+            r->by_layer && aios__key_applies(h, r) ? aios__hp_key(h, r->name) : NULL;
+        if (k && !aios__key_alike(k)) aios__key_differs(h, k);
     }
-    if (!(m->arch->flags & AIOS__EXPERTS))
-        aios__hp_refuse(&h, "expert_count", 0);
-    else if ((p->n_expert = aios__hp_int(&h, "expert_count", 0, 4096, 0)) > 0) {
-        p->n_used =
-            aios__hp_int(&h, "expert_used_count", 1, p->n_expert < 256 ? p->n_expert : 256, -1);
-        p->n_ff_exp = aios__hp_int(&h, "expert_feed_forward_length", 1, 1 << 24, p->n_ff);
-        p->n_ff_shared = aios__hp_int(&h, "expert_shared_feed_forward_length", 0, 1 << 24, 0);
-        p->exp_norm = (m->arch->flags & AIOS__EXP_NORM) != 0;
-        k = aios__hp_key(&h, "expert_weights_norm");
-        if (!h.st && k && !aios__key_bool(k, &p->exp_norm))
-            h.st = aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be true or false",
-                               aios__s(k->name));
-        p->exp_scale = (float)aios__hp_num(&h, "expert_weights_scale", 0, 1e6, 1);
-        if (p->exp_scale == 0) p->exp_scale = 1.0f;   /* as files say "none"                      */
-        aios__hp_refuse(&h, "expert_gating_func", 1); /* softmax */
-        aios__hp_refuse(&h, "expert_group_count", 1);
-    }
-
-    p->rope_base = aios__hp_num(&h, "rope.freq_base", 1.0001, 1e15, 10000.0);
-    p->rope_factor = aios__hp_num(&h, "rope.scaling.factor", 1e-3, 1e6,
-                                  aios__hp_num(&h, "rope.scale_linear", 1e-3, 1e6, 1.0));
-    p->rope_attn_factor = aios__hp_num(&h, "rope.scaling.attn_factor", 1e-3, 1e3, 1.0);
-    p->rope_orig_ctx =
-        aios__hp_int(&h, "rope.scaling.original_context_length", 1, 1 << 30, p->n_ctx_train);
-    p->yarn_ext = aios__hp_num(&h, "rope.scaling.yarn_ext_factor", 0, 1e3, 1.0);
-    p->yarn_beta_fast = aios__hp_num(&h, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32.0);
-    p->yarn_beta_slow = aios__hp_num(&h, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1.0);
-    k = aios__hp_key(&h, "rope.scaling.type");
-    p->rope_scaling = p->rope_factor != 1.0 ? AIOS__SCALE_LINEAR : AIOS__SCALE_NONE;
-    if (!h.st && k) {
-        if (!aios__key_str(k, &s))
-            return aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be a string",
-                               aios__s(k->name));
-        if (aios__str_eq(s, "none"))
-            p->rope_scaling = AIOS__SCALE_NONE;
-        else if (aios__str_eq(s, "linear"))
-            p->rope_scaling = AIOS__SCALE_LINEAR;
-        else if (aios__str_eq(s, "yarn"))
-            p->rope_scaling = AIOS__SCALE_YARN;
-        else if (aios__str_eq(s, "longrope"))
-            p->rope_scaling = AIOS__SCALE_LONGROPE;
-        else
-            return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off,
-                               "rope scaling '%' is not known to this version", aios__s(s));
-    }
-    return h.st;
+    return h->st;
 }
 
 /* ======== model/layers.c ======== */
-/* layers.c: hyper-parameters + arch row -> what each layer is (hp.layer) and the ropes that layers
- * name (hp.rope). Resolved once: what comes after asks the layer, and knows no pattern. */
+/* layers.c: the keys of a file and the row of its family -> the numbers of a model, what each layer
+ * is (hp.layer), and the ropes that layers name (hp.rope). Resolved once: what comes after asks the
+ * layer, knows no pattern, and may rely on every number. */
 
 /* Has layer l the sliding window? */
 static int32_t aios__windowed(const aios__arch *a, int32_t l) {
     return a->window_every && a->window_at >> l % a->window_every & 1;
 }
-/* The rope of all layers, and one for those with a window where they turn otherwise. */
-static void aios__ropes_make(aios__hp *p, const aios__arch *a) {
-    aios__rope *r = &p->rope[0];
-    p->n_ropes = p->n_rot > 0;
-    if (!p->n_ropes) return;
-    r->kind = a->rope;
-    r->n_rot = p->n_rot;
-    r->scaling = p->rope_scaling;
-    r->orig_ctx = p->rope_orig_ctx;
-    r->base = p->rope_base;
-    r->factor = p->rope_factor;
-    r->attn_factor = p->rope_attn_factor;
-    r->beta_fast = p->yarn_beta_fast;
-    r->beta_slow = p->yarn_beta_slow;
-    r->ext = p->yarn_ext;
-    r->divide = 1;
-    if (a->window_base == 0) return;
-    r[1] = r[0];
-    r[1].scaling = AIOS__SCALE_NONE;
-    r[1].base = a->window_base;
-    r[1].factor = r[1].attn_factor = 1.0;
-    r[1].divide = 0;
-    p->n_ropes = 2;
-}
+/* Which window a layer has, where keys have said how wide one is; which of the ropes. */
 static void aios__layers_make(aios__hp *p, const aios__arch *a) {
+    aios__rope *r = p->rope;
     int32_t l;
-    aios__ropes_make(p, a);
-    for (l = 0; l < p->n_layer; l++) {
-        aios__hp_layer *x = &p->layer[l];
-        int32_t windowed = aios__windowed(a, l);
-        x->n_head = p->n_head;
-        x->n_head_kv = p->n_head_kv;
-        x->hd_k = p->hd_k;
-        x->hd_v = p->hd_v;
-        x->n_ff = p->n_ff;
-        x->n_expert = p->n_expert;
-        x->n_used = p->n_used;
-        x->n_ff_exp = p->n_ff_exp;
-        x->n_ff_shared = p->n_ff_shared;
-        x->window = windowed ? p->window : 0;
-        x->rope = windowed ? p->n_ropes - 1 : p->n_ropes ? 0 : -1;
-        x->recurrent = 0;
+    if (a->rope == AIOS__ROPE_NONE) r->n_rot = 0;
+    p->n_ropes = r->n_rot > 0;
+    r->kind = a->rope;
+    r->divide = 1;
+    if (r->scaling < 0) r->scaling = r->factor != 1.0 ? AIOS__SCALE_LINEAR : AIOS__SCALE_NONE;
+    if (p->n_ropes && a->window_base != 0) {
+        double base = r[1].base;
+        r[1] = r[0];
+        r[1].base = base;
+        r[1].scaling = AIOS__SCALE_NONE;
+        r[1].factor = r[1].attn_factor = 1.0;
+        r[1].divide = 0;
+        p->n_ropes = 2;
     }
+    for (l = 0; l < p->n_layer; l++) {
+        int32_t windowed = aios__windowed(a, l);
+        if (!windowed) p->layer[l].window = 0;
+        p->layer[l].rope = windowed ? p->n_ropes - 1 : p->n_ropes ? 0 : -1;
+    }
+}
+
+/* A layer's heads and experts: what keys leave open follows from others, and what they say must go
+ * together. */
+static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
+    const aios__hp *p = &h->m->hp;
+    const aios__key *k;
+    int32_t longest;
+    if (!x->n_head_kv) x->n_head_kv = x->n_head;
+    if (x->n_head % x->n_head_kv) {
+        k = aios__hp_key(h, "attention.head_count_kv");
+        return aios__fail2(h->err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)x->n_head,
+                           (uint64_t)x->n_head_kv, "% heads cannot share % key/value heads evenly",
+                           aios__i(x->n_head), aios__i(x->n_head_kv));
+    }
+    if (!x->hd_k && p->n_embd % x->n_head) {
+        k = aios__hp_key(h, "attention.head_count");
+        return aios__fail2(
+            h->err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_embd,
+            (uint64_t)x->n_head,
+            "an embedding of % is no multiple of % heads, and there is no attention.key_length",
+            aios__i(p->n_embd), aios__i(x->n_head));
+    }
+    if (!x->hd_k) x->hd_k = p->n_embd / x->n_head;
+    if (!x->hd_v) x->hd_v = p->n_embd / x->n_head;
+    longest = x->hd_k > x->hd_v ? x->hd_k : x->hd_v;
+    if (longest > 1024 || x->hd_k < 1 || x->hd_v < 1)
+        return aios__fail2(
+            h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)longest,
+            "a head of % channels is not in the range that this version handles (1 to %)",
+            aios__i(longest), aios__u(1024));
+    if ((int64_t)x->n_head * longest > 1 << 22)
+        return aios__fail2(h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1 << 22,
+                           (uint64_t)x->n_head * (uint64_t)longest,
+                           "% heads of % channels are more than this version handles",
+                           aios__i(x->n_head), aios__i(longest));
+    if (p->rope[0].n_rot > x->hd_k)
+        aios__key_range(h, "rope.dimension_count", (uint64_t)x->hd_k, (uint64_t)p->rope[0].n_rot);
+    if (!x->n_expert)
+        x->n_used = x->n_ff_exp = x->n_ff_shared = 0;
+    else if (!h->st && (x->n_used < 1 || x->n_used > x->n_expert))
+        aios__key_range(h, "expert_used_count", (uint64_t)x->n_expert, (uint64_t)x->n_used);
+    else if (!x->n_ff_exp)
+        x->n_ff_exp = x->n_ff;
+    return h->st;
+}
+/* What run/ and context/ still ask the model instead of a layer. */
+static void aios__hp_flat(aios__hp *p, const aios__hp_layer *every) {
+    const aios__hp_layer *x = &p->layer[0];
+    const aios__rope *r = &p->rope[0];
+    p->n_head = x->n_head;
+    p->n_head_kv = x->n_head_kv;
+    p->hd_k = x->hd_k;
+    p->hd_v = x->hd_v;
+    p->n_ff = x->n_ff;
+    p->n_expert = x->n_expert;
+    p->n_used = x->n_used;
+    p->n_ff_exp = x->n_ff_exp;
+    p->n_ff_shared = x->n_ff_shared;
+    p->window = every->window;
+    p->n_rot = r->n_rot;
+    p->rope_scaling = r->scaling;
+    p->rope_orig_ctx = r->orig_ctx;
+    p->rope_base = r->base;
+    p->rope_factor = r->factor;
+    p->rope_attn_factor = r->attn_factor;
+    p->yarn_beta_fast = r->beta_fast;
+    p->yarn_beta_slow = r->beta_slow;
+    p->yarn_ext = r->ext;
+}
+/* What a family says where its files do not. */
+static void aios__hp_start(aios__hparse *h, aios_model *m, aios_error *err) {
+    aios__hp *p = &m->hp;
+    memset(h, 0, sizeof *h);
+    h->m = m;
+    h->err = err;
+    h->every.window = m->arch->window;
+    p->score_cap = m->arch->score_cap;
+    p->logit_cap = m->arch->logit_cap;
+    p->residual_scale = p->logit_scale = p->exp_scale = 1.0f;
+    p->exp_norm = (m->arch->flags & AIOS__EXP_NORM) != 0;
+    p->rope[0].n_rot = p->rope[0].scaling = -1; /* all channels; by the factor */
+    p->rope[1].base = m->arch->window_base;
+}
+AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
+    aios__hparse h;
+    aios__hp *p = &m->hp;
+    aios__rope *r = &p->rope[0];
+    const aios__key *k;
+    int32_t l, scale;
+    aios_status st;
+    aios__hp_start(&h, m, err);
+    if ((st = aios__keys_read(&h)) != 0) return st;
+    if ((uint64_t)p->n_layer > (uint64_t)m->gguf.n_tensors / 2) {
+        k = aios__hp_key(&h, "block_count");
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors,
+                           (uint64_t)p->n_layer, "% layers cannot be made of % tensors",
+                           aios__i(p->n_layer), aios__u(m->gguf.n_tensors));
+    }
+    if ((st = aios__layers_alike(&h)) != 0 || (st = aios__keys_by_layer(&h)) != 0) return st;
+    for (l = 0; l < p->n_layer; l++)
+        if ((st = aios__layer_check(&h, &p->layer[l])) != 0) return st;
+    if (r->n_rot < 0) r->n_rot = p->layer[0].hd_k;
+    if (m->arch->rope != AIOS__ROPE_NONE && r->n_rot % 2) {
+        k = aios__hp_key(&h, "rope.dimension_count");
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, 0, (uint64_t)r->n_rot,
+                           "key rope.dimension_count is %, which is odd", aios__i(r->n_rot),
+                           aios__u(0));
+    }
+    if (!r->orig_ctx) r->orig_ctx = p->n_ctx_train;
+    aios__layers_make(p, m->arch);
+
+    if (p->embd_scale == 0)
+        p->embd_scale = m->arch->flags & AIOS__EMBD_SQRT ? aiosk__sqrt((float)p->n_embd) : 1.0f;
+    p->logit_scale = 1.0f / p->logit_scale;
+    if (p->exp_scale == 0) p->exp_scale = 1.0f; /* as files say "none" */
+    /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
+    scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->layer[0].n_head
+                                                                 : p->layer[0].hd_k;
+    if (p->score_scale == 0) p->score_scale = 1.0f / aiosk__sqrt((float)scale);
+    aios__hp_flat(p, &h.every);
+    return AIOS_OK;
 }
 
 AIOS__SMALL_END
@@ -8152,17 +8305,6 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
                            "the model family '%' is not known to this version",
                            aios__s(m->arch_name));
     if ((st = aios__hp_load(m, err)) != 0) return st;
-    if ((uint64_t)m->hp.n_layer > (uint64_t)m->gguf.n_tensors / 2) {
-        aios__hparse h;
-        h.m = m;
-        h.err = err;
-        h.st = 0;
-        k = aios__hp_key(&h, "block_count");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors,
-                           (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors",
-                           aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
-    }
-    aios__layers_make(&m->hp, m->arch);
     return aios__roles_load(m, err);
 }
 

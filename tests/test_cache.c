@@ -87,8 +87,11 @@ static int world_open(world *w, const config *f) {
     w->m.hp.window = f->model_window; w->m.hp.n_ff = 32;
     if (f->n_layer > MAX_LAYER) return 0;
     w->m.hp.layer = w->layer;
+    for (i = 0; i < f->n_layer; i++) {      /* pages hold layers of any size */
+        w->layer[i].n_head = 2; w->layer[i].n_head_kv = i % 2 ? 3 : 2; w->layer[i].hd_k = i % 2 ? 32 : 16; w->layer[i].hd_v = i % 2 ? 48 : 16;
+        w->layer[i].n_ff = 32; w->layer[i].window = f->model_window;
+    }
     aios__layers_make(&w->m.hp, w->m.arch);
-    for (i = 1; i < f->n_layer; i += 2) { w->layer[i].n_head_kv = 3; w->layer[i].hd_k = 32; w->layer[i].hd_v = 48; }       /* pages hold layers of any size */
     for (i = 0; i < AIOS__N_MODEL_ROLES; i++) w->m.role[i].w = w->m.role[i].b = -1;
     memset(&p, 0, sizeof p);
     p.n_ctx = f->n_ctx; p.n_seq = f->n_seq; p.n_batch = f->n_batch; p.n_outputs = 4; p.n_threads = 1; p.kv_type = f->type; p.kv_old_type = f->old_type;

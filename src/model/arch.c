@@ -20,7 +20,13 @@ enum {
     /* weights of a token's experts add up to 1, where the file does not say */
     AIOS__EXP_NORM = 1024,
     AIOS__ROUTED = 2048, /* no wiring: this layer has experts */
-    AIOS__SHARED = 4096  /* no wiring: and one that all tokens go to */
+    AIOS__SHARED = 4096, /* no wiring: and one that all tokens go to */
+    /* no wiring, what the other columns of a row say: norms are RMS, heads turn, layers have a
+     * window, those have a rope of their own */
+    AIOS__RMS = 8192,
+    AIOS__TURNS = 16384,
+    AIOS__WINDOWS = 32768,
+    AIOS__TWO_ROPES = 65536
 };
 
 typedef struct aios__arch {

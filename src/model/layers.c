@@ -1,51 +1,154 @@
-/* layers.c: hyper-parameters + arch row -> what each layer is (hp.layer) and the ropes that layers
- * name (hp.rope). Resolved once: what comes after asks the layer, and knows no pattern. */
+/* layers.c: the keys of a file and the row of its family -> the numbers of a model, what each layer
+ * is (hp.layer), and the ropes that layers name (hp.rope). Resolved once: what comes after asks the
+ * layer, knows no pattern, and may rely on every number. */
 
 /* Has layer l the sliding window? */
 static int32_t aios__windowed(const aios__arch *a, int32_t l) {
     return a->window_every && a->window_at >> l % a->window_every & 1;
 }
-/* The rope of all layers, and one for those with a window where they turn otherwise. */
-static void aios__ropes_make(aios__hp *p, const aios__arch *a) {
-    aios__rope *r = &p->rope[0];
-    p->n_ropes = p->n_rot > 0;
-    if (!p->n_ropes) return;
-    r->kind = a->rope;
-    r->n_rot = p->n_rot;
-    r->scaling = p->rope_scaling;
-    r->orig_ctx = p->rope_orig_ctx;
-    r->base = p->rope_base;
-    r->factor = p->rope_factor;
-    r->attn_factor = p->rope_attn_factor;
-    r->beta_fast = p->yarn_beta_fast;
-    r->beta_slow = p->yarn_beta_slow;
-    r->ext = p->yarn_ext;
-    r->divide = 1;
-    if (a->window_base == 0) return;
-    r[1] = r[0];
-    r[1].scaling = AIOS__SCALE_NONE;
-    r[1].base = a->window_base;
-    r[1].factor = r[1].attn_factor = 1.0;
-    r[1].divide = 0;
-    p->n_ropes = 2;
-}
+/* Which window a layer has, where keys have said how wide one is; which of the ropes. */
 static void aios__layers_make(aios__hp *p, const aios__arch *a) {
+    aios__rope *r = p->rope;
     int32_t l;
-    aios__ropes_make(p, a);
-    for (l = 0; l < p->n_layer; l++) {
-        aios__hp_layer *x = &p->layer[l];
-        int32_t windowed = aios__windowed(a, l);
-        x->n_head = p->n_head;
-        x->n_head_kv = p->n_head_kv;
-        x->hd_k = p->hd_k;
-        x->hd_v = p->hd_v;
-        x->n_ff = p->n_ff;
-        x->n_expert = p->n_expert;
-        x->n_used = p->n_used;
-        x->n_ff_exp = p->n_ff_exp;
-        x->n_ff_shared = p->n_ff_shared;
-        x->window = windowed ? p->window : 0;
-        x->rope = windowed ? p->n_ropes - 1 : p->n_ropes ? 0 : -1;
-        x->recurrent = 0;
+    if (a->rope == AIOS__ROPE_NONE) r->n_rot = 0;
+    p->n_ropes = r->n_rot > 0;
+    r->kind = a->rope;
+    r->divide = 1;
+    if (r->scaling < 0) r->scaling = r->factor != 1.0 ? AIOS__SCALE_LINEAR : AIOS__SCALE_NONE;
+    if (p->n_ropes && a->window_base != 0) {
+        double base = r[1].base;
+        r[1] = r[0];
+        r[1].base = base;
+        r[1].scaling = AIOS__SCALE_NONE;
+        r[1].factor = r[1].attn_factor = 1.0;
+        r[1].divide = 0;
+        p->n_ropes = 2;
     }
+    for (l = 0; l < p->n_layer; l++) {
+        int32_t windowed = aios__windowed(a, l);
+        if (!windowed) p->layer[l].window = 0;
+        p->layer[l].rope = windowed ? p->n_ropes - 1 : p->n_ropes ? 0 : -1;
+    }
+}
+
+/* A layer's heads and experts: what keys leave open follows from others, and what they say must go
+ * together. */
+static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
+    const aios__hp *p = &h->m->hp;
+    const aios__key *k;
+    int32_t longest;
+    if (!x->n_head_kv) x->n_head_kv = x->n_head;
+    if (x->n_head % x->n_head_kv) {
+        k = aios__hp_key(h, "attention.head_count_kv");
+        return aios__fail2(h->err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)x->n_head,
+                           (uint64_t)x->n_head_kv, "% heads cannot share % key/value heads evenly",
+                           aios__i(x->n_head), aios__i(x->n_head_kv));
+    }
+    if (!x->hd_k && p->n_embd % x->n_head) {
+        k = aios__hp_key(h, "attention.head_count");
+        return aios__fail2(
+            h->err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_embd,
+            (uint64_t)x->n_head,
+            "an embedding of % is no multiple of % heads, and there is no attention.key_length",
+            aios__i(p->n_embd), aios__i(x->n_head));
+    }
+    if (!x->hd_k) x->hd_k = p->n_embd / x->n_head;
+    if (!x->hd_v) x->hd_v = p->n_embd / x->n_head;
+    longest = x->hd_k > x->hd_v ? x->hd_k : x->hd_v;
+    if (longest > 1024 || x->hd_k < 1 || x->hd_v < 1)
+        return aios__fail2(
+            h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)longest,
+            "a head of % channels is not in the range that this version handles (1 to %)",
+            aios__i(longest), aios__u(1024));
+    if ((int64_t)x->n_head * longest > 1 << 22)
+        return aios__fail2(h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1 << 22,
+                           (uint64_t)x->n_head * (uint64_t)longest,
+                           "% heads of % channels are more than this version handles",
+                           aios__i(x->n_head), aios__i(longest));
+    if (p->rope[0].n_rot > x->hd_k)
+        aios__key_range(h, "rope.dimension_count", (uint64_t)x->hd_k, (uint64_t)p->rope[0].n_rot);
+    if (!x->n_expert)
+        x->n_used = x->n_ff_exp = x->n_ff_shared = 0;
+    else if (!h->st && (x->n_used < 1 || x->n_used > x->n_expert))
+        aios__key_range(h, "expert_used_count", (uint64_t)x->n_expert, (uint64_t)x->n_used);
+    else if (!x->n_ff_exp)
+        x->n_ff_exp = x->n_ff;
+    return h->st;
+}
+/* What run/ and context/ still ask the model instead of a layer. */
+static void aios__hp_flat(aios__hp *p, const aios__hp_layer *every) {
+    const aios__hp_layer *x = &p->layer[0];
+    const aios__rope *r = &p->rope[0];
+    p->n_head = x->n_head;
+    p->n_head_kv = x->n_head_kv;
+    p->hd_k = x->hd_k;
+    p->hd_v = x->hd_v;
+    p->n_ff = x->n_ff;
+    p->n_expert = x->n_expert;
+    p->n_used = x->n_used;
+    p->n_ff_exp = x->n_ff_exp;
+    p->n_ff_shared = x->n_ff_shared;
+    p->window = every->window;
+    p->n_rot = r->n_rot;
+    p->rope_scaling = r->scaling;
+    p->rope_orig_ctx = r->orig_ctx;
+    p->rope_base = r->base;
+    p->rope_factor = r->factor;
+    p->rope_attn_factor = r->attn_factor;
+    p->yarn_beta_fast = r->beta_fast;
+    p->yarn_beta_slow = r->beta_slow;
+    p->yarn_ext = r->ext;
+}
+/* What a family says where its files do not. */
+static void aios__hp_start(aios__hparse *h, aios_model *m, aios_error *err) {
+    aios__hp *p = &m->hp;
+    memset(h, 0, sizeof *h);
+    h->m = m;
+    h->err = err;
+    h->every.window = m->arch->window;
+    p->score_cap = m->arch->score_cap;
+    p->logit_cap = m->arch->logit_cap;
+    p->residual_scale = p->logit_scale = p->exp_scale = 1.0f;
+    p->exp_norm = (m->arch->flags & AIOS__EXP_NORM) != 0;
+    p->rope[0].n_rot = p->rope[0].scaling = -1; /* all channels; by the factor */
+    p->rope[1].base = m->arch->window_base;
+}
+AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
+    aios__hparse h;
+    aios__hp *p = &m->hp;
+    aios__rope *r = &p->rope[0];
+    const aios__key *k;
+    int32_t l, scale;
+    aios_status st;
+    aios__hp_start(&h, m, err);
+    if ((st = aios__keys_read(&h)) != 0) return st;
+    if ((uint64_t)p->n_layer > (uint64_t)m->gguf.n_tensors / 2) {
+        k = aios__hp_key(&h, "block_count");
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors,
+                           (uint64_t)p->n_layer, "% layers cannot be made of % tensors",
+                           aios__i(p->n_layer), aios__u(m->gguf.n_tensors));
+    }
+    if ((st = aios__layers_alike(&h)) != 0 || (st = aios__keys_by_layer(&h)) != 0) return st;
+    for (l = 0; l < p->n_layer; l++)
+        if ((st = aios__layer_check(&h, &p->layer[l])) != 0) return st;
+    if (r->n_rot < 0) r->n_rot = p->layer[0].hd_k;
+    if (m->arch->rope != AIOS__ROPE_NONE && r->n_rot % 2) {
+        k = aios__hp_key(&h, "rope.dimension_count");
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, 0, (uint64_t)r->n_rot,
+                           "key rope.dimension_count is %, which is odd", aios__i(r->n_rot),
+                           aios__u(0));
+    }
+    if (!r->orig_ctx) r->orig_ctx = p->n_ctx_train;
+    aios__layers_make(p, m->arch);
+
+    if (p->embd_scale == 0)
+        p->embd_scale = m->arch->flags & AIOS__EMBD_SQRT ? aiosk__sqrt((float)p->n_embd) : 1.0f;
+    p->logit_scale = 1.0f / p->logit_scale;
+    if (p->exp_scale == 0) p->exp_scale = 1.0f; /* as files say "none" */
+    /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
+    scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->layer[0].n_head
+                                                                 : p->layer[0].hd_k;
+    if (p->score_scale == 0) p->score_scale = 1.0f / aiosk__sqrt((float)scale);
+    aios__hp_flat(p, &h.every);
+    return AIOS_OK;
 }

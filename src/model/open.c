@@ -163,17 +163,6 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
                            "the model family '%' is not known to this version",
                            aios__s(m->arch_name));
     if ((st = aios__hp_load(m, err)) != 0) return st;
-    if ((uint64_t)m->hp.n_layer > (uint64_t)m->gguf.n_tensors / 2) {
-        aios__hparse h;
-        h.m = m;
-        h.err = err;
-        h.st = 0;
-        k = aios__hp_key(&h, "block_count");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors,
-                           (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors",
-                           aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
-    }
-    aios__layers_make(&m->hp, m->arch);
     return aios__roles_load(m, err);
 }
 
