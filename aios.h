@@ -7116,32 +7116,31 @@ AIOS__SMALL_END
 
 AIOS__SMALL_BEGIN
 /* ---- tensors ---- */
-/* A dimension of a layer's tensors, or, with l -1, of the model's own. */
-static uint64_t aios__role_dim(const aios_model *m, char c, int32_t l) {
+/* A dimension of a layer's tensors, or, with l -1, of the model's own. The bounds of keys and
+ * aios__layer_check keep all of them below 2^31. */
+static int32_t aios__role_dim(const aios_model *m, char c, int32_t l) {
     const aios__hp_layer *p = &m->hp.layer[l < 0 ? 0 : l];
-    uint64_t q = (uint64_t)p->n_head * (uint64_t)p->hd_k,
-             k = (uint64_t)p->n_head_kv * (uint64_t)p->hd_k,
-             v = (uint64_t)p->n_head_kv * (uint64_t)p->hd_v;
+    int32_t q = p->n_head * p->hd_k, k = p->n_head_kv * p->hd_k, v = p->n_head_kv * p->hd_v;
     switch (c) {
-    case 'E': return (uint64_t)m->hp.n_embd;
-    case 'W': return (uint64_t)m->hp.n_vocab;
-    case 'C': return (uint64_t)m->hp.n_ctx_train;
-    case 'R': return (uint64_t)m->hp.rope[0].n_rot / 2;
+    case 'E': return m->hp.n_embd;
+    case 'W': return m->hp.n_vocab;
+    case 'C': return m->hp.n_ctx_train;
+    case 'R': return m->hp.rope[0].n_rot / 2;
     case 'Q': return q;
     case 'K': return k;
     case 'V': return v;
     case 'T': return q + k + v;
-    case 'O': return (uint64_t)p->n_head * (uint64_t)p->hd_v;
-    case 'F': return (uint64_t)p->n_ff;
+    case 'O': return p->n_head * p->hd_v;
+    case 'F': return p->n_ff;
     /* gate and up in one */
     case 'U':
-        return (uint64_t)p->n_ff *
+        return p->n_ff *
                (m->arch->flags & AIOS__GATED && m->layer[l][AIOS__T_FFN_GATE].w < 0 ? 2 : 1);
-    case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : (uint64_t)p->hd_k;
-    case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : (uint64_t)p->hd_k;
-    case 'X': return (uint64_t)p->n_expert;
-    case 'D': return (uint64_t)p->n_ff_exp;
-    case 'S': return (uint64_t)(p->n_ff_shared ? p->n_ff_shared : p->n_ff);
+    case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : p->hd_k;
+    case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : p->hd_k;
+    case 'X': return p->n_expert;
+    case 'D': return p->n_ff_exp;
+    case 'S': return p->n_ff_shared ? p->n_ff_shared : p->n_ff;
     default: return 1;
     }
 }
@@ -7275,7 +7274,8 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
                                     int32_t l, aios_error *err) {
     const aios__ref *layer = l < 0 ? NULL : m->layer[l];
     const aios__hp_layer *hp = &m->hp.layer[l < 0 ? 0 : l];
-    uint64_t in = aios__role_dim(m, r->in, l), out = aios__role_dim(m, r->out, l);
+    uint64_t in = (uint64_t)aios__role_dim(m, r->in, l),
+             out = (uint64_t)aios__role_dim(m, r->out, l);
     uint32_t has =
         m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
     if (layer && hp->n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
@@ -8149,14 +8149,13 @@ static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size
                                       aios_model *into) {
     aios_model *m = (aios_model *)aios__take(b, sizeof(aios_model), 64);
     aios_model *x = m ? m : into;
-    x->io = (aios_io *)aios__take(b, (n_parts + 1) * sizeof(aios_io), 8);
-    x->place = (aios__place *)aios__take(b, (uint64_t)size->n_tensors * sizeof(aios__place), 8);
     /* a layer has two tensors at the least, so this is enough for any file that will not be
      * refused */
-    x->layer = (aios__ref(*)[AIOS__N_LAYER_ROLES])aios__take(
-        b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
-    x->hp.layer = (aios__hp_layer *)aios__take(
-        b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->hp.layer, 8);
+    uint64_t n_tensors = size->n_tensors, n_layer = n_tensors / 2 + 1;
+    x->io = (aios_io *)aios__take(b, (n_parts + 1) * sizeof(aios_io), 8);
+    x->place = (aios__place *)aios__take(b, n_tensors * sizeof(aios__place), 8);
+    x->layer = (aios__ref(*)[AIOS__N_LAYER_ROLES])aios__take(b, n_layer * sizeof *x->layer, 8);
+    x->hp.layer = (aios__hp_layer *)aios__take(b, n_layer * sizeof *x->hp.layer, 8);
     return m;
 }
 
@@ -9286,19 +9285,19 @@ typedef struct aios__moe {
 AIOS__SMALL_BEGIN
 /* Most blocks that n tokens can make. */
 static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
-    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
-    return aios__min_u64(pairs, (uint64_t)m->n_expert + pairs / (uint64_t)m->block_cols);
+    uint64_t pairs = n_tokens * (uint64_t)m->n_used, n_expert = (uint64_t)m->n_expert;
+    return aios__min_u64(pairs, n_expert + pairs / (uint64_t)m->block_cols);
 }
 static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uint64_t n_layer) {
-    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
-    m->logit_stride = aios__round_up((uint64_t)m->n_expert + 1, 16);
+    uint64_t pairs = n_tokens * (uint64_t)m->n_used, n_expert = (uint64_t)m->n_expert;
+    m->logit_stride = aios__round_up(n_expert + 1, 16);
     m->logit = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
     m->weight = (float *)aios__take(b, pairs * 4, 64);
     m->chosen = (int32_t *)aios__take(b, pairs * 4, 64);
     m->col = (int32_t *)aios__take(b, pairs * 4, 64);
     m->token = (int32_t *)aios__take(b, pairs * 4, 64);
-    m->first = (int32_t *)aios__take(b, ((uint64_t)m->n_expert + 1) * 4, 64);
-    m->order = (int32_t *)aios__take(b, (uint64_t)m->n_expert * 4, 64);
+    m->first = (int32_t *)aios__take(b, (n_expert + 1) * 4, 64);
+    m->order = (int32_t *)aios__take(b, n_expert * 4, 64);
     m->block = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
     m->n_read = (int32_t *)aios__take(b, n_layer * 4, 64);
 }
@@ -9751,27 +9750,28 @@ static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
 }
 static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
     int32_t g, f;
-    uint64_t n = (uint64_t)kv->n_seq * (uint64_t)kv->seq_tiles;
-    kv->group = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
-    kv->rotated = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
-    kv->seq = (aios__kv_seq *)aios__take(meta, (uint64_t)kv->n_seq * sizeof *kv->seq, 8);
-    kv->copy = (aios__kv_copy *)aios__take(
-        meta, (uint64_t)kv->n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
+    uint64_t n_layer = (uint64_t)kv->n_layer, n_seq = (uint64_t)kv->n_seq,
+             n = n_seq * (uint64_t)kv->seq_tiles, n_pages;
+    kv->group = (uint8_t *)aios__take(meta, n_layer, 8);
+    kv->rotated = (uint8_t *)aios__take(meta, n_layer, 8);
+    kv->seq = (aios__kv_seq *)aios__take(meta, n_seq * sizeof *kv->seq, 8);
+    kv->copy = (aios__kv_copy *)aios__take(meta, n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
     kv->seal = (aios__kv_seal *)aios__take(meta, (uint64_t)kv->n_jobs * sizeof *kv->seal, 8);
     if (kv->heavy) {
         kv->mass = (uint64_t *)aios__take(meta, n * 8, 8);
         kv->mass_now = (int32_t *)aios__take(meta, n * 4, 8);
     }
     for (f = 0; f < AIOS__N_FORMS; f++) {
-        kv->type[f] = (int32_t *)aios__take(meta, (uint64_t)kv->n_layer * 4, 8);
-        kv->tile_bytes[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
-        kv->tile_off[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
+        kv->type[f] = (int32_t *)aios__take(meta, n_layer * 4, 8);
+        kv->tile_bytes[f] = (uint64_t *)aios__take(meta, n_layer * 8, 8);
+        kv->tile_off[f] = (uint64_t *)aios__take(meta, n_layer * 8, 8);
         for (g = 0; g < AIOS__N_GROUPS; g++) {
             aios__pages *p = &kv->pool[g][f];
             if (!p->n) continue;
+            n_pages = (uint64_t)p->n;
             kv->page[g][f] = (int32_t *)aios__take(meta, n * 4, 8);
-            p->free_page = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
-            p->refs = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
+            p->free_page = (int32_t *)aios__take(meta, n_pages * 4, 8);
+            p->refs = (int32_t *)aios__take(meta, n_pages * 4, 8);
         }
     }
 }
@@ -9936,8 +9936,12 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
 
 AIOS__SMALL_END
 /* ---- pages ---- */
+/* Where a sequence begins in what is [n_seq][seq_tiles]. */
+static int64_t aios__kv_first(const aios__kv *kv, int32_t seq) {
+    return (int64_t)seq * kv->seq_tiles;
+}
 static int32_t *aios__kv_row(const aios__kv *kv, int32_t g, int32_t form, int32_t seq) {
-    return kv->page[g][form] ? kv->page[g][form] + (int64_t)seq * kv->seq_tiles : NULL;
+    return kv->page[g][form] ? kv->page[g][form] + aios__kv_first(kv, seq) : NULL;
 }
 static int32_t aios__page_at(const aios__kv *kv, int32_t g, int32_t form, int32_t seq, int32_t t) {
     const int32_t *row = aios__kv_row(kv, g, form, seq);
@@ -10123,7 +10127,7 @@ static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto)
 /* A tile in no form any more. */
 static void aios__tile_drop(aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
     int32_t f;
-    if (g == 0 && kv->heavy) kv->mass[(int64_t)seq * kv->seq_tiles + t] = 0;
+    if (g == 0 && kv->heavy) kv->mass[aios__kv_first(kv, seq) + t] = 0;
     kv->seq[seq].n_spares[g] -= aios__kv_spare(kv, g, seq, t);
     for (f = 0; f < AIOS__N_FORMS; f++)
         if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
@@ -10138,7 +10142,7 @@ static int32_t aios__kv_has(const aios__kv *kv, int32_t g, int32_t seq, int32_t 
 /* Between the sinks and what is behind the next query, the tiles with the most mass stay; the
  * newer of two equal ones. */
 static void aios__kv_thin(aios__kv *kv, int32_t seq, int32_t own) {
-    const uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+    const uint64_t *mass = kv->mass + aios__kv_first(kv, seq);
     for (;;) {
         int32_t t, n = 0, least = -1;
         for (t = kv->sinks[0]; t < own - kv->behind[0]; t++)
@@ -10174,8 +10178,8 @@ static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
         for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++)
             if (t >= kv->sinks[g] && t >= 0 && (g || !kv->heavy)) aios__tile_drop(kv, g, seq, t);
         if (g == 0 && kv->heavy) {
-            uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
-            int32_t *now = kv->mass_now + (int64_t)seq * kv->seq_tiles;
+            uint64_t *mass = kv->mass + aios__kv_first(kv, seq);
+            int32_t *now = kv->mass_now + aios__kv_first(kv, seq);
             for (t = 0; t < s->top; t++) {
                 mass[t] += (uint64_t)now[t];
                 now[t] = 0;
@@ -10254,8 +10258,7 @@ static void aios__kv_undo(aios__kv *kv) {
 }
 /* What it has looked at counts for nothing. */
 static void aios__kv_unread(aios__kv *kv, int32_t seq) {
-    if (kv->heavy)
-        memset(kv->mass_now + (int64_t)seq * kv->seq_tiles, 0, (size_t)kv->seq_tiles * 4);
+    if (kv->heavy) memset(kv->mass_now + aios__kv_first(kv, seq), 0, (size_t)kv->seq_tiles * 4);
 }
 /* A pass that is finished. */
 static void aios__kv_settle(aios__kv *kv) {
@@ -10275,7 +10278,7 @@ static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) 
     *d = *s;
     d->top = top;
     if (kv->heavy)
-        memcpy(kv->mass + (int64_t)dst * kv->seq_tiles, kv->mass + (int64_t)src * kv->seq_tiles,
+        memcpy(kv->mass + aios__kv_first(kv, dst), kv->mass + aios__kv_first(kv, src),
                (size_t)top * 8);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         d->n_spares[g] = 0;
@@ -10343,7 +10346,7 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
             }
         }
         if (g == 0 && kv->heavy) {
-            uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+            uint64_t *mass = kv->mass + aios__kv_first(kv, seq);
             for (t = t0; t + k < s->top; t++) {
                 mass[t] = mass[t + k];
                 mass[t + k] = 0;
@@ -11488,8 +11491,8 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->scale = hp->norm_eps;
     o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w);
     o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
-    o->n_in = (int32_t)aios__role_dim(m, 'M', l);
-    o->n_out = (int32_t)aios__role_dim(m, 'N', l);
+    o->n_in = aios__role_dim(m, 'M', l);
+    o->n_out = aios__role_dim(m, 'N', l);
     o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) +
                  aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
     o->act_bytes = stride * 8;
@@ -14041,7 +14044,7 @@ AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, v
     memcpy(p, c->seq[seq].want + h.n_done, (size_t)(h.n_tokens - h.n_done));
     p += aios__round_up(h.n_tokens - h.n_done, 8);
     if (c->kv.heavy) {
-        memcpy(p, c->kv.mass + (int64_t)seq * c->kv.seq_tiles, (size_t)h.top * 8);
+        memcpy(p, c->kv.mass + aios__kv_first(&c->kv, seq), (size_t)h.top * 8);
         p += h.top * 8;
     }
     map = p;
@@ -14234,8 +14237,8 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     for (t = 0; t < (int32_t)(h.n_tokens - h.n_done); t++)
         c->seq[seq].want[h.n_done + (uint32_t)t] = p[t] != 0;
     if (kv->heavy)
-        memcpy(kv->mass + (int64_t)seq * kv->seq_tiles,
-               p + aios__round_up(h.n_tokens - h.n_done, 8), (size_t)h.top * 8);
+        memcpy(kv->mass + aios__kv_first(kv, seq), p + aios__round_up(h.n_tokens - h.n_done, 8),
+               (size_t)h.top * 8);
     p = (const uint8_t *)src + aios__state_front(c, &h);
     for (g = 0; g < AIOS__N_GROUPS; g++)
         for (f = 0; f < AIOS__N_FORMS; f++)

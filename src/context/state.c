@@ -153,7 +153,7 @@ AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, v
     memcpy(p, c->seq[seq].want + h.n_done, (size_t)(h.n_tokens - h.n_done));
     p += aios__round_up(h.n_tokens - h.n_done, 8);
     if (c->kv.heavy) {
-        memcpy(p, c->kv.mass + (int64_t)seq * c->kv.seq_tiles, (size_t)h.top * 8);
+        memcpy(p, c->kv.mass + aios__kv_first(&c->kv, seq), (size_t)h.top * 8);
         p += h.top * 8;
     }
     map = p;
@@ -346,8 +346,8 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     for (t = 0; t < (int32_t)(h.n_tokens - h.n_done); t++)
         c->seq[seq].want[h.n_done + (uint32_t)t] = p[t] != 0;
     if (kv->heavy)
-        memcpy(kv->mass + (int64_t)seq * kv->seq_tiles,
-               p + aios__round_up(h.n_tokens - h.n_done, 8), (size_t)h.top * 8);
+        memcpy(kv->mass + aios__kv_first(kv, seq), p + aios__round_up(h.n_tokens - h.n_done, 8),
+               (size_t)h.top * 8);
     p = (const uint8_t *)src + aios__state_front(c, &h);
     for (g = 0; g < AIOS__N_GROUPS; g++)
         for (f = 0; f < AIOS__N_FORMS; f++)

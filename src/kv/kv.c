@@ -120,27 +120,28 @@ static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
 }
 static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
     int32_t g, f;
-    uint64_t n = (uint64_t)kv->n_seq * (uint64_t)kv->seq_tiles;
-    kv->group = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
-    kv->rotated = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
-    kv->seq = (aios__kv_seq *)aios__take(meta, (uint64_t)kv->n_seq * sizeof *kv->seq, 8);
-    kv->copy = (aios__kv_copy *)aios__take(
-        meta, (uint64_t)kv->n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
+    uint64_t n_layer = (uint64_t)kv->n_layer, n_seq = (uint64_t)kv->n_seq,
+             n = n_seq * (uint64_t)kv->seq_tiles, n_pages;
+    kv->group = (uint8_t *)aios__take(meta, n_layer, 8);
+    kv->rotated = (uint8_t *)aios__take(meta, n_layer, 8);
+    kv->seq = (aios__kv_seq *)aios__take(meta, n_seq * sizeof *kv->seq, 8);
+    kv->copy = (aios__kv_copy *)aios__take(meta, n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
     kv->seal = (aios__kv_seal *)aios__take(meta, (uint64_t)kv->n_jobs * sizeof *kv->seal, 8);
     if (kv->heavy) {
         kv->mass = (uint64_t *)aios__take(meta, n * 8, 8);
         kv->mass_now = (int32_t *)aios__take(meta, n * 4, 8);
     }
     for (f = 0; f < AIOS__N_FORMS; f++) {
-        kv->type[f] = (int32_t *)aios__take(meta, (uint64_t)kv->n_layer * 4, 8);
-        kv->tile_bytes[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
-        kv->tile_off[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
+        kv->type[f] = (int32_t *)aios__take(meta, n_layer * 4, 8);
+        kv->tile_bytes[f] = (uint64_t *)aios__take(meta, n_layer * 8, 8);
+        kv->tile_off[f] = (uint64_t *)aios__take(meta, n_layer * 8, 8);
         for (g = 0; g < AIOS__N_GROUPS; g++) {
             aios__pages *p = &kv->pool[g][f];
             if (!p->n) continue;
+            n_pages = (uint64_t)p->n;
             kv->page[g][f] = (int32_t *)aios__take(meta, n * 4, 8);
-            p->free_page = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
-            p->refs = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
+            p->free_page = (int32_t *)aios__take(meta, n_pages * 4, 8);
+            p->refs = (int32_t *)aios__take(meta, n_pages * 4, 8);
         }
     }
 }
@@ -305,8 +306,12 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
 
 AIOS__SMALL_END
 /* ---- pages ---- */
+/* Where a sequence begins in what is [n_seq][seq_tiles]. */
+static int64_t aios__kv_first(const aios__kv *kv, int32_t seq) {
+    return (int64_t)seq * kv->seq_tiles;
+}
 static int32_t *aios__kv_row(const aios__kv *kv, int32_t g, int32_t form, int32_t seq) {
-    return kv->page[g][form] ? kv->page[g][form] + (int64_t)seq * kv->seq_tiles : NULL;
+    return kv->page[g][form] ? kv->page[g][form] + aios__kv_first(kv, seq) : NULL;
 }
 static int32_t aios__page_at(const aios__kv *kv, int32_t g, int32_t form, int32_t seq, int32_t t) {
     const int32_t *row = aios__kv_row(kv, g, form, seq);
@@ -492,7 +497,7 @@ static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto)
 /* A tile in no form any more. */
 static void aios__tile_drop(aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
     int32_t f;
-    if (g == 0 && kv->heavy) kv->mass[(int64_t)seq * kv->seq_tiles + t] = 0;
+    if (g == 0 && kv->heavy) kv->mass[aios__kv_first(kv, seq) + t] = 0;
     kv->seq[seq].n_spares[g] -= aios__kv_spare(kv, g, seq, t);
     for (f = 0; f < AIOS__N_FORMS; f++)
         if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
@@ -507,7 +512,7 @@ static int32_t aios__kv_has(const aios__kv *kv, int32_t g, int32_t seq, int32_t 
 /* Between the sinks and what is behind the next query, the tiles with the most mass stay; the
  * newer of two equal ones. */
 static void aios__kv_thin(aios__kv *kv, int32_t seq, int32_t own) {
-    const uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+    const uint64_t *mass = kv->mass + aios__kv_first(kv, seq);
     for (;;) {
         int32_t t, n = 0, least = -1;
         for (t = kv->sinks[0]; t < own - kv->behind[0]; t++)
@@ -543,8 +548,8 @@ static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
         for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++)
             if (t >= kv->sinks[g] && t >= 0 && (g || !kv->heavy)) aios__tile_drop(kv, g, seq, t);
         if (g == 0 && kv->heavy) {
-            uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
-            int32_t *now = kv->mass_now + (int64_t)seq * kv->seq_tiles;
+            uint64_t *mass = kv->mass + aios__kv_first(kv, seq);
+            int32_t *now = kv->mass_now + aios__kv_first(kv, seq);
             for (t = 0; t < s->top; t++) {
                 mass[t] += (uint64_t)now[t];
                 now[t] = 0;
@@ -623,8 +628,7 @@ static void aios__kv_undo(aios__kv *kv) {
 }
 /* What it has looked at counts for nothing. */
 static void aios__kv_unread(aios__kv *kv, int32_t seq) {
-    if (kv->heavy)
-        memset(kv->mass_now + (int64_t)seq * kv->seq_tiles, 0, (size_t)kv->seq_tiles * 4);
+    if (kv->heavy) memset(kv->mass_now + aios__kv_first(kv, seq), 0, (size_t)kv->seq_tiles * 4);
 }
 /* A pass that is finished. */
 static void aios__kv_settle(aios__kv *kv) {
@@ -644,7 +648,7 @@ static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) 
     *d = *s;
     d->top = top;
     if (kv->heavy)
-        memcpy(kv->mass + (int64_t)dst * kv->seq_tiles, kv->mass + (int64_t)src * kv->seq_tiles,
+        memcpy(kv->mass + aios__kv_first(kv, dst), kv->mass + aios__kv_first(kv, src),
                (size_t)top * 8);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         d->n_spares[g] = 0;
@@ -712,7 +716,7 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
             }
         }
         if (g == 0 && kv->heavy) {
-            uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+            uint64_t *mass = kv->mass + aios__kv_first(kv, seq);
             for (t = t0; t + k < s->top; t++) {
                 mass[t] = mass[t + k];
                 mass[t + k] = 0;

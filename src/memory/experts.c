@@ -39,19 +39,19 @@ typedef struct aios__moe {
 AIOS__SMALL_BEGIN
 /* Most blocks that n tokens can make. */
 static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
-    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
-    return aios__min_u64(pairs, (uint64_t)m->n_expert + pairs / (uint64_t)m->block_cols);
+    uint64_t pairs = n_tokens * (uint64_t)m->n_used, n_expert = (uint64_t)m->n_expert;
+    return aios__min_u64(pairs, n_expert + pairs / (uint64_t)m->block_cols);
 }
 static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uint64_t n_layer) {
-    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
-    m->logit_stride = aios__round_up((uint64_t)m->n_expert + 1, 16);
+    uint64_t pairs = n_tokens * (uint64_t)m->n_used, n_expert = (uint64_t)m->n_expert;
+    m->logit_stride = aios__round_up(n_expert + 1, 16);
     m->logit = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
     m->weight = (float *)aios__take(b, pairs * 4, 64);
     m->chosen = (int32_t *)aios__take(b, pairs * 4, 64);
     m->col = (int32_t *)aios__take(b, pairs * 4, 64);
     m->token = (int32_t *)aios__take(b, pairs * 4, 64);
-    m->first = (int32_t *)aios__take(b, ((uint64_t)m->n_expert + 1) * 4, 64);
-    m->order = (int32_t *)aios__take(b, (uint64_t)m->n_expert * 4, 64);
+    m->first = (int32_t *)aios__take(b, (n_expert + 1) * 4, 64);
+    m->order = (int32_t *)aios__take(b, n_expert * 4, 64);
     m->block = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
     m->n_read = (int32_t *)aios__take(b, n_layer * 4, 64);
 }

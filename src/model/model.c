@@ -3,32 +3,31 @@
 
 AIOS__SMALL_BEGIN
 /* ---- tensors ---- */
-/* A dimension of a layer's tensors, or, with l -1, of the model's own. */
-static uint64_t aios__role_dim(const aios_model *m, char c, int32_t l) {
+/* A dimension of a layer's tensors, or, with l -1, of the model's own. The bounds of keys and
+ * aios__layer_check keep all of them below 2^31. */
+static int32_t aios__role_dim(const aios_model *m, char c, int32_t l) {
     const aios__hp_layer *p = &m->hp.layer[l < 0 ? 0 : l];
-    uint64_t q = (uint64_t)p->n_head * (uint64_t)p->hd_k,
-             k = (uint64_t)p->n_head_kv * (uint64_t)p->hd_k,
-             v = (uint64_t)p->n_head_kv * (uint64_t)p->hd_v;
+    int32_t q = p->n_head * p->hd_k, k = p->n_head_kv * p->hd_k, v = p->n_head_kv * p->hd_v;
     switch (c) {
-    case 'E': return (uint64_t)m->hp.n_embd;
-    case 'W': return (uint64_t)m->hp.n_vocab;
-    case 'C': return (uint64_t)m->hp.n_ctx_train;
-    case 'R': return (uint64_t)m->hp.rope[0].n_rot / 2;
+    case 'E': return m->hp.n_embd;
+    case 'W': return m->hp.n_vocab;
+    case 'C': return m->hp.n_ctx_train;
+    case 'R': return m->hp.rope[0].n_rot / 2;
     case 'Q': return q;
     case 'K': return k;
     case 'V': return v;
     case 'T': return q + k + v;
-    case 'O': return (uint64_t)p->n_head * (uint64_t)p->hd_v;
-    case 'F': return (uint64_t)p->n_ff;
+    case 'O': return p->n_head * p->hd_v;
+    case 'F': return p->n_ff;
     /* gate and up in one */
     case 'U':
-        return (uint64_t)p->n_ff *
+        return p->n_ff *
                (m->arch->flags & AIOS__GATED && m->layer[l][AIOS__T_FFN_GATE].w < 0 ? 2 : 1);
-    case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : (uint64_t)p->hd_k;
-    case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : (uint64_t)p->hd_k;
-    case 'X': return (uint64_t)p->n_expert;
-    case 'D': return (uint64_t)p->n_ff_exp;
-    case 'S': return (uint64_t)(p->n_ff_shared ? p->n_ff_shared : p->n_ff);
+    case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : p->hd_k;
+    case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : p->hd_k;
+    case 'X': return p->n_expert;
+    case 'D': return p->n_ff_exp;
+    case 'S': return p->n_ff_shared ? p->n_ff_shared : p->n_ff;
     default: return 1;
     }
 }
@@ -162,7 +161,8 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
                                     int32_t l, aios_error *err) {
     const aios__ref *layer = l < 0 ? NULL : m->layer[l];
     const aios__hp_layer *hp = &m->hp.layer[l < 0 ? 0 : l];
-    uint64_t in = aios__role_dim(m, r->in, l), out = aios__role_dim(m, r->out, l);
+    uint64_t in = (uint64_t)aios__role_dim(m, r->in, l),
+             out = (uint64_t)aios__role_dim(m, r->out, l);
     uint32_t has =
         m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
     if (layer && hp->n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)

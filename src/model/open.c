@@ -7,14 +7,13 @@ static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size
                                       aios_model *into) {
     aios_model *m = (aios_model *)aios__take(b, sizeof(aios_model), 64);
     aios_model *x = m ? m : into;
-    x->io = (aios_io *)aios__take(b, (n_parts + 1) * sizeof(aios_io), 8);
-    x->place = (aios__place *)aios__take(b, (uint64_t)size->n_tensors * sizeof(aios__place), 8);
     /* a layer has two tensors at the least, so this is enough for any file that will not be
      * refused */
-    x->layer = (aios__ref(*)[AIOS__N_LAYER_ROLES])aios__take(
-        b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
-    x->hp.layer = (aios__hp_layer *)aios__take(
-        b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->hp.layer, 8);
+    uint64_t n_tensors = size->n_tensors, n_layer = n_tensors / 2 + 1;
+    x->io = (aios_io *)aios__take(b, (n_parts + 1) * sizeof(aios_io), 8);
+    x->place = (aios__place *)aios__take(b, n_tensors * sizeof(aios__place), 8);
+    x->layer = (aios__ref(*)[AIOS__N_LAYER_ROLES])aios__take(b, n_layer * sizeof *x->layer, 8);
+    x->hp.layer = (aios__hp_layer *)aios__take(b, n_layer * sizeof *x->hp.layer, 8);
     return m;
 }
 

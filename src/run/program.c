@@ -343,8 +343,8 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->scale = hp->norm_eps;
     o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w);
     o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
-    o->n_in = (int32_t)aios__role_dim(m, 'M', l);
-    o->n_out = (int32_t)aios__role_dim(m, 'N', l);
+    o->n_in = aios__role_dim(m, 'M', l);
+    o->n_out = aios__role_dim(m, 'N', l);
     o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) +
                  aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
     o->act_bytes = stride * 8;
