@@ -716,7 +716,7 @@ typedef struct aios_counters {
     uint64_t weight_bytes, kv_bytes, act_bytes;     /* read by the ops of finished passes                  */
     uint64_t stream_bytes;                          /* read from storage, ahead of use or in vain included */
     uint64_t busy_ns;                               /* inside aios_step                                    */
-    uint64_t n_units, n_stalls, stall_ns;           /* streamed units that were used; those that were not there in time; the waiting */
+    uint64_t n_units, n_stalls, stall_ns;           /* streamed units that were used; how often what is read was not there in time; the waiting */
     uint64_t n_reads, n_read_errors;                /* calls of the reader while streaming                 */
     uint64_t n_wishes_denied;                       /* requests whose wishes (AIOS_MEM_*) did not come true; since opening */
     uint64_t tier_bytes[3];                         /* weight_bytes by AIOS_TIER_*: vectors and packed copies, mapped or warm, the ring */
@@ -6572,6 +6572,94 @@ static const aios__role aios__model_role[] = { AIOS__MODEL_ROLES(AIOS__X) };
 static const aios__role aios__layer_role[] = { AIOS__LAYER_ROLES(AIOS__X) };
 #undef AIOS__X
 
+/* ======== model/graph.h ======== */
+/* graph.h: a model as values and nodes, whatever the plan: what is computed, of what, and which
+ * tensors that takes. graph.c draws it once, when the model is opened; program.c walks over it
+ * for each plan and context, and finds there how long a value lives, who reads it and in which
+ * forms. */
+#ifndef AIOS__GRAPH_H
+#define AIOS__GRAPH_H
+
+/* What a node is. in and out: its values, in the order of aios__node; a value that is changed in
+ * place stands in both. w: a tensor.
+ *  KIND         in                              out                  with
+ *  COPY                                         cache                pages that become its own
+ *  TABLE        (x)                             x                    w; with x in, added to it
+ *  ANGLES                                       angles               which: of hp.rope
+ *  NORM         x, (residual)                   y, or residual       w
+ *  MATRIX       x, (y)                          y                    w; with y in, added to it
+ *  HEADS        qkv, angles                     qkv, cache           norms of queries and keys
+ *  SEAL         cache                           cache
+ *  ATTEND       qkv, cache                      y, state, parts, masses
+ *  ATTEND_END   y, state, parts, masses         y
+ *  ACT          gate or x, (up)                 y, a view of gate or x
+ *  SCALE, CAP   x                               x                    scale
+ *  ADD          x, residual                     x, residual          scale: of x before it is added
+ *  ROUTE        logits                          logits, lists
+ *  GROUP        lists                           lists
+ *  GATHER       x, lists                        y
+ *  EXPERTS      pairs, lists, (x)               y                    w; which: AIOS__GATE_PART ...
+ *  COMBINE      y, logits, lists, residual, (shared)  residual       scale; which: the shared one has a gate */
+/* clang-format off */
+#define AIOS__NODES(X) \
+    X(COPY, copy) X(TABLE, table) X(ANGLES, angles) X(NORM, norm) X(MATRIX, matrix) \
+    X(HEADS, heads) X(SEAL, seal) X(ATTEND, attend) X(ATTEND_END, attend_end) X(ACT, act) \
+    X(SCALE, scale) X(CAP, cap) X(ADD, add) X(ROUTE, route) X(GROUP, group) X(GATHER, gather) \
+    X(EXPERTS, experts) X(COMBINE, combine)
+/* clang-format on */
+enum {
+#define AIOS__X(N, n) AIOS__NODE_##N,
+    AIOS__NODES(AIOS__X) AIOS__N_NODES
+#undef AIOS__X
+};
+
+/* How many rows of a value a pass has. */
+enum {
+    AIOS__OF_NOTHING =
+        0, /* it has no place in scratch memory: stands for the cache, or for lists */
+    AIOS__OF_TOKENS = 1,
+    AIOS__OF_OUTPUTS = 2, /* tokens whose logits are wanted */
+    AIOS__OF_PAIRS = 3,   /* of a token and one of its experts */
+    AIOS__OF_PARTS = 4,   /* results of single runs of keys that wait to be merged */
+    AIOS__OF_MASSES = 5   /* of a token and a tile, where the cache keeps those with the most */
+};
+
+/* Tables of which tokens take rows; matrices of an expert. */
+enum { AIOS__N_TABLES = 2, AIOS__EMBD_TABLE = 0, AIOS__POS_TABLE = 1 };
+enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3 };
+
+/* Tensor index of a role, and of its bias; -1 = the file has none. */
+typedef struct aios__ref {
+    int32_t w, b;
+} aios__ref;
+
+/* Rows of floats, and what else is made of them for those who read: 8-bit forms. */
+typedef struct aios__value {
+    int32_t width, at;   /* floats of a row; a view: the first channel of its base */
+    int16_t base;        /* a view: the value whose channels it has; -1 = it has its own */
+    int16_t last;        /* the last node that touches it, or a view of it */
+    uint8_t rows, forms; /* AIOS__OF_*; 1 << AIOSK_FLT, _A32, _A256 that its readers take */
+} aios__value;
+
+enum { AIOS__MAX_IN = 5, AIOS__MAX_OUT = 4, AIOS__MAX_NODES = 32000 };
+typedef struct aios__node {
+    const char *name;
+    aios__ref w;
+    float scale;
+    int16_t in[AIOS__MAX_IN], out[AIOS__MAX_OUT]; /* values; -1 = none */
+    int16_t layer;                                /* -1 = none */
+    uint8_t kind, which;
+} aios__node;
+
+typedef struct aios__graph {
+    aios__value *value; /* [n_values] */
+    aios__node *node;   /* [n_nodes] in an order in which they can run */
+    uint32_t n_values, n_nodes, max_values, max_nodes;
+    int32_t logits, embedding; /* values that the host sees when a pass is through */
+} aios__graph;
+
+#endif
+
 /* ======== model/model.h ======== */
 /* model.h: an open model: its numbers, by layer where layers may differ, its tensors by role, and
  * where their bytes are. */
@@ -6610,25 +6698,16 @@ typedef struct aios__hp {
     aios__hp_layer *layer; /* [n_layer] */
     aios__rope rope[AIOS__MAX_ROPES];
     int32_t n_ropes;
-    /* of these, what a layer has too is the first layer's */
-    int32_t n_layer, n_embd, n_head, n_head_kv, hd_k, hd_v, n_ff, n_vocab, n_ctx_train;
-    int32_t n_rot;  /* channels of a head that turn; even; 0 = no rope */
-    int32_t window; /* a query sees itself and window - 1 before it; 0 = all */
+    int32_t n_layer, n_embd, n_vocab, n_ctx_train;
+    int32_t window; /* the widest of any layer; 0 = none has one */
+    int32_t n_head; /* the most of any layer */
     float norm_eps, score_scale, score_cap, logit_cap, embd_scale;
-    int32_t rope_scaling; /* AIOS__SCALE_* */
-    int32_t rope_orig_ctx;
-    double rope_base, rope_factor, rope_attn_factor, yarn_beta_fast, yarn_beta_slow, yarn_ext;
     float residual_scale, logit_scale; /* what sub-layers and logits are multiplied with */
-    /* n_expert 0: none; n_used of them for a token */
-    int32_t n_expert, n_used, n_ff_exp, n_ff_shared;
+    /* of the layers with experts, which are alike in these; n_expert 0: there are none */
+    int32_t n_expert, n_used, n_ff_exp;
     int32_t exp_norm; /* the weights of those add up to exp_scale */
     float exp_scale;
 } aios__hp;
-
-/* Tensor index of a role, and of its bias; -1 = the file has none. */
-typedef struct aios__ref {
-    int32_t w, b;
-} aios__ref;
 
 /* Where a tensor's bytes are. Decided by aios__place_of (memory.c) before any are taken: the
  * rows below `rows` are resident, in the block of their tier or where the io maps them; those
@@ -6683,7 +6762,8 @@ struct aios_model {
     aios__ref role[AIOS__N_MODEL_ROLES];
     aios__ref (*layer)[AIOS__N_LAYER_ROLES]; /* [n_layer] */
     aios__place *place;                      /* [n_tensors] */
-    uint32_t n_split;                        /* of those that are the matrix of one expert */
+    aios__graph graph;
+    uint32_t n_split; /* of those that are the matrix of one expert */
     void *weights[2];
 };
 
@@ -6940,17 +7020,6 @@ static aios_status aios__keys_by_layer(aios__hparse *h) {
     }
     return h->st;
 }
-/* Layers that differ, which what runs a model does not know yet. */
-static aios_status aios__layers_alike(aios__hparse *h) {
-    int32_t i;
-    for (i = 0; i < AIOS__N_KEYS && !h->st; i++) {
-        const aios__key_row *r = &aios__key_rows[i];
-        const aios__key *k =
-            r->by_layer && aios__key_applies(h, r) ? aios__hp_key(h, r->name) : NULL;
-        if (k && !aios__key_alike(k)) aios__key_differs(h, k);
-    }
-    return h->st;
-}
 
 /* ======== model/layers.c ======== */
 /* layers.c: the keys of a file and the row of its family -> the numbers of a model, what each layer
@@ -6991,7 +7060,7 @@ static void aios__layers_make(aios__hp *p, const aios__arch *a) {
 static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
     const aios__hp *p = &h->m->hp;
     const aios__key *k;
-    int32_t longest;
+    int32_t longest, n_head = p->layer[0].n_head;
     if (!x->n_head_kv) x->n_head_kv = x->n_head;
     if (x->n_head % x->n_head_kv) {
         k = aios__hp_key(h, "attention.head_count_kv");
@@ -6999,16 +7068,17 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
                            (uint64_t)x->n_head_kv, "% heads cannot share % key/value heads evenly",
                            aios__i(x->n_head), aios__i(x->n_head_kv));
     }
-    if (!x->hd_k && p->n_embd % x->n_head) {
+    /* where no key says how long a head is, all are as the first layer's */
+    if (!x->hd_k && p->n_embd % n_head) {
         k = aios__hp_key(h, "attention.head_count");
         return aios__fail2(
             h->err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_embd,
-            (uint64_t)x->n_head,
+            (uint64_t)n_head,
             "an embedding of % is no multiple of % heads, and there is no attention.key_length",
-            aios__i(p->n_embd), aios__i(x->n_head));
+            aios__i(p->n_embd), aios__i(n_head));
     }
-    if (!x->hd_k) x->hd_k = p->n_embd / x->n_head;
-    if (!x->hd_v) x->hd_v = p->n_embd / x->n_head;
+    if (!x->hd_k) x->hd_k = p->n_embd / n_head;
+    if (!x->hd_v) x->hd_v = p->n_embd / n_head;
     longest = x->hd_k > x->hd_v ? x->hd_k : x->hd_v;
     if (longest > 1024 || x->hd_k < 1 || x->hd_v < 1)
         return aios__fail2(
@@ -7030,29 +7100,18 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
         x->n_ff_exp = x->n_ff;
     return h->st;
 }
-/* What run/ and context/ still ask the model instead of a layer. */
-static void aios__hp_flat(aios__hp *p, const aios__hp_layer *every) {
-    const aios__hp_layer *x = &p->layer[0];
-    const aios__rope *r = &p->rope[0];
-    p->n_head = x->n_head;
-    p->n_head_kv = x->n_head_kv;
-    p->hd_k = x->hd_k;
-    p->hd_v = x->hd_v;
-    p->n_ff = x->n_ff;
-    p->n_expert = x->n_expert;
-    p->n_used = x->n_used;
-    p->n_ff_exp = x->n_ff_exp;
-    p->n_ff_shared = x->n_ff_shared;
-    p->window = every->window;
-    p->n_rot = r->n_rot;
-    p->rope_scaling = r->scaling;
-    p->rope_orig_ctx = r->orig_ctx;
-    p->rope_base = r->base;
-    p->rope_factor = r->factor;
-    p->rope_attn_factor = r->attn_factor;
-    p->yarn_beta_fast = r->beta_fast;
-    p->yarn_beta_slow = r->beta_slow;
-    p->yarn_ext = r->ext;
+/* What holds for all layers together. */
+static void aios__layers_sum(aios__hp *p) {
+    int32_t l;
+    for (l = 0; l < p->n_layer; l++) {
+        const aios__hp_layer *x = &p->layer[l];
+        if (x->window > p->window) p->window = x->window;
+        if (x->n_head > p->n_head) p->n_head = x->n_head;
+        if (!x->n_expert) continue;
+        p->n_expert = x->n_expert;
+        p->n_used = x->n_used;
+        p->n_ff_exp = x->n_ff_exp;
+    }
 }
 /* What a family says where its files do not. */
 static void aios__hp_start(aios__hparse *h, aios_model *m, aios_error *err) {
@@ -7083,7 +7142,7 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
                            (uint64_t)p->n_layer, "% layers cannot be made of % tensors",
                            aios__i(p->n_layer), aios__u(m->gguf.n_tensors));
     }
-    if ((st = aios__layers_alike(&h)) != 0 || (st = aios__keys_by_layer(&h)) != 0) return st;
+    if ((st = aios__keys_by_layer(&h)) != 0) return st;
     for (l = 0; l < p->n_layer; l++)
         if ((st = aios__layer_check(&h, &p->layer[l])) != 0) return st;
     if (r->n_rot < 0) r->n_rot = p->layer[0].hd_k;
@@ -7104,7 +7163,7 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->layer[0].n_head
                                                                  : p->layer[0].hd_k;
     if (p->score_scale == 0) p->score_scale = 1.0f / aiosk__sqrt((float)scale);
-    aios__hp_flat(p, &h.every);
+    aios__layers_sum(p);
     return AIOS_OK;
 }
 
@@ -7599,6 +7658,404 @@ AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id) {
 }
 
 AIOS__SMALL_BEGIN
+
+/* ======== model/graph.c ======== */
+/* graph.c: draws the graph of a model (graph.h) from its roles and hyper-parameters. The layers
+ * of a family are written here as its paper writes them, in the verbs of the first half: a verb
+ * adds a node and gives the value that it makes. Nothing here knows buffers, bytes, tasks or
+ * plans.
+ *
+ * A family with another wiring is another function beside aios__layer_draw, or a case in it. */
+
+typedef struct aios__drawing {
+    const aios_model *m;
+    aios__graph *g;
+    int32_t x; /* the residual: what goes from layer to layer */
+    int32_t cache, angles[AIOS__MAX_ROPES];
+    int32_t full; /* the room for values or nodes was not enough */
+} aios__drawing;
+
+/* ---- values ---- */
+static int32_t aios__rows_of(aios__drawing *d, int32_t rows, int32_t width) {
+    aios__value *v;
+    if (d->g->n_values == d->g->max_values) {
+        d->full = 1;
+        return 0;
+    }
+    v = &d->g->value[d->g->n_values];
+    memset(v, 0, sizeof *v);
+    v->rows = (uint8_t)rows;
+    v->width = width;
+    v->base = -1;
+    return (int32_t)d->g->n_values++;
+}
+/* Channels at .. at + width - 1 of a value. */
+static int32_t aios__view(aios__drawing *d, int32_t base, int32_t at, int32_t width) {
+    int32_t v = aios__rows_of(d, d->g->value[base].rows, width);
+    if (d->g->value[base].base >= 0) {
+        at += d->g->value[base].at;
+        base = d->g->value[base].base;
+    }
+    d->g->value[v].base = (int16_t)base;
+    d->g->value[v].at = at;
+    return v;
+}
+
+/* ---- nodes ---- */
+static aios__node *aios__node_add(aios__drawing *d, int32_t kind, const char *name, int32_t layer) {
+    aios__node *n;
+    int32_t i;
+    /* the last of all is written again and again when there is no room for more */
+    if (d->g->n_nodes == d->g->max_nodes) {
+        d->full = 1;
+        d->g->n_nodes--;
+    }
+    n = &d->g->node[d->g->n_nodes++];
+    memset(n, 0, sizeof *n);
+    n->kind = (uint8_t)kind;
+    n->name = name;
+    n->layer = (int16_t)layer;
+    n->scale = 1.0f;
+    for (i = 0; i < AIOS__MAX_IN; i++) n->in[i] = -1;
+    for (i = 0; i < AIOS__MAX_OUT; i++) n->out[i] = -1;
+    n->w.w = n->w.b = -1;
+    return n;
+}
+static void aios__reads(aios__node *n, int32_t i, int32_t v) { n->in[i] = (int16_t)v; }
+static int32_t aios__writes(aios__node *n, int32_t i, int32_t v) { return n->out[i] = (int16_t)v; }
+/* y = w x + bias, into a value that is there (y) or a new one (-1). */
+static int32_t aios__project(aios__drawing *d, const char *name, int32_t layer, aios__ref w,
+                             int32_t x, int32_t y) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_MATRIX, name, layer);
+    if (y < 0) y = aios__rows_of(d, d->g->value[x].rows, (int32_t)d->m->gguf.tensor[w.w].n[1]);
+    aios__reads(n, 0, x);
+    aios__writes(n, 0, y);
+    n->w = w;
+    return y;
+}
+/* The same, added to what y holds. */
+static void aios__project_add(aios__drawing *d, const char *name, int32_t layer, aios__ref w,
+                              int32_t x, int32_t y) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_MATRIX, name, layer);
+    aios__reads(n, 0, x);
+    aios__reads(n, 1, y);
+    aios__writes(n, 0, y);
+    n->w = w;
+}
+/* rows: AIOS__OF_TOKENS, or AIOS__OF_OUTPUTS: of those tokens alone. */
+static int32_t aios__norm(aios__drawing *d, const char *name, int32_t layer, aios__ref w, int32_t x,
+                          int32_t rows) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_NORM, name, layer);
+    aios__reads(n, 0, x);
+    aios__writes(n, 0, aios__rows_of(d, rows, d->g->value[x].width));
+    n->w = w;
+    return n->out[0];
+}
+static void aios__norm_add(aios__drawing *d, const char *name, int32_t layer, aios__ref w,
+                           int32_t x, int32_t y) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_NORM, name, layer);
+    aios__reads(n, 0, x);
+    aios__reads(n, 1, y);
+    aios__writes(n, 0, y);
+    n->w = w;
+}
+/* x, scaled in place, added to y. */
+static void aios__add_scaled(aios__drawing *d, const char *name, int32_t layer, float scale,
+                             int32_t x, int32_t y) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_ADD, name, layer);
+    aios__reads(n, 0, x);
+    aios__writes(n, 0, x);
+    aios__reads(n, 1, y);
+    aios__writes(n, 1, y);
+    n->scale = scale;
+}
+static void aios__in_place(aios__drawing *d, int32_t kind, const char *name, float scale,
+                           int32_t x) {
+    aios__node *n = aios__node_add(d, kind, name, -1);
+    aios__reads(n, 0, x);
+    aios__writes(n, 0, x);
+    n->scale = scale;
+}
+/* A row of a table for each token; with add, added to what y holds. */
+static void aios__lookup(aios__drawing *d, const char *name, int32_t role, float scale, int32_t add,
+                         int32_t y) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_TABLE, name, -1);
+    if (add) aios__reads(n, 0, y);
+    aios__writes(n, 0, y);
+    n->w = d->m->role[role];
+    n->scale = scale;
+    n->which = (uint8_t)(role == AIOS__T_POS_EMBD ? AIOS__POS_TABLE : AIOS__EMBD_TABLE);
+}
+static int32_t aios__angles(aios__drawing *d, int32_t rope) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_ANGLES, "angles", -1);
+    n->which = (uint8_t)rope;
+    return aios__writes(n, 0, aios__rows_of(d, AIOS__OF_TOKENS, d->m->hp.rope[rope].n_rot));
+}
+/* act(gate) * up, where there is an up, in the place of gate. */
+static int32_t aios__activate(aios__drawing *d, const char *name, int32_t layer, int32_t gate,
+                              int32_t up) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_ACT, name, layer);
+    aios__reads(n, 0, gate);
+    aios__reads(n, 1, up);
+    return aios__writes(n, 0, aios__view(d, gate, 0, d->g->value[gate].width));
+}
+/* Norms and turns queries and keys, and puts keys and values into the cache; what fills a tile
+ * there is coded. */
+static void aios__heads(aios__drawing *d, int32_t l, int32_t qkv) {
+    int32_t rope = d->m->hp.layer[l].rope;
+    aios__node *n = aios__node_add(d, AIOS__NODE_HEADS, "heads", l);
+    aios__reads(n, 0, qkv);
+    aios__writes(n, 0, qkv);
+    aios__reads(n, 1, rope >= 0 ? d->angles[rope] : -1);
+    aios__writes(n, 1, d->cache);
+    n = aios__node_add(d, AIOS__NODE_SEAL, "seal", l);
+    aios__reads(n, 0, d->cache);
+    aios__writes(n, 0, d->cache);
+}
+static int32_t aios__attend(aios__drawing *d, int32_t l, int32_t qkv) {
+    const aios__hp_layer *h = &d->m->hp.layer[l];
+    int32_t i, made[4];
+    aios__node *n = aios__node_add(d, AIOS__NODE_ATTEND, "attend", l);
+    made[0] = aios__rows_of(d, AIOS__OF_TOKENS, h->n_head * h->hd_v);
+    /* maximum and sum; results, with a maximum and a sum; sums of tiles, and their maxima */
+    made[1] = aios__rows_of(d, AIOS__OF_TOKENS, 2 * h->n_head);
+    made[2] = aios__rows_of(d, AIOS__OF_PARTS, h->n_head * ((h->hd_v + 15) / 16 * 16 + 2));
+    made[3] = h->window ? -1 : aios__rows_of(d, AIOS__OF_MASSES, 2 * h->n_head);
+    aios__reads(n, 0, qkv);
+    aios__reads(n, 1, d->cache);
+    for (i = 0; i < 4; i++) aios__writes(n, i, made[i]);
+    n = aios__node_add(d, AIOS__NODE_ATTEND_END, "attend_end", l);
+    for (i = 0; i < 4; i++) aios__reads(n, i, made[i]);
+    aios__writes(n, 0, made[0]);
+    return made[0];
+}
+/* The lists of a layer with experts: which experts each token goes to, in the order in which
+ * they are worked on. */
+static int32_t aios__route(aios__drawing *d, int32_t l, int32_t logits) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_ROUTE, "route", l);
+    aios__reads(n, 0, logits);
+    aios__writes(n, 0, logits);
+    return aios__writes(n, 1, aios__rows_of(d, AIOS__OF_NOTHING, 0));
+}
+static void aios__group(aios__drawing *d, int32_t l, int32_t lists) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_GROUP, "group", l);
+    aios__reads(n, 0, lists);
+    aios__writes(n, 0, lists);
+}
+/* Each pair's input beside those of the same expert. */
+static int32_t aios__gather(aios__drawing *d, int32_t l, int32_t lists, int32_t x) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_GATHER, "gather", l);
+    aios__reads(n, 0, x);
+    aios__reads(n, 1, lists);
+    return aios__writes(n, 0, aios__rows_of(d, AIOS__OF_PAIRS, d->g->value[x].width));
+}
+/* One matrix of every expert, times the columns of its pairs. alone: what the pairs of a pass of
+ * one token read, -1 = their own columns all the same. */
+static int32_t aios__experts(aios__drawing *d, const char *name, int32_t l, int32_t role,
+                             int32_t lists, int32_t pairs, int32_t alone, int32_t y) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_EXPERTS, name, l);
+    n->w = d->m->layer[l][role];
+    n->which = (uint8_t)(role == AIOS__T_FFN_GATE_EXPS ? AIOS__GATE_PART
+                         : role == AIOS__T_FFN_UP_EXPS ? AIOS__UP_PART
+                                                       : AIOS__DOWN_PART);
+    if (y < 0) y = aios__rows_of(d, AIOS__OF_PAIRS, (int32_t)d->m->gguf.tensor[n->w.w].n[1]);
+    aios__reads(n, 0, pairs);
+    aios__reads(n, 1, lists);
+    aios__reads(n, 2, alone);
+    aios__writes(n, 0, y);
+    return y;
+}
+/* What a token's experts gave, by their weights, and the shared one's, into the residual. */
+static void aios__combine(aios__drawing *d, int32_t l, int32_t lists, int32_t logits, int32_t y,
+                          int32_t shared) {
+    aios__node *n = aios__node_add(d, AIOS__NODE_COMBINE, "combine", l);
+    aios__reads(n, 0, y);
+    aios__reads(n, 1, logits);
+    aios__reads(n, 2, lists);
+    aios__reads(n, 3, d->x);
+    aios__writes(n, 0, d->x);
+    aios__reads(n, 4, shared);
+    n->which = d->m->layer[l][AIOS__T_FFN_SHARED].w >= 0; /* the shared one has a gate */
+    n->scale = d->m->hp.residual_scale;
+}
+
+/* ---- layers ---- */
+/* What attention gives before its output matrix. */
+static int32_t aios__attention_draw(aios__drawing *d, int32_t l, int32_t x) {
+    const aios__hp_layer *h = &d->m->hp.layer[l];
+    const aios__ref *r = d->m->layer[l];
+    int32_t q = h->n_head * h->hd_k, k = h->n_head_kv * h->hd_k, v = h->n_head_kv * h->hd_v;
+    int32_t qkv = aios__rows_of(d, AIOS__OF_TOKENS, q + k + v);
+    if (r[AIOS__T_ATTN_QKV].w >= 0)
+        aios__project(d, "qkv", l, r[AIOS__T_ATTN_QKV], x, qkv);
+    else {
+        aios__project(d, "q", l, r[AIOS__T_ATTN_Q], x, aios__view(d, qkv, 0, q));
+        aios__project(d, "k", l, r[AIOS__T_ATTN_K], x, aios__view(d, qkv, q, k));
+        aios__project(d, "v", l, r[AIOS__T_ATTN_V], x, aios__view(d, qkv, q + k, v));
+    }
+    aios__heads(d, l, qkv);
+    return aios__attend(d, l, qkv);
+}
+/* What a feed-forward gives before its last matrix. gate: w -1 = up has both, or there is none. */
+static int32_t aios__ffn_draw(aios__drawing *d, int32_t l, int32_t x) {
+    const aios__ref *r = d->m->layer[l];
+    int32_t gated = (d->m->arch->flags & AIOS__GATED) != 0, n = d->m->hp.layer[l].n_ff;
+    int32_t y = aios__rows_of(d, AIOS__OF_TOKENS, gated ? 2 * n : n);
+    int32_t gate = gated ? aios__view(d, y, 0, n) : y, up = gated ? aios__view(d, y, n, n) : -1;
+    if (r[AIOS__T_FFN_GATE].w >= 0) {
+        aios__project(d, "gate", l, r[AIOS__T_FFN_GATE], x, gate);
+        aios__project(d, "up", l, r[AIOS__T_FFN_UP], x, up);
+    } else
+        aios__project(d, "up", l, r[AIOS__T_FFN_UP], x, y);
+    return aios__activate(d, "act", l, gate, up);
+}
+/* The end of a sub-layer: its last matrix, then a norm or a scale where the family has one, into
+ * the residual. */
+static void aios__sublayer_end(aios__drawing *d, int32_t l, const char *name, int32_t w,
+                               const char *norm_name, int32_t norm, const char *add_name,
+                               int32_t x) {
+    const aios__ref *r = d->m->layer[l];
+    float scale = d->m->hp.residual_scale;
+    if (r[norm].w >= 0)
+        aios__norm_add(d, norm_name, l, r[norm], aios__project(d, name, l, r[w], x, -1), d->x);
+    else if (scale != 1.0f)
+        aios__add_scaled(d, add_name, l, scale, aios__project(d, name, l, r[w], x, -1), d->x);
+    else
+        aios__project_add(d, name, l, r[w], x, d->x);
+}
+/* A feed-forward of experts. The shared one, where there is one, runs beside the others. */
+static void aios__moe_draw(aios__drawing *d, int32_t l, int32_t x) {
+    const aios__hp_layer *h = &d->m->hp.layer[l];
+    const aios__ref *r = d->m->layer[l];
+    int32_t shared = -1, n = h->n_ff_shared ? h->n_ff_shared : h->n_ff, lists, pairs, y, gate = -1,
+            up = -1;
+    int32_t logits =
+        aios__rows_of(d, AIOS__OF_TOKENS, (int32_t)aios__round_up((uint64_t)h->n_expert + 1, 16));
+    aios__project(d, "router", l, r[AIOS__T_FFN_ROUTER], x, aios__view(d, logits, 0, h->n_expert));
+    if (r[AIOS__T_FFN_SHARED].w >= 0)
+        aios__project(d, "shared_weight", l, r[AIOS__T_FFN_SHARED], x,
+                      aios__view(d, logits, h->n_expert, 1));
+    if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) {
+        y = aios__rows_of(d, AIOS__OF_TOKENS, 2 * n);
+        gate = aios__project(d, "shared_gate", l, r[AIOS__T_FFN_GATE_SHEXP], x,
+                             aios__view(d, y, 0, n));
+        up = aios__project(d, "shared_up", l, r[AIOS__T_FFN_UP_SHEXP], x, aios__view(d, y, n, n));
+    }
+    lists = aios__route(d, l, logits);
+    if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) shared = aios__activate(d, "shared_act", l, gate, up);
+    aios__group(d, l, lists);
+    if (shared >= 0)
+        shared = aios__project(d, "shared_down", l, r[AIOS__T_FFN_DOWN_SHEXP], shared, -1);
+    pairs = aios__gather(d, l, lists, x);
+    n = h->n_ff_exp;
+    y = aios__rows_of(d, AIOS__OF_PAIRS, 2 * n);
+    gate = aios__experts(d, "experts_gate", l, AIOS__T_FFN_GATE_EXPS, lists, pairs, x,
+                         aios__view(d, y, 0, n));
+    up = aios__experts(d, "experts_up", l, AIOS__T_FFN_UP_EXPS, lists, pairs, x,
+                       aios__view(d, y, n, n));
+    y = aios__activate(d, "experts_act", l, gate, up);
+    y = aios__experts(d, "experts_down", l, AIOS__T_FFN_DOWN_EXPS, lists, y, -1, -1);
+    aios__combine(d, l, lists, logits, y, shared);
+}
+static void aios__layer_draw(aios__drawing *d, int32_t l) {
+    const aios__ref *r = d->m->layer[l];
+    int32_t n, two, y;
+    if (d->m->arch->flags & AIOS__PARALLEL) { /* both read what goes into the layer */
+        n = two = aios__norm(d, "norm", l, r[AIOS__T_ATTN_NORM], d->x, AIOS__OF_TOKENS);
+        if (r[AIOS__T_ATTN_NORM_2].w >= 0)
+            two = aios__norm(d, "norm_2", l, r[AIOS__T_ATTN_NORM_2], d->x, AIOS__OF_TOKENS);
+        y = aios__attention_draw(d, l, two);
+    } else {
+        n = aios__norm(d, "attn_norm", l, r[AIOS__T_ATTN_NORM], d->x, AIOS__OF_TOKENS);
+        y = aios__attention_draw(d, l, n);
+    }
+    aios__sublayer_end(d, l, "attn_out", AIOS__T_ATTN_OUT, "post_attn", AIOS__T_POST_ATTN_NORM,
+                       "attn_add", y);
+    if (!(d->m->arch->flags & AIOS__PARALLEL))
+        n = aios__norm(d, "ffn_norm", l, r[AIOS__T_FFN_NORM], d->x, AIOS__OF_TOKENS);
+    if (r[AIOS__T_FFN_ROUTER].w >= 0)
+        aios__moe_draw(d, l, n);
+    else
+        aios__sublayer_end(d, l, "down", AIOS__T_FFN_DOWN, "post_ffn", AIOS__T_POST_FFN_NORM,
+                           "ffn_add", aios__ffn_draw(d, l, n));
+}
+static void aios__model_draw(aios__drawing *d) {
+    const aios_model *m = d->m;
+    const aios__hp *hp = &m->hp;
+    aios__ref head =
+        m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
+    int32_t i;
+    d->cache = aios__rows_of(d, AIOS__OF_NOTHING, 0);
+    aios__writes(aios__node_add(d, AIOS__NODE_COPY, "copy", -1), 0, d->cache);
+    d->x = aios__rows_of(d, AIOS__OF_TOKENS, hp->n_embd);
+    aios__lookup(d, "embed", AIOS__T_TOKEN_EMBD, hp->embd_scale, 0, d->x);
+    for (i = 0; i < hp->n_ropes; i++) d->angles[i] = aios__angles(d, i);
+    if (m->arch->flags & AIOS__POS_EMBD)
+        aios__lookup(d, "positions", AIOS__T_POS_EMBD, 1.0f, 1, d->x);
+    for (i = 0; i < hp->n_layer; i++) aios__layer_draw(d, i);
+    d->g->embedding =
+        aios__norm(d, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], d->x, AIOS__OF_OUTPUTS);
+    d->g->logits = aios__project(d, "output", -1, head, d->g->embedding, -1);
+    if (hp->logit_scale != 1.0f)
+        aios__in_place(d, AIOS__NODE_SCALE, "logit_scale", hp->logit_scale, d->g->logits);
+    if (hp->logit_cap != 0) aios__in_place(d, AIOS__NODE_CAP, "cap", hp->logit_cap, d->g->logits);
+}
+
+/* ---- who reads what, and how long it lives ---- */
+static void aios__graph_touch(aios__graph *g, int32_t v, uint32_t node) {
+    if (v < 0) return;
+    g->value[v].last = (int16_t)node;
+    if (g->value[v].base >= 0) g->value[g->value[v].base].last = (int16_t)node;
+}
+static void aios__graph_reads(const aios_model *m, aios__graph *g, const aios__node *n) {
+    const uint8_t flt = 1u << AIOSK_FLT;
+    uint8_t form = flt;
+    int32_t i;
+    if (n->kind == AIOS__NODE_MATRIX || n->kind == AIOS__NODE_EXPERTS)
+        form = (uint8_t)(1u << aiosk_type_info((int32_t)m->gguf.tensor[n->w.w].type)->family);
+    if (n->kind == AIOS__NODE_GATHER) form = g->value[n->out[0]].forms;
+    for (i = 0; i < AIOS__MAX_IN; i++)
+        if (n->in[i] >= 0)
+            g->value[n->in[i]].forms |=
+                i == 0 || (i == 2 && n->kind == AIOS__NODE_EXPERTS) ? form : flt;
+}
+/* What the ops of experts touch lives until the last of them: they may run again for others. */
+static void aios__graph_hold(aios__graph *g, uint32_t last) {
+    uint32_t i, k;
+    for (i = last; g->node[i].layer == g->node[last].layer; i--) {
+        const aios__node *n = &g->node[i];
+        if (n->kind == AIOS__NODE_GATHER) return;
+        for (k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], last);
+        for (k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], last);
+    }
+}
+/* m's roles and hyper-parameters are known; the arrays of its graph have their room. */
+static aios_status aios__graph_draw(aios_model *m, aios_error *err) {
+    aios__graph *g = &m->graph;
+    aios__drawing d;
+    uint32_t i, k;
+    memset(&d, 0, sizeof d);
+    d.m = m;
+    d.g = g;
+    g->n_values = g->n_nodes = 0;
+    aios__model_draw(&d);
+    if (d.full)
+        return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, g->max_nodes, m->gguf.n_tensors,
+                           "the model needs more than the % ops that there is room for with % "
+                           "tensors",
+                           aios__u(g->max_nodes), aios__u(m->gguf.n_tensors));
+    for (i = 0; i < g->n_nodes; i++) {
+        const aios__node *n = &g->node[i];
+        for (k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], i);
+        for (k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], i);
+        if (n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__DOWN_PART) aios__graph_hold(g, i);
+    }
+    for (i = g->n_nodes; i-- > 0;) aios__graph_reads(m, g, &g->node[i]);
+    aios__graph_touch(g, g->logits, g->n_nodes);
+    aios__graph_touch(g, g->embedding, g->n_nodes);
+    g->value[g->embedding].forms |= 1u << AIOSK_FLT;
+    return AIOS_OK;
+}
 
 /* ======== model/artifact.c ======== */
 /* artifact.c: a file beside the model that holds its matrices as kernels want them, so that a
@@ -8151,11 +8608,16 @@ static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size
     aios_model *x = m ? m : into;
     /* a layer has two tensors at the least, so this is enough for any file that will not be
      * refused */
-    uint64_t n_tensors = size->n_tensors, n_layer = n_tensors / 2 + 1;
+    uint64_t n_tensors = size->n_tensors, n_layer = n_tensors / 2 + 1,
+             n_nodes = aios__min_u64(n_tensors * 5 / 2 + 16, AIOS__MAX_NODES);
     x->io = (aios_io *)aios__take(b, (n_parts + 1) * sizeof(aios_io), 8);
     x->place = (aios__place *)aios__take(b, n_tensors * sizeof(aios__place), 8);
     x->layer = (aios__ref(*)[AIOS__N_LAYER_ROLES])aios__take(b, n_layer * sizeof *x->layer, 8);
     x->hp.layer = (aios__hp_layer *)aios__take(b, n_layer * sizeof *x->hp.layer, 8);
+    /* a layer of t tensors makes at most 2.25 t nodes, and as many values */
+    x->graph.max_nodes = x->graph.max_values = (uint32_t)n_nodes;
+    x->graph.node = (aios__node *)aios__take(b, n_nodes * sizeof(aios__node), 8);
+    x->graph.value = (aios__value *)aios__take(b, n_nodes * sizeof(aios__value), 8);
     return m;
 }
 
@@ -8304,7 +8766,8 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
                            "the model family '%' is not known to this version",
                            aios__s(m->arch_name));
     if ((st = aios__hp_load(m, err)) != 0) return st;
-    return aios__roles_load(m, err);
+    if ((st = aios__roles_load(m, err)) != 0) return st;
+    return aios__graph_draw(m, err);
 }
 
 AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req,
@@ -9063,7 +9526,7 @@ static void aios__stream_stop(aios__stream *s) {
  * will begin with. Rows go through slots of the stream behind those of the ring and of experts,
  * before anything that is read ahead. A row that is in a slot still is not read again. */
 
-enum { AIOS__N_TABLES = 2, AIOS__EMBD_TABLE = 0, AIOS__POS_TABLE = 1, AIOS__ROW_SLOTS = 32 };
+enum { AIOS__ROW_SLOTS = 32 };
 /* its first n_resident rows are in memory */
 typedef struct aios__table {
     uint64_t off, row_bytes;
@@ -9084,7 +9547,8 @@ typedef struct aios__rows {
     int64_t *key;
     uint8_t *busy; /* [n_slots] 1 = was asked for */
     int32_t next;  /* where the search for a slot to give away begins */
-    int32_t *soon; /* [n_slots] of tokens that come next */
+    int32_t *soon; /* [n_slots] of tokens that come next, n_soon of them */
+    int32_t n_soon;
 } aios__rows;
 
 static void aios__rows_layout(aios__rows *r, aios__bump *b, uint64_t n_slots) {
@@ -9195,16 +9659,16 @@ static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int
     aios__stream_pump(r->s);
     aios__crew_unlock(&r->s->crew);
 }
-/* The same for n tokens that come next, in r->soon. */
-static void aios__rows_ahead(aios__rows *r, int32_t n) {
+/* The same for the tokens that come next. */
+static void aios__rows_ahead(aios__rows *r) {
     const aios__table *x = &r->table[AIOS__EMBD_TABLE];
     int32_t i;
     if (!x->row_bytes) return;
     if (r->s->how != AIOS__READ_INLINE) {
-        aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, n);
+        aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, r->n_soon);
         return;
     }
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < r->n_soon; i++) {
         aios__unit u = aios__rows_unit(x, r->soon[i]);
         if ((uint32_t)r->soon[i] >= x->n_resident) aios__rows_hint(r, &u);
     }
@@ -9271,15 +9735,13 @@ typedef struct aios__moe {
     int32_t n_expert, n_used, block_cols; /* block_cols: of a block at the most */
     int32_t n_blocks, n_active; /* of this pass and layer; active: experts with a column */
     int32_t block0, block1;     /* the blocks that are due: all, or those whose experts are there */
-    uint64_t logit_stride;
-    float *logit;  /* [n_batch][logit_stride] of the experts, then of the shared expert's gate */
-    float *weight; /* [n_batch][n_used] */
-    int32_t *chosen, *col; /* [n_batch][n_used] experts of a token; columns of its pairs */
-    int32_t *token;        /* [n_batch * n_used] of each column */
-    int32_t *first;        /* [n_expert + 1] first column of each expert */
-    int32_t *order;        /* [n_expert] the active ones as their columns lie */
-    aios__cols *block;     /* [aios__moe_blocks] */
-    int32_t *n_read;       /* [n_layer] how often weights of an expert were read in this pass */
+    float *weight;              /* [n_batch][n_used] */
+    int32_t *chosen, *col;      /* [n_batch][n_used] experts of a token; columns of its pairs */
+    int32_t *token;             /* [n_batch * n_used] of each column */
+    int32_t *first;             /* [n_expert + 1] first column of each expert */
+    int32_t *order;             /* [n_expert] the active ones as their columns lie */
+    aios__cols *block;          /* [aios__moe_blocks] */
+    int32_t *n_read; /* [n_layer] how often weights of an expert were read in this pass */
 } aios__moe;
 
 AIOS__SMALL_BEGIN
@@ -9290,8 +9752,6 @@ static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
 }
 static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uint64_t n_layer) {
     uint64_t pairs = n_tokens * (uint64_t)m->n_used, n_expert = (uint64_t)m->n_expert;
-    m->logit_stride = aios__round_up(n_expert + 1, 16);
-    m->logit = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
     m->weight = (float *)aios__take(b, pairs * 4, 64);
     m->chosen = (int32_t *)aios__take(b, pairs * 4, 64);
     m->col = (int32_t *)aios__take(b, pairs * 4, 64);
@@ -9392,13 +9852,7 @@ AIOS__SMALL_BEGIN
  *
  * The policy looks at routes alone, not at the time, so the same tokens have the same hits
  * whoever reads, if no read fails. */
-enum {
-    AIOS__GATE_PART = 0,
-    AIOS__UP_PART = 1,
-    AIOS__DOWN_PART = 2,
-    AIOS__N_PARTS = 3,
-    AIOS__EXPERT_USE = 256
-};
+enum { AIOS__EXPERT_USE = 256 };
 /* Of a layer. each: NULL, or where each expert's matrix is; else they lie one after the other,
  * off is that of expert 0. */
 typedef struct aios__bundle {
@@ -9620,6 +10074,7 @@ static int32_t aios__cache_next(aios__cache *c) {
     aios__crew_lock(&c->s->crew);
     c->done = c->due;
     c->moe->block0 = c->moe->block1;
+    c->moe->block1 = c->moe->n_blocks; /* until it is known which are there */
     aios__cache_asks(c);
     aios__stream_pump(c->s);
     aios__crew_unlock(&c->s->crew);
@@ -10375,14 +10830,19 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
 }
 AIOS__SMALL_END
 
-/* ======== run/ops.c ======== */
-/* ops.c: what the ops of a program are, and what one task of each does: embedding, norms,
- * matrices, heads, attention, activations, experts. A task sees what aios__run holds, writes
- * what is its own, and takes no memory.
+/* ======== run/op.h ======== */
+/* op.h: what an op of a program is. All have a head; what an op of one kind needs besides is in
+ * a struct of the union. A kind is a struct of functions: exec.c and pass.c ask it what they
+ * want to know, and know no kind themselves.
  *
- * A value that a matrix reads can exist in up to three forms (aios__acts): f32, A32, A256. The
- * op that makes it writes just those that its readers need. */
+ * Ops run in phases. What one op of a phase writes, no other of it touches. An op is cut into
+ * tasks that may run in any order and side by side with those of the phase's other ops; a task
+ * sees what aios__run holds, writes what is its own, and takes no memory. A phase may run in
+ * several rounds (what is streamed comes unit by unit); beside such an op nothing runs. */
+#ifndef AIOS__OP_H
+#define AIOS__OP_H
 
+/* The forms of a value: f32, A32, A256. */
 typedef struct aios__acts {
     char *p[AIOSK_N_ACTS];         /* column 0 of each form; NULL = nobody needs it */
     uint64_t stride[AIOSK_N_ACTS]; /* bytes from one token to the next */
@@ -10392,95 +10852,167 @@ typedef struct aios__acts {
 /* The tokens that go through the program together. */
 typedef struct aios__pass {
     int32_t n, n_out, n_blocks;
-    int32_t n_runs[2]; /* most runs of keys that a block sees: in all positions, in the window */
+    int32_t n_runs[2]; /* most runs of keys that a block sees: in all positions, in a window */
     int32_t *id, *seq, *pos; /* [n_batch] */
     int32_t *slot, *turn;    /* [n_batch] place in the cache; position that rope turns for */
     int32_t *out;            /* [n_outputs] which of the tokens get logits */
     int32_t *block; /* [n_batch + 1] first token of each attention block (one sequence, one tile) */
 } aios__pass;
 
-struct aios__op;
-typedef struct aios__run { /* what an op's tasks can see */
+/* What an op can see. */
+typedef struct aios__run {
     const aiosk_isa *k;
     const aios__hp *hp;
     const aios__kv *kv;
     const aios__pass *pass;
-    char *work; /* [n_threads][work_bytes] */
+    aios_counters *count;
+    int32_t n_threads;
+    int32_t round; /* how often the phase has run before */
+    char *work;    /* [n_threads][work_bytes] */
     uint64_t work_bytes;
     uint64_t *kv_read; /* [n_threads][8] bytes of cache read, a line each */
-    int32_t round;     /* how often the phase has run before: ATTEND, STREAMED */
-    int32_t n_threads;
-    int32_t n_slots;      /* tokens that `part` holds a result for */
-    const void *streamed; /* the unit of this round, of the op that is STREAMED */
-    float *state;         /* [2][n_batch][n_head] maximum and sum of what att holds */
-    /* [n_batch][n_head][seq_tiles][2] with heavy tiles: sum of each tile, and the maximum it is
+    aios__stream *stream;
+    const void *streamed; /* the unit of this round */
+    aios__rows *rows;     /* of tables that are not resident */
+    aios__moe *moe;       /* lists of the layer that is at work */
+    aios__cache *cache;   /* of experts that are not resident; NULL = they are */
+} aios__run;
+
+struct aios__op;
+typedef struct aios__op_kind {
+    const char *name;
+    /* task < tasks(): what it does; how many there are now */
+    void (*run)(const struct aios__op *o, const aios__run *r, int32_t task, int32_t worker);
+    int32_t (*tasks)(const struct aios__op *o, const aios__run *r);
+    /* weights that a pass has read; NULL: the op's w_bytes once, if the pass has rows for it */
+    void (*read)(const struct aios__op *o, const aios__run *r, aios_counters *c);
+    /* The rest may be NULL, and is asked of the first op of a phase. */
+    int32_t (*rounds)(const struct aios__op *o, const aios__run *r); /* 1 */
+    void (*enter)(const struct aios__op *o, aios__run *r);           /* a round begins */
+    /* is what the round reads there? 1, 0 = not yet, AIOS_ERR_* = it cannot be read. How many
+     * tasks there are may be known only then */
+    int32_t (*ready)(const struct aios__op *o, aios__run *r, uint64_t timeout_ns);
+    void (*leave)(const struct aios__op *o, aios__run *r); /* a round is through */
+    void (*skip)(const struct aios__op *o, aios__run *r);  /* in this pass there is nothing to do */
+    /* after the last round: how many ops to go back and run again; 0 */
+    int32_t (*again)(const struct aios__op *o, aios__run *r);
+    int32_t alone; /* nothing runs beside it */
+} aios__op_kind;
+
+/* A row of a table for each token. */
+typedef struct aios__op_table {
+    const void *w; /* the resident rows */
+    float *y;
+    uint64_t y_stride, row_bytes;
+    int32_t n, layout, which; /* which: table of rows.c, and what it is indexed by */
+    float scale;
+    int32_t add, last; /* last: of those that take rows from storage */
+} aios__op_table;
+typedef struct aios__op_angles {
+    const double *freq; /* [n] */
+    float *y;
+    int32_t n;
+    float mult;
+} aios__op_angles;
+typedef struct aios__op_norm {
+    const float *w, *b, *x;
+    float *add; /* NULL, or the residual that the result goes into, in place of out */
+    int32_t n, kind;
+    float eps;
+    aios__acts out;
+} aios__op_norm;
+/* Rows of a matrix that are resident, or a streamed matrix's rows, unit after unit. */
+typedef struct aios__op_matrix {
+    const void *w;
+    const float *bias;
+    aiosk_matmul_fn mm; /* NULL: the reference */
+    const char *x;      /* in the form of w's family */
+    float *y;
+    uint64_t x_stride, y_stride; /* bytes; floats */
+    int32_t n_in, n_out, rows_per_task, cols_per_task;
+    int32_t unit_rows, add;
+} aios__op_matrix;
+typedef struct aios__op_heads {
+    float *x;
+    uint64_t x_stride;
+    const float *cs; /* [n_batch][n_rot] */
+    const float *q_norm, *k_norm;
+    int32_t q_norm_n, k_norm_n; /* channels that are normed together */
+    float eps;
+} aios__op_heads;
+typedef struct aios__op_attend {
+    const float *x;
+    float *y;
+    uint64_t x_stride;
+    int32_t window, n_batch, n_parts; /* n_parts: tokens' runs that `part` has room for */
+    const double *freq;               /* of its rope; NULL = none */
+    float *state;                     /* [2][n_batch][n_head] maximum and sum of what y holds */
+    float *part; /* [n_parts][n_head][hp_v], then maximum and sum: [2][n_parts][n_head] */
+    /* [n_batch][n_head][seq_tiles][2] or NULL: the sum of each tile, and the maximum it is
      * relative to */
     float *mass;
-    /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
-    float *part;
-    aios__moe *moe;         /* of the layer that is at work */
-    aios__cache *cache;     /* of experts that are not resident */
-    const aios__rows *rows; /* of tables that are not */
-} aios__run;
-typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task,
-                            int32_t worker);
-
-enum {
-    AIOS__PER_TOKEN = 1,
-    AIOS__PER_ROWS = 2,
-    AIOS__PER_HEAD = 3, /* what a task is */
-    AIOS__PER_PASS = 4,
-    AIOS__PER_PAIR = 5,
-    AIOS__PER_EXPERT = 6, /* PAIR, EXPERT: experts.c */
-    AIOS__PER_COPY = 7,
-    AIOS__PER_SEAL = 8, /* of the cache's tiles */
-    AIOS__PER_MOVED_PAIR = 9
-}; /* none when the pass is one token: its pairs have one input */
-enum {
-    AIOS__JOIN = 1,
-    AIOS__ON_OUTPUTS = 2,
-    AIOS__ADD = 4,
-    AIOS__GATE = 8,
-    AIOS__STREAMED = 16,
-    AIOS__OF_PAIRS = 32 /* input by pair, always */,
-    AIOS__CACHED = 64 /* w is in the cache */,
-    AIOS__AWAIT = 128 /* begins when some experts are there */,
-    AIOS__AGAIN = 256 /* and back to there while there are more */,
-    AIOS__ROWS = 512 /* begins when the rows of its table are there: rows.c */
-};
+    aios__acts out; /* ATTEND_END */
+} aios__op_attend;
+typedef struct aios__op_act {
+    float *x;
+    const float *up; /* NULL = none */
+    uint64_t x_stride;
+    int32_t n, act, pairs;
+    aios__acts out;
+} aios__op_act;
+typedef struct aios__op_scale { /* SCALE, CAP, ADD */
+    float *x, *y;
+    int32_t n;
+    float scale;
+} aios__op_scale;
+typedef struct aios__op_gather {
+    aios__acts in, out;
+} aios__op_gather;
+typedef struct aios__op_moe { /* ROUTE, COMBINE */
+    float *logit;
+    uint64_t logit_stride;
+    const float *x, *shared;
+    float *y;
+    int32_t n, gate;
+    float scale;
+} aios__op_moe;
+typedef struct aios__op_experts {
+    const void *w;            /* of all experts, one after the other; */
+    const aios__expert *each; /* or each of its own */
+    aiosk_matmul_fn mm;
+    const char *x, *alone; /* columns of pairs; NULL, or the one column of a pass of one token */
+    float *y;
+    uint64_t x_stride, y_stride, expert_bytes;
+    int32_t n_in, n_out, rows_per_task, which, back; /* back: to the first op of its experts */
+} aios__op_experts;
 
 typedef struct aios__op {
-    aios__op_fn run;
+    const aios__op_kind *kind;
     const char *name;
-    int32_t layer, per; /* layer -1 = none; per: AIOS__PER_* */
-    uint32_t flags;
-    int32_t type;        /* AIOSK_* of w; activation; norm */
-    const void *w;       /* matrix, table, or norm weight; STREAMED: comes with the round */
-    const float *b, *b2; /* bias; second norm weight */
-    aiosk_matmul_fn mm;
-    float *x;          /* f32 input, or in and out */
-    uint64_t x_stride; /* floats */
-    aios__acts in, out;
-    float *y;
-    uint64_t y_stride;
-    int32_t n_in, n_out, rows_per_task, cols_per_task;
-    int32_t unit_rows, n_units; /* STREAMED: rows of a round, rounds */
-    int32_t window;             /* ATTEND: of the layer; 0 = sees all */
-    float scale;
-    int32_t layout;
-    const double *freq;
-    uint64_t expert_bytes;    /* PER_EXPERT: of one matrix, and from one to the next */
-    const aios__expert *each; /* or not NULL: where each is, instead of w */
-    int32_t part, back; /* CACHED: which of a bundle; ROWS: which table; AGAIN: how many ops back */
-    /* weights read by one run of the op, whatever the tokens; PER_EXPERT: by one token */
-    uint64_t w_bytes;
-    uint64_t row_bytes;  /* EMBED: weights read per token */
-    uint64_t act_bytes;  /* activations read and written per token */
-    int32_t tier, phase; /* of w: AIOS_TIER_* */
-    uint64_t busy_ns;    /* of the phase that begins here, when that is asked for */
+    int32_t layer, phase; /* layer -1 = none */
+    int32_t outputs;      /* 1 = rows are those of outputs alone */
+    int32_t type, tier;   /* of a matrix or table: AIOSK_*, AIOS_TIER_*; else -1 */
+    int32_t n_units;      /* streamed: rounds */
+    uint64_t w_bytes;     /* weights read by one run; TABLE, EXPERTS: for one token */
+    uint64_t act_bytes;   /* activations read and written per row */
+    union {
+        aios__op_table table;
+        aios__op_angles angles;
+        aios__op_norm norm;
+        aios__op_matrix matrix;
+        aios__op_heads heads;
+        aios__op_attend attend;
+        aios__op_act act;
+        aios__op_scale scale;
+        aios__op_gather gather;
+        aios__op_moe moe;
+        aios__op_experts experts;
+    } u;
 } aios__op;
 
-/* ---- the ops: what one task does ---- */
+static inline int32_t aios__op_rows(const aios__op *o, const aios__run *r) {
+    return o->outputs ? r->pass->n_out : r->pass->n;
+}
 static inline char *aios__form(const aios__acts *a, int32_t kind, int32_t token) {
     return a->p[kind] + (uint64_t)token * a->stride[kind];
 }
@@ -10494,127 +11026,210 @@ static void aios__forms(const aios__run *r, const aios__acts *a, int32_t token, 
 static inline char *aios__work(const aios__run *r, int32_t worker) {
     return r->work + (uint64_t)worker * r->work_bytes;
 }
+static inline float *aios__work_f32(const aios__run *r, int32_t worker) {
+    return (float *)(void *)aios__work(r, worker);
+}
+static void aios__count_read(aios_counters *c, int32_t tier, uint64_t bytes) {
+    c->weight_bytes += bytes;
+    c->tier_bytes[tier] += bytes;
+}
 
+#endif
+
+/* ======== run/op_basic.c ======== */
+/* op_basic.c: ops that work on a token's row: tables, angles, norms, heads, activations, sums.
+ * Also the cache's own: copies of pages, and sealing. */
+
+static int32_t aios__tasks_rows(const aios__op *o, const aios__run *r) {
+    return aios__op_rows(o, r);
+}
+
+/* ---- tables ---- */
 /* Which row of a table each token of a pass takes. */
-static inline const int32_t *aios__table_rows(const aios__pass *p, int32_t table) {
-    return table == AIOS__EMBD_TABLE ? p->id : p->pos;
+static inline const int32_t *aios__table_ids(const aios__op_table *x, const aios__pass *p) {
+    return x->which == AIOS__EMBD_TABLE ? p->id : p->pos;
 }
-/* The first token of a round of an op that takes rows; others have one round. */
-static inline int32_t aios__round_token(const aios__op *op, const aios__run *r) {
-    return op->flags & AIOS__ROWS ? r->round * r->rows->per_round : 0;
-}
-/* Row i of a table, that of token t, dequantised. */
-static void aios__row(const aios__op *op, const aios__run *r, int32_t t, int32_t i, char *tmp,
-                      float *y) {
-    uint64_t n = (uint64_t)op->n_in, bytes = aiosk_row_bytes(op->type, n);
-    const char *row = op->flags & AIOS__ROWS ? aios__rows_data(r->rows, t) : NULL;
-    if (!row && op->layout == AIOSK_ROWS) row = (const char *)op->w + (uint64_t)i * bytes;
+/* The row of token t, dequantised: stored (where it comes from storage), or resident. */
+static void aios__table_row(const aios__op *o, const aios__run *r, int32_t t, const char *stored,
+                            int32_t worker) {
+    const aios__op_table *x = &o->u.table;
+    uint64_t n = (uint64_t)x->n;
+    int32_t i = aios__table_ids(x, r->pass)[t];
+    float *y = x->y + (uint64_t)t * x->y_stride, *to = x->add ? aios__work_f32(r, worker) : y;
+    char *tmp = x->add ? (char *)(to + n) : aios__work(r, worker);
+    const char *w = (const char *)x->w, *row = stored;
+    if (!row && x->layout == AIOSK_ROWS) row = w + (uint64_t)i * x->row_bytes;
     if (!row) {
-        aiosk_unpack_panel_row(op->type,
-                               (const char *)op->w +
-                                   (uint64_t)(i / 16) *
-                                       aiosk_layout_bytes(op->type, AIOSK_PANELS, 16, n),
-                               i % 16, n, tmp);
+        w += (uint64_t)(i / 16) * aiosk_layout_bytes(o->type, AIOSK_PANELS, 16, n);
+        aiosk_unpack_panel_row(o->type, w, i % 16, n, tmp);
         row = tmp;
     }
-    aiosk_unpack(op->type, row, n, y);
+    aiosk_unpack(o->type, row, n, to);
+    if (x->scale != 1.0f) r->k->scale(to, x->scale, x->n, to);
+    if (x->add) r->k->add(y, to, x->n, y);
 }
-static void aios__op_embed(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *y;
-    t += aios__round_token(op, r);
-    y = op->y + (uint64_t)t * op->y_stride;
-    aios__row(op, r, t, r->pass->id[t], aios__work(r, worker), y);
-    if (op->scale != 1.0f) r->k->scale(y, op->scale, op->n_in, y);
+static void aios__op_table_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
+    aios__table_row(o, r, t, NULL, worker);
 }
-static void aios__op_positions(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *y, *row = (float *)(void *)aios__work(r, worker);
-    t += aios__round_token(op, r);
-    y = op->y + (uint64_t)t * op->y_stride;
-    aios__row(op, r, t, r->pass->pos[t], (char *)(row + op->n_in), row);
-    r->k->add(y, row, op->n_in, y);
+static void aios__table_read(const aios__op *o, const aios__run *r, aios_counters *c) {
+    aios__count_read(c, o->tier, o->w_bytes * (uint64_t)r->pass->n);
 }
-static void aios__op_angles(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *y = op->y + (uint64_t)t * op->y_stride;
+static const aios__op_kind aios__kind_table = { "table",
+                                                aios__op_table_run,
+                                                aios__tasks_rows,
+                                                aios__table_read,
+                                                NULL,
+                                                NULL,
+                                                NULL,
+                                                NULL,
+                                                NULL,
+                                                NULL,
+                                                0 };
+
+/* The same of a table that is not resident, or not all of it: the rows of as many tokens at a
+ * time as rows.c has places for. */
+static int32_t aios__stored_first(const aios__run *r) { return r->round * r->rows->per_round; }
+static void aios__op_stored_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
+    t += aios__stored_first(r);
+    aios__table_row(o, r, t, aios__rows_data(r->rows, t), worker);
+}
+static int32_t aios__stored_tasks(const aios__op *o, const aios__run *r) {
+    int32_t n = r->pass->n - aios__stored_first(r);
+    (void)o;
+    return n < r->rows->per_round ? n : r->rows->per_round;
+}
+static int32_t aios__stored_rounds(const aios__op *o, const aios__run *r) {
+    (void)o;
+    return (r->pass->n + r->rows->per_round - 1) / r->rows->per_round;
+}
+static void aios__stored_enter(const aios__op *o, aios__run *r) {
+    int32_t t = aios__stored_first(r);
+    aios__rows_ask(r->rows, o->u.table.which, aios__table_ids(&o->u.table, r->pass), t,
+                   r->pass->n - t);
+}
+static int32_t aios__stored_ready(const aios__op *o, aios__run *r, uint64_t timeout_ns) {
+    (void)o;
+    return aios__rows_try(r->rows, timeout_ns);
+}
+static void aios__stored_leave(const aios__op *o, aios__run *r) {
+    if (o->u.table.last && r->round + 1 == aios__stored_rounds(o, r)) aios__rows_ahead(r->rows);
+}
+static void aios__stored_read(const aios__op *o, const aios__run *r, aios_counters *c) {
+    const aios__op_table *x = &o->u.table;
+    uint64_t n = (uint64_t)r->pass->n,
+             stored = aios__rows_streamed(&r->rows->table[x->which], aios__table_ids(x, r->pass),
+                                          r->pass->n);
+    aios__count_read(c, AIOS_TIER_STREAM, o->w_bytes * stored);
+    aios__count_read(c, o->tier, o->w_bytes * (n - stored));
+}
+static const aios__op_kind aios__kind_stored_table = { "stored_table",
+                                                       aios__op_stored_run,
+                                                       aios__stored_tasks,
+                                                       aios__stored_read,
+                                                       aios__stored_rounds,
+                                                       aios__stored_enter,
+                                                       aios__stored_ready,
+                                                       aios__stored_leave,
+                                                       NULL,
+                                                       NULL,
+                                                       1 };
+
+/* ---- rows of numbers ---- */
+static void aios__op_angles_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__op_angles *x = &o->u.angles;
+    float *y = x->y + (int64_t)t * 2 * x->n;
     int32_t i;
     (void)worker;
-    for (i = 0; i < op->n_in; i++) {
+    for (i = 0; i < x->n; i++) {
         double s, c;
-        aios__sincos((double)r->pass->turn[t] * op->freq[i], &s, &c);
-        y[2 * i] = (float)(c * (double)op->scale);
-        y[2 * i + 1] = (float)(s * (double)op->scale);
+        aios__sincos((double)r->pass->turn[t] * x->freq[i], &s, &c);
+        y[2 * i] = (float)(c * (double)x->mult);
+        y[2 * i + 1] = (float)(s * (double)x->mult);
     }
 }
-static void aios__op_norm(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    const float *x =
-        op->x + (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? r->pass->out[t] : t) * op->x_stride;
-    float *y = op->out.p[AIOSK_FLT] ? (float *)(void *)aios__form(&op->out, AIOSK_FLT, t)
-                                    : (float *)(void *)aios__work(r, worker);
-    if (op->type == AIOS__NORM_RMS)
-        r->k->rms_norm(x, (const float *)op->w, op->scale, op->n_in, y);
+static void aios__op_norm_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__op_norm *n = &o->u.norm;
+    const float *x = n->x + (int64_t)(o->outputs ? r->pass->out[t] : t) * n->n;
+    float *y = n->out.p[AIOSK_FLT] ? (float *)(void *)aios__form(&n->out, AIOSK_FLT, t)
+                                   : aios__work_f32(r, worker);
+    if (n->kind == AIOS__NORM_RMS)
+        r->k->rms_norm(x, n->w, n->eps, n->n, y);
     else
-        r->k->layer_norm(x, (const float *)op->w, op->b, op->scale, op->n_in, y);
-    if (op->y) { /* a norm after a sub-layer: the result goes into the residual */
-        float *z = op->y + (uint64_t)t * op->y_stride;
-        r->k->add(z, y, op->n_in, z);
+        r->k->layer_norm(x, n->w, n->b, n->eps, n->n, y);
+    if (n->add) {
+        float *z = n->add + (int64_t)t * n->n;
+        r->k->add(z, y, n->n, z);
     } else
-        aios__forms(r, &op->out, t, y);
+        aios__forms(r, &n->out, t, y);
 }
-/* A matrix is cut into tasks of some rows and some columns (tokens), up to as many as kernels
- * keep sums of: short ones, whatever the batch. Tasks that follow each other go down the rows,
- * so the same activations (0.4 MiB at 2048 inputs) meet all weights of a worker before it turns
- * to the next columns. */
-static int32_t aios__rows_now(const aios__op *op, const aios__run *r) {
-    int32_t left;
-    if (!(op->flags & AIOS__STREAMED)) return op->n_out;
-    left = op->n_out - r->round * op->unit_rows;
-    return left < op->unit_rows ? left : op->unit_rows;
-}
-static int32_t aios__row_blocks(const aios__op *op, const aios__run *r) {
-    return (aios__rows_now(op, r) + op->rows_per_task - 1) / op->rows_per_task;
-}
-static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
-    aiosk_matmul m;
-    int32_t kind = (int32_t)aiosk_type_info(op->type)->family,
-            n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
-    int32_t n_rows = aios__rows_now(op, r), blocks = aios__row_blocks(op, r),
-            col = task / blocks * op->cols_per_task;
-    uint64_t at = (uint64_t)col;
-    task %= blocks;
-    memset(&m, 0, sizeof m);
-    if (!op->mm) kind = AIOSK_FLT;
-    m.w = op->w;
-    m.bias = op->b;
-    m.n_in = op->n_in;
-    m.x = op->in.p[kind] + at * op->in.stride[kind];
-    m.x_stride = op->in.stride[kind];
-    m.y = op->y + at * op->y_stride;
-    m.y_stride = op->y_stride;
-    m.row0 = task * op->rows_per_task;
-    m.row1 = n_rows - m.row0 < op->rows_per_task ? n_rows : m.row0 + op->rows_per_task;
-    if (op->flags & AIOS__STREAMED) { /* this round's rows are the matrix */
-        m.w = r->streamed;
-        m.y += r->round * op->unit_rows;
-        if (m.bias) m.bias += r->round * op->unit_rows;
-    }
-    m.n_cols = n - col < op->cols_per_task ? n - col : op->cols_per_task;
-    m.flags = op->flags & AIOS__ADD ? (uint32_t)AIOSK_MM_ADD : 0;
-    if (op->mm)
-        op->mm(&m);
+/* The first values of a row, in place. */
+static void aios__op_act_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__op_act *a = &o->u.act;
+    float *x;
+    (void)worker;
+    if (a->pairs) t += aios__moe_col0(r->moe);
+    x = a->x + (uint64_t)t * a->x_stride;
+    if (a->up)
+        r->k->act_gated(a->act, x, a->up + (uint64_t)t * a->x_stride, a->n, x);
     else
-        aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
+        r->k->act(a->act, x, a->n, x);
+    aios__forms(r, &a->out, t, x);
 }
+static int32_t aios__act_tasks(const aios__op *o, const aios__run *r) {
+    return o->u.act.pairs ? aios__moe_cols(r->moe) : aios__op_rows(o, r);
+}
+static void aios__op_scale_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__op_scale *s = &o->u.scale;
+    float *x = s->x + (int64_t)t * s->n;
+    (void)worker;
+    r->k->scale(x, s->scale, s->n, x);
+}
+static void aios__op_cap_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__op_scale *s = &o->u.scale;
+    float *x = s->x + (int64_t)t * s->n;
+    (void)worker;
+    r->k->softcap(x, s->scale, s->n, x);
+}
+static void aios__op_add_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__op_scale *s = &o->u.scale;
+    float *x = s->x + (int64_t)t * s->n, *y = s->y + (int64_t)t * s->n;
+    (void)worker;
+    r->k->scale(x, s->scale, s->n, x);
+    r->k->add(y, x, s->n, y);
+}
+/* clang-format off */
+#define AIOS__ROW_KIND(name) \
+    static const aios__op_kind aios__kind_##name = { #name, aios__op_##name##_run, \
+        aios__tasks_rows, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
+AIOS__ROW_KIND(angles);
+AIOS__ROW_KIND(norm);
+AIOS__ROW_KIND(scale);
+AIOS__ROW_KIND(cap);
+AIOS__ROW_KIND(add);
+/* clang-format on */
+static const aios__op_kind aios__kind_act = {
+    "act", aios__op_act_run, aios__act_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
+};
+
+/* ---- the cache ---- */
 /* Open pages that were shared are copied before they are written: a task is a piece of one. */
 enum { AIOS__COPY_BYTES = 1 << 17 };
 static int32_t aios__copy_pieces(const aios__kv *kv, const aios__kv_copy *c) {
     return (int32_t)((kv->pool[c->g][AIOS__KV_OPEN].bytes + AIOS__COPY_BYTES - 1) /
                      AIOS__COPY_BYTES);
 }
-static void aios__op_copy(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+static int32_t aios__copy_tasks(const aios__op *o, const aios__run *r) {
+    int32_t i, n = 0;
+    (void)o;
+    for (i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
+    return n;
+}
+static void aios__op_copy_run(const aios__op *o, const aios__run *r, int32_t task, int32_t worker) {
     const aios__kv_copy *c = r->kv->copy;
     const aios__pages *p;
     uint64_t at, n;
     int32_t pieces;
-    (void)op;
+    (void)o;
     (void)worker;
     for (; task >= (pieces = aios__copy_pieces(r->kv, c)); c++) task -= pieces;
     p = &r->kv->pool[c->g][AIOS__KV_OPEN];
@@ -10624,73 +11239,236 @@ static void aios__op_copy(const aios__op *op, const aios__run *r, int32_t task, 
                at,
            p->base + (uint64_t)c->from * p->bytes + at, (size_t)n);
 }
+static const aios__op_kind aios__kind_copy = {
+    "copy", aios__op_copy_run, aios__copy_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
+};
+
 /* One head of a tile that is full: open to sealed, sealed to old. */
-static void aios__op_seal(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+static void aios__op_seal_run(const aios__op *o, const aios__run *r, int32_t task, int32_t worker) {
     const aios__kv *kv = r->kv;
-    const aios__kv_seal *j = &kv->seal[task / kv->layer[op->layer].n_head_kv];
-    int32_t head = task % kv->layer[op->layer].n_head_kv, g = kv->group[op->layer], f,
-            page[AIOS__N_FORMS];
+    const aios__hp_layer *h = &r->hp->layer[o->layer];
+    const aios__kv_seal *j = &kv->seal[task / h->n_head_kv];
+    int32_t head = task % h->n_head_kv, g = kv->group[o->layer], f, page[AIOS__N_FORMS];
     for (f = 0; f < AIOS__N_FORMS; f++) page[f] = aios__page_at(kv, g, f, j->seq, j->t);
     for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS; f++) {
         if (!(f == AIOS__KV_SEALED ? j->seal : j->age) || page[f] == AIOS__NO_PAGE ||
             page[f - 1] == AIOS__NO_PAGE)
             continue;
-        r->k->kv_convert(kv->type[f - 1][op->layer],
-                         aios__tile_of(kv, g, f - 1, page[f - 1], op->layer, head),
-                         kv->type[f][op->layer], aios__tile_of(kv, g, f, page[f], op->layer, head),
-                         r->hp->hd_k, r->hp->hd_v, aios__work(r, worker));
+        r->k->kv_convert(kv->type[f - 1][o->layer],
+                         aios__tile_of(kv, g, f - 1, page[f - 1], o->layer, head),
+                         kv->type[f][o->layer], aios__tile_of(kv, g, f, page[f], o->layer, head),
+                         h->hd_k, h->hd_v, aios__work(r, worker));
     }
 }
+static int32_t aios__seal_tasks(const aios__op *o, const aios__run *r) {
+    return r->kv->n_seals * r->hp->layer[o->layer].n_head_kv;
+}
+static const aios__op_kind aios__kind_seal = {
+    "seal", aios__op_seal_run, aios__seal_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
+};
+
 /* Norms and turns the heads of one token, then writes its keys and values into the cache. */
-static void aios__op_heads(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    const aios__hp *hp = r->hp;
-    float *q = op->x + (uint64_t)t * op->x_stride, *k = q + (int64_t)hp->n_head * hp->hd_k,
-          *v = k + (int64_t)hp->n_head_kv * hp->hd_k;
-    int32_t h, slot = r->pass->slot[t], rot = r->kv->rotated[op->layer];
+static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__op_heads *x = &o->u.heads;
+    const aios__hp_layer *l = &r->hp->layer[o->layer];
+    float *q = x->x + (uint64_t)t * x->x_stride, *k = q + (int64_t)l->n_head * l->hd_k,
+          *v = k + (int64_t)l->n_head_kv * l->hd_k;
+    int32_t h, slot = r->pass->slot[t], rotated = r->kv->rotated[o->layer],
+               type = r->kv->type[AIOS__KV_OPEN][o->layer];
     (void)worker;
-    if (op->b)
-        for (h = 0; h < hp->n_head * hp->hd_k; h += op->n_in)
-            r->k->rms_norm(q + h, op->b, op->scale, op->n_in, q + h);
-    if (op->b2)
-        for (h = 0; h < hp->n_head_kv * hp->hd_k; h += op->n_out)
-            r->k->rms_norm(k + h, op->b2, op->scale, op->n_out, k + h);
-    if (op->type != AIOS__ROPE_NONE) {
-        const float *cs = op->y + (uint64_t)t * op->y_stride;
-        /* keys follow the queries */
-        r->k->rope(op->type, q, hp->n_head + hp->n_head_kv, hp->hd_k, hp->n_rot, cs);
+    if (x->q_norm)
+        for (h = 0; h < l->n_head * l->hd_k; h += x->q_norm_n)
+            r->k->rms_norm(q + h, x->q_norm, x->eps, x->q_norm_n, q + h);
+    if (x->k_norm)
+        for (h = 0; h < l->n_head_kv * l->hd_k; h += x->k_norm_n)
+            r->k->rms_norm(k + h, x->k_norm, x->eps, x->k_norm_n, k + h);
+    if (l->rope >= 0) { /* keys follow the queries */
+        const aios__rope *rope = &r->hp->rope[l->rope];
+        r->k->rope(rope->kind, q, l->n_head + l->n_head_kv, l->hd_k, rope->n_rot,
+                   x->cs + (int64_t)t * rope->n_rot);
     }
     /* queries are rotated where they are used */
-    if (rot & AIOS__ROTATED_K) r->k->rotate(k, hp->n_head_kv, hp->hd_k, 0);
-    if (rot & AIOS__ROTATED_V) r->k->rotate(v, hp->n_head_kv, hp->hd_v, 0);
-    for (h = 0; h < hp->n_head_kv; h++)
-        r->k->store[r->kv->type[AIOS__KV_OPEN][op->layer]](
-            aios__kv_open_tile(r->kv, r->pass->seq[t], op->layer, h, slot), slot % AIOSK_TILE,
-            k + (int64_t)h * hp->hd_k, v + (int64_t)h * hp->hd_v, hp->hd_k, hp->hd_v);
+    if (rotated & AIOS__ROTATED_K) r->k->rotate(k, l->n_head_kv, l->hd_k, 0);
+    if (rotated & AIOS__ROTATED_V) r->k->rotate(v, l->n_head_kv, l->hd_v, 0);
+    for (h = 0; h < l->n_head_kv; h++)
+        r->k->store[type](aios__kv_open_tile(r->kv, r->pass->seq[t], o->layer, h, slot),
+                          slot % AIOSK_TILE, k + (int64_t)h * l->hd_k, v + (int64_t)h * l->hd_v,
+                          l->hd_k, l->hd_v);
+}
+/* clang-format off */
+AIOS__ROW_KIND(heads);
+/* clang-format on */
+
+/* ======== run/op_matrix.c ======== */
+/* op_matrix.c: products with a matrix: of rows that are resident, or that are streamed unit by
+ * unit. A task is some rows and some columns (tokens), up to as many as kernels keep sums of:
+ * short ones, whatever the batch. Tasks that follow each other go down the rows, so the same
+ * activations (0.4 MiB at 2048 inputs) meet all weights of a worker before it turns to the next
+ * columns. */
+
+/* A task: about 64 KiB of weights (some microseconds), and of the order of 16 M products (some
+ * tenths of a millisecond). */
+enum { AIOS__TASK_BYTES = 65536, AIOS__TASK_PRODUCTS = 1 << 24, AIOS__TASK_COLS = 32 };
+/* Rows of a task that meets cols columns: whole pairs of panels, which kernels for many columns
+ * take together. */
+static int32_t aios__task_rows(uint64_t row_bytes, int64_t n_in, int64_t n_out, int64_t cols) {
+    int64_t rows = (int64_t)(AIOS__TASK_BYTES / row_bytes),
+            most = cols ? AIOS__TASK_PRODUCTS / (n_in * cols) : n_out;
+    if (rows > most) rows = most;
+    if (rows > n_out) rows = n_out;
+    return rows < 32 ? 32 : (int32_t)(rows / 32 * 32);
+}
+/* Columns of a task of so many rows, of which there are n in all. Long rows: fewer columns, while
+ * unpacking a weight for so few costs next to nothing: at 64 nothing that can be measured, at 32
+ * some percent of the product, at 16 twenty. */
+static int32_t aios__task_cols(int64_t rows, int64_t n_in, int64_t n) {
+    int32_t cols = AIOSK__MAX_COLS;
+    while (cols > AIOS__TASK_COLS && rows * n_in * (cols < n ? cols : n) > AIOS__TASK_PRODUCTS)
+        cols /= 2;
+    return cols;
 }
 
-/* Attention is cut into tasks of (block of tokens of one sequence and one tile, key/value head,
- * part of its query heads, run of keys), so that a tile is read once for up to AIOS__MAX_Q
- * queries. A run is 512 slots; what is alive and seen of it may be in several stretches, which
- * are put together in ascending order, and so are a token's runs, always. There are two ways,
- * which give the same bits:
- *   spread  few tokens: all runs at once, each leaves its result in a slot; ATTEND_END merges the
- *           slots of a token
+/* n_rows of the matrix m->w stands for, in the task's place; m->y and m->bias are those of its
+ * first row. */
+static void aios__matrix_task(const aios__op *o, const aios__run *r, aiosk_matmul *m,
+                              int32_t n_rows, int32_t task, int32_t worker) {
+    const aios__op_matrix *x = &o->u.matrix;
+    int32_t blocks = (n_rows + x->rows_per_task - 1) / x->rows_per_task,
+            col = task / blocks * x->cols_per_task, n = aios__op_rows(o, r);
+    m->n_in = x->n_in;
+    m->x = x->x + (uint64_t)col * x->x_stride;
+    m->x_stride = x->x_stride;
+    m->y += (uint64_t)col * x->y_stride;
+    m->y_stride = x->y_stride;
+    m->row0 = task % blocks * x->rows_per_task;
+    m->row1 = n_rows - m->row0 < x->rows_per_task ? n_rows : m->row0 + x->rows_per_task;
+    m->n_cols = n - col < x->cols_per_task ? n - col : x->cols_per_task;
+    m->flags = x->add ? (uint32_t)AIOSK_MM_ADD : 0;
+    if (x->mm)
+        x->mm(m);
+    else
+        aiosk_matmul_reference(o->type, m, aios__work_f32(r, worker));
+}
+static int32_t aios__matrix_cut(const aios__op *o, const aios__run *r, int32_t n_rows) {
+    const aios__op_matrix *x = &o->u.matrix;
+    return (aios__op_rows(o, r) + x->cols_per_task - 1) / x->cols_per_task *
+           ((n_rows + x->rows_per_task - 1) / x->rows_per_task);
+}
+static void aios__op_matrix_run(const aios__op *o, const aios__run *r, int32_t task,
+                                int32_t worker) {
+    aiosk_matmul m;
+    memset(&m, 0, sizeof m);
+    m.w = o->u.matrix.w;
+    m.bias = o->u.matrix.bias;
+    m.y = o->u.matrix.y;
+    aios__matrix_task(o, r, &m, o->u.matrix.n_out, task, worker);
+}
+static int32_t aios__matrix_tasks(const aios__op *o, const aios__run *r) {
+    return aios__matrix_cut(o, r, o->u.matrix.n_out);
+}
+/* All weights are read once for each block of columns. */
+static void aios__matrix_read(const aios__op *o, const aios__run *r, aios_counters *c) {
+    uint64_t cols = (uint64_t)o->u.matrix.cols_per_task;
+    aios__count_read(c, o->tier, o->w_bytes * (((uint64_t)aios__op_rows(o, r) + cols - 1) / cols));
+}
+static const aios__op_kind aios__kind_matrix = { "matrix",
+                                                 aios__op_matrix_run,
+                                                 aios__matrix_tasks,
+                                                 aios__matrix_read,
+                                                 NULL,
+                                                 NULL,
+                                                 NULL,
+                                                 NULL,
+                                                 NULL,
+                                                 NULL,
+                                                 0 };
+
+/* ---- streamed ---- */
+static int32_t aios__unit_rows_now(const aios__op *o, const aios__run *r) {
+    int32_t left = o->u.matrix.n_out - r->round * o->u.matrix.unit_rows;
+    return left < o->u.matrix.unit_rows ? left : o->u.matrix.unit_rows;
+}
+static void aios__op_streamed_run(const aios__op *o, const aios__run *r, int32_t task,
+                                  int32_t worker) {
+    int32_t row0 = r->round * o->u.matrix.unit_rows;
+    aiosk_matmul m;
+    memset(&m, 0, sizeof m);
+    m.w = r->streamed; /* this round's rows are the matrix */
+    m.bias = o->u.matrix.bias ? o->u.matrix.bias + row0 : NULL;
+    m.y = o->u.matrix.y + row0;
+    aios__matrix_task(o, r, &m, aios__unit_rows_now(o, r), task, worker);
+}
+static int32_t aios__streamed_tasks(const aios__op *o, const aios__run *r) {
+    return aios__matrix_cut(o, r, aios__unit_rows_now(o, r));
+}
+static int32_t aios__streamed_rounds(const aios__op *o, const aios__run *r) {
+    (void)r;
+    return o->n_units;
+}
+static int32_t aios__streamed_ready(const aios__op *o, aios__run *r, uint64_t timeout_ns) {
+    int32_t there = aios__stream_try(r->stream, timeout_ns);
+    (void)o;
+    if (there != 1) return there;
+    r->streamed = aios__stream_data(r->stream);
+    r->count->n_units++;
+    return 1;
+}
+static void aios__streamed_leave(const aios__op *o, aios__run *r) {
+    (void)o;
+    aios__stream_pass(r->stream);
+}
+/* Nobody wants these rows now. */
+static void aios__streamed_skip(const aios__op *o, aios__run *r) {
+    int32_t i;
+    for (i = 0; i < o->n_units; i++) aios__stream_pass(r->stream);
+}
+static const aios__op_kind aios__kind_streamed_matrix = { "streamed_matrix",
+                                                          aios__op_streamed_run,
+                                                          aios__streamed_tasks,
+                                                          aios__matrix_read,
+                                                          aios__streamed_rounds,
+                                                          NULL,
+                                                          aios__streamed_ready,
+                                                          aios__streamed_leave,
+                                                          aios__streamed_skip,
+                                                          NULL,
+                                                          1 };
+
+/* ======== run/op_attend.c ======== */
+/* op_attend.c: attention over the cache.
+ *
+ * It is cut into tasks of (block of tokens of one sequence and one tile, key/value head, part of
+ * its query heads, run of keys), so that a tile is read once for up to AIOS__MAX_Q queries. A
+ * run is 512 slots; what is alive and seen of it may be in several stretches, which are put
+ * together in ascending order, and so are a token's runs, always. There are two ways, which give
+ * the same bits:
+ *   spread  few tokens: all runs at once, each leaves a result of its own; ATTEND_END merges
+ *           those of a token
  *   rounds  many tokens: the phase runs once for each run, and its tasks merge into what the
  *           rounds before them left, so that the room needed does not grow with the context. A
  *           round has a task for each block and head */
 enum { AIOS__MAX_Q = 32, AIOS__RUN_POS = AIOSK_RUN * AIOSK_TILE };
-static int32_t aios__attend_parts(const aios__hp *hp) {
-    return (hp->n_head / hp->n_head_kv + AIOS__MAX_Q - 1) / AIOS__MAX_Q;
+
+/* How the query heads of one key/value head are divided. */
+static int32_t aios__attend_parts(const aios__hp_layer *h) {
+    return (h->n_head / h->n_head_kv + AIOS__MAX_Q - 1) / AIOS__MAX_Q;
 }
-static int32_t aios__attend_heads(const aios__hp *hp) {
-    int32_t g = hp->n_head / hp->n_head_kv, n = aios__attend_parts(hp);
+static int32_t aios__attend_heads(const aios__hp_layer *h) {
+    int32_t g = h->n_head / h->n_head_kv, n = aios__attend_parts(h);
     return (g + n - 1) / n;
 }
+/* Tokens of a block: as many as the layer with the most heads of a part can take. */
 static int32_t aios__attend_tokens(const aios__hp *hp) {
-    return AIOS__MAX_Q / aios__attend_heads(hp);
+    int32_t l, most = 1;
+    for (l = 0; l < hp->n_layer; l++) {
+        int32_t n = hp->layer[l].recurrent ? 1 : aios__attend_heads(&hp->layer[l]);
+        if (n > most) most = n;
+    }
+    return AIOS__MAX_Q / most;
 }
-/* Slots for a context: four tokens may be spread over 16 Ki positions, one over any number. */
-static int32_t aios__attend_slots(int32_t n_ctx) {
+/* Results of single runs that a context has room for: four tokens may be spread over 16 Ki
+ * positions, one over any number. */
+static int32_t aios__attend_most_parts(int32_t n_ctx) {
     int32_t runs = (int32_t)(((int64_t)n_ctx + AIOS__RUN_POS - 1) / AIOS__RUN_POS);
     return runs < 2 ? 0 : runs > 128 ? runs : 4 * runs > 128 ? 128 : 4 * runs;
 }
@@ -10712,53 +11490,47 @@ static int32_t aios__attend_seen(const aios__kv *kv, int32_t window, int32_t seq
     if (*from < *sinks) *from = *sinks;
     return *sinks + slot / AIOS__RUN_POS - *from + 1;
 }
-static inline int32_t aios__attend_n_runs(const aios__op *op, const aios__run *r) {
-    return r->pass->n_runs[op->window != 0];
+static inline int32_t aios__attend_n_runs(const aios__op *o, const aios__run *r) {
+    return r->pass->n_runs[o->u.attend.window != 0];
 }
-static inline int32_t aios__attend_spread(const aios__op *op, const aios__run *r) {
-    int32_t n = aios__attend_n_runs(op, r);
-    return n > 1 && n <= r->n_slots / r->pass->n;
+static inline int32_t aios__attend_spread(const aios__op *o, const aios__run *r) {
+    int32_t n = aios__attend_n_runs(o, r);
+    return n > 1 && n <= o->u.attend.n_parts / r->pass->n;
 }
 /* Runs that one task takes when they are spread: enough that memory is read in long stretches,
  * few enough that each worker gets several tasks. */
-static inline int32_t aios__attend_chunk(const aios__op *op, const aios__run *r) {
-    int64_t n = (int64_t)aios__attend_n_runs(op, r) * r->pass->n_blocks * r->hp->n_head_kv *
-                aios__attend_parts(r->hp) / ((int64_t)8 * r->n_threads);
+static inline int32_t aios__attend_chunk(const aios__op *o, const aios__run *r) {
+    const aios__hp_layer *h = &r->hp->layer[o->layer];
+    int64_t n = (int64_t)aios__attend_n_runs(o, r) * r->pass->n_blocks * h->n_head_kv *
+                aios__attend_parts(h) / ((int64_t)8 * r->n_threads);
     return n < 1 ? 1 : n > 8 ? 8 : (int32_t)n;
 }
-/* How often the phase that begins with this op runs. */
-static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
-    if (op->flags & AIOS__STREAMED) return op->n_units;
-    if (op->flags & AIOS__ROWS) return (r->pass->n + r->rows->per_round - 1) / r->rows->per_round;
-    return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
-}
 
+/* What a worker needs for a task. */
 typedef struct aios__attend_work {
     float *q, *o[2], *m[2], *l[2], *d8, *cs, *sum;
     void *scratch;
     int8_t *q8;
     int32_t *low, *high;
 } aios__attend_work;
-static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
-    uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
+/* n_t: tokens of a block; n_rot: channels that turn. */
+static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp_layer *h,
+                                int32_t n_t, int32_t n_rot) {
+    uint64_t n = (uint64_t)(aios__attend_heads(h) * n_t);
     int32_t i;
-    w->q = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
+    w->q = (float *)aios__take(b, n * (uint64_t)h->hd_k * 4, 64);
     for (i = 0; i < 2; i++) { /* a run, and a stretch of it that is not the first */
-        w->o[i] = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
+        w->o[i] = (float *)aios__take(b, n * aios__round_up((uint64_t)h->hd_v, 16) * 4, 64);
         w->m[i] = (float *)aios__take(b, n * 4, 64);
         w->l[i] = (float *)aios__take(b, n * 4, 64);
     }
-    w->q8 = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
-    w->scratch =
-        aios__take(b, AIOSK_ATTEND_SCRATCH(n, hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v), 64);
+    w->q8 = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)h->hd_k, 16), 64);
+    w->scratch = aios__take(b, AIOSK_ATTEND_SCRATCH(n, h->hd_k > h->hd_v ? h->hd_k : h->hd_v), 64);
     w->d8 = (float *)aios__take(b, n * 4, 64);
-    w->cs = (float *)aios__take(b, (uint64_t)hp->n_rot * 4, 64);
+    w->cs = (float *)aios__take(b, (uint64_t)n_rot * 4, 64);
     w->sum = (float *)aios__take(b, n * AIOSK_RUN * 4, 64);
     w->low = (int32_t *)aios__take(b, n * 4, 64);
     w->high = (int32_t *)aios__take(b, n * 4, 64);
-}
-static inline int32_t aios__clamp(int32_t x, int32_t low, int32_t high) {
-    return x < low ? low : x > high ? high : x;
 }
 
 /* A piece of a run that one call takes: alive, of one turn, and coded in one way. */
@@ -10811,70 +11583,186 @@ static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t lay
     }
     return x->from < end;
 }
-/* The queries of a block's heads as its keys want them: turned by `turn` positions more than
- * they are, rotated, quantised. */
-static void aios__attend_queries(const aios__op *op, const aios__run *r, const aios__attend_work *w,
-                                 int32_t t0, int32_t n_t, int32_t h0, int32_t n_h, int32_t turn) {
-    const aios__hp *hp = r->hp;
-    int32_t t, h, i, rot = r->kv->rotated[op->layer], hp_k = (hp->hd_k + 15) / 16 * 16;
-    for (t = 0; t < n_t; t++)
-        memcpy(w->q + (int64_t)t * n_h * hp->hd_k,
-               op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)h0 * hp->hd_k,
-               (size_t)n_h * (size_t)hp->hd_k * 4);
-    if (turn && op->type != AIOS__ROPE_NONE) {
-        for (i = 0; i < hp->n_rot / 2; i++) {
+/* What a task has: n_t tokens from t0 on, n_h query heads from h0 on, runs run0 .. run1 - 1 of
+ * those that the block sees. */
+typedef struct aios__attend_task {
+    int32_t t0, n_t, h0, n_h, kvh, run0, run1, spread, n_runs;
+    int32_t seq, own;   /* the block's sequence; the tile that it is in */
+    int32_t first, end; /* slots that it sees, but for sinks and tiles that a policy hides */
+    int32_t sinks, from, n_seen;
+} aios__attend_task;
+static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t task,
+                                 aios__attend_task *x) {
+    const aios__hp_layer *h = &r->hp->layer[o->layer];
+    const aios__pass *ps = r->pass;
+    int32_t parts = aios__attend_parts(h), heads = aios__attend_heads(h),
+            group = h->n_head / h->n_head_kv, chunk, chunks, part, block, last;
+    x->spread = aios__attend_spread(o, r);
+    x->n_runs = x->spread ? aios__attend_n_runs(o, r) : 1;
+    chunk = x->spread ? aios__attend_chunk(o, r) : 1;
+    chunks = (x->n_runs + chunk - 1) / chunk;
+    x->run0 = x->spread ? task % chunks * chunk : r->round;
+    x->run1 = x->spread && x->run0 + chunk > x->n_runs ? x->n_runs : x->run0 + chunk;
+    part = task / chunks % parts;
+    x->kvh = task / chunks / parts % h->n_head_kv;
+    block = task / chunks / parts / h->n_head_kv;
+    x->h0 = x->kvh * group + part * heads;
+    x->n_h = group - part * heads < heads ? group - part * heads : heads;
+    x->t0 = ps->block[block];
+    x->n_t = ps->block[block + 1] - x->t0;
+    last = x->t0 + x->n_t - 1;
+    x->seq = ps->seq[x->t0];
+    x->own = ps->slot[x->t0] / AIOSK_TILE;
+    x->first = aios__attend_first(r->kv, x->seq, o->u.attend.window, ps->pos[x->t0]);
+    x->end = ps->slot[last] + 1;
+    x->n_seen = aios__attend_seen(r->kv, o->u.attend.window, x->seq, ps->pos[x->t0],
+                                  ps->slot[x->t0], &x->sinks, &x->from);
+}
+/* The first slot of a run. */
+static inline int32_t aios__attend_base(const aios__attend_task *x, int32_t run) {
+    return (run < x->sinks ? run : x->from + run - x->sinks) * AIOS__RUN_POS;
+}
+static inline int32_t aios__attend_upto(const aios__attend_task *x, int32_t base) {
+    return x->end < base + AIOS__RUN_POS ? x->end : base + AIOS__RUN_POS;
+}
+/* Results of single runs: where their maxima stand, and behind them their sums. */
+static inline float *aios__part_max(const aios__op *o, const aios__hp_layer *h) {
+    return o->u.attend.part + (int64_t)o->u.attend.n_parts * h->n_head * ((h->hd_v + 15) / 16 * 16);
+}
+static inline float *aios__part_sum(const aios__op *o, const aios__hp_layer *h) {
+    return aios__part_max(o, h) + (int64_t)o->u.attend.n_parts * h->n_head;
+}
+static inline float *aios__state_sum(const aios__op *o, const aios__hp_layer *h) {
+    return o->u.attend.state + (int64_t)o->u.attend.n_batch * h->n_head;
+}
+/* Empty results, for the first round and for runs that others see but not this block. */
+static void aios__attend_clear(const aios__op *o, const aios__hp_layer *h,
+                               const aios__attend_task *x) {
+    size_t n = (size_t)x->n_h * 4;
+    int32_t t, i;
+    for (t = x->t0; t < x->t0 + x->n_t; t++) {
+        for (i = x->run0; x->spread && i < x->run1; i++)
+            memset(aios__part_sum(o, h) + ((int64_t)t * x->n_runs + i) * h->n_head + x->h0, 0, n);
+        if (!x->spread && x->run0 == 0)
+            memset(aios__state_sum(o, h) + (int64_t)t * h->n_head + x->h0, 0, n);
+    }
+}
+/* The block's queries as keys of a turn want them: turned by `turn` positions more than they
+ * are, rotated, quantised. */
+static void aios__attend_queries(const aios__op *o, const aios__run *r, const aios__attend_work *w,
+                                 const aios__attend_task *x, int32_t turn) {
+    const aios__hp_layer *l = &r->hp->layer[o->layer];
+    const aios__op_attend *a = &o->u.attend;
+    int32_t t, h, i, n = x->n_t * x->n_h, hp_k = (l->hd_k + 15) / 16 * 16;
+    for (t = 0; t < x->n_t; t++)
+        memcpy(w->q + (int64_t)t * x->n_h * l->hd_k,
+               a->x + (uint64_t)(x->t0 + t) * a->x_stride + (int64_t)x->h0 * l->hd_k,
+               (size_t)x->n_h * (size_t)l->hd_k * 4);
+    if (turn && l->rope >= 0) {
+        const aios__rope *rope = &r->hp->rope[l->rope];
+        for (i = 0; i < rope->n_rot / 2; i++) {
             double s, c;
-            aios__sincos((double)turn * op->freq[i], &s, &c);
+            aios__sincos((double)turn * a->freq[i], &s, &c);
             w->cs[2 * i] = (float)c;
             w->cs[2 * i + 1] = (float)s;
         }
-        r->k->rope(op->type, w->q, n_t * n_h, hp->hd_k, hp->n_rot, w->cs);
+        r->k->rope(rope->kind, w->q, n, l->hd_k, rope->n_rot, w->cs);
     }
-    if (!(rot & AIOS__ROTATED_K)) return;
-    r->k->rotate(w->q, n_t * n_h, hp->hd_k, 0);
-    for (h = 0; h < n_t * n_h; h++)
-        r->k->quantize_head(w->q + (int64_t)h * hp->hd_k, hp->hd_k, w->q8 + (int64_t)h * hp_k,
-                            &w->d8[h], w->q + (int64_t)h * hp->hd_k);
+    if (!(r->kv->rotated[o->layer] & AIOS__ROTATED_K)) return;
+    r->k->rotate(w->q, n, l->hd_k, 0);
+    for (h = 0; h < n; h++)
+        r->k->quantize_head(w->q + (int64_t)h * l->hd_k, l->hd_k, w->q8 + (int64_t)h * hp_k,
+                            &w->d8[h], w->q + (int64_t)h * l->hd_k);
 }
-static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
-    const aios__hp *hp = r->hp;
+/* Tiles of a stretch that it has nothing of stand for its first. */
+static inline void aios__attend_fill(aios__stretch *s, int32_t base) {
+    int32_t i;
+    for (i = 0; i < AIOSK_RUN; i++)
+        if (!s->tile[i]) s->tile[i] = s->tile[(s->from - base) / AIOSK_TILE];
+}
+/* The sums of a stretch's tiles, for aios__attend_mass. Of a tile in two pieces, the last. */
+static void aios__attend_note_mass(const aios__op *o, const aios__run *r,
+                                   const aios__attend_task *x, const aiosk_attend *a, int32_t base,
+                                   int32_t from) {
+    int32_t n_head = r->hp->layer[o->layer].n_head, i, t;
+    for (i = 0; i < a->n_q; i++) {
+        float *got =
+            o->u.attend.mass +
+            (((int64_t)(x->t0 + i / x->n_h) * n_head + x->h0 + i % x->n_h) * r->kv->seq_tiles +
+             base / AIOSK_TILE) *
+                2;
+        for (t = (from - base) / AIOSK_TILE; t < a->n_tiles; t++) {
+            got[2 * t] = a->tile_sum[i * a->n_tiles + t];
+            got[2 * t + 1] = a->m[i];
+        }
+    }
+}
+/* One stretch s of the run that starts at slot base, into results `which` of w. next: the first
+ * tiles of what comes after it, or NULL. */
+static void aios__attend_piece(const aios__op *o, const aios__run *r, const aios__attend_work *w,
+                               const aios__attend_task *x, aiosk_attend *a, aios__stretch *s,
+                               int32_t base, int32_t which, const void *const *next,
+                               int32_t worker) {
     const aios__pass *ps = r->pass;
-    int32_t parts = aios__attend_parts(hp), heads = aios__attend_heads(hp),
-            group = hp->n_head / hp->n_head_kv, spread = aios__attend_spread(op, r);
-    int32_t n_runs = spread ? aios__attend_n_runs(op, r) : 1,
-            chunk = spread ? aios__attend_chunk(op, r) : 1, chunks = (n_runs + chunk - 1) / chunk;
-    int32_t run = spread ? task % chunks * chunk : r->round, part = task / chunks % parts,
-            kvh = task / chunks / parts % hp->n_head_kv,
-            block = task / chunks / parts / hp->n_head_kv;
-    int32_t run1 = !spread ? run + 1 : run + chunk < n_runs ? run + chunk : n_runs;
-    int32_t h0 = kvh * group + part * heads,
-            n_h = group - part * heads < heads ? group - part * heads : heads;
-    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, seq = ps->seq[t0],
-            hp_v = (hp->hd_v + 15) / 16 * 16, own = ps->slot[t0] / AIOSK_TILE;
-    int32_t sinks, from,
-        n = aios__attend_seen(r->kv, op->window, seq, ps->pos[t0], ps->slot[t0], &sinks, &from);
-    /* what the block sees */
-    int32_t first = aios__attend_first(r->kv, seq, op->window, ps->pos[t0]),
-            end = ps->slot[t0 + n_t - 1] + 1;
-    int32_t off = aios__kv_off(&r->kv->seq[seq]), turned = 0, ready = 0, t, h, i;
-    float *state_m = r->state, *state_l = state_m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
-    float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v,
-          *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
+    int32_t t, h, i;
+    aios__attend_fill(s, base);
+    a->m = w->m[which];
+    a->l = w->l[which];
+    a->o = w->o[which];
+    a->tile = s->tile;
+    a->n_tiles = (s->to - base + AIOSK_TILE - 1) / AIOSK_TILE;
+    a->open = s->open;
+    a->next = next;
+    a->type = s->type >= 0 ? s->type : r->kv->type[AIOS__KV_OPEN][o->layer];
+    for (t = i = 0; t < x->n_t; t++) {
+        int32_t slot = ps->slot[x->t0 + t],
+                low = aios__attend_first(r->kv, x->seq, o->u.attend.window, ps->pos[x->t0 + t]),
+                high = slot + 1 < s->to ? slot + 1 : s->to;
+        if (low < s->from) low = s->from;
+        for (h = 0; h < x->n_h; h++, i++) {
+            w->low[i] = low < high ? low - base : 0;
+            w->high[i] = low < high ? high - base : 0;
+        }
+    }
+    a->tile_sum = o->u.attend.mass ? w->sum : NULL;
+    r->k->attend(a);
+    if (a->tile_sum) aios__attend_note_mass(o, r, x, a, base, s->from);
+    r->kv_read[(int64_t)worker * 8] += s->bytes;
+}
+/* The result of a run: kept for ATTEND_END, or merged into what the rounds before it left. */
+static void aios__attend_keep(const aios__op *o, const aios__run *r, const aios__attend_work *w,
+                              const aios__attend_task *x, int32_t run) {
+    const aios__hp_layer *h = &r->hp->layer[o->layer];
+    int32_t hp_v = (h->hd_v + 15) / 16 * 16, t, i;
+    for (t = x->t0, i = 0; t < x->t0 + x->n_t; t++, i += x->n_h) {
+        const float *part = w->o[0] + (int64_t)i * hp_v;
+        if (x->spread) {
+            int64_t at = ((int64_t)t * x->n_runs + run) * h->n_head + x->h0;
+            memcpy(o->u.attend.part + at * hp_v, part, (size_t)x->n_h * (size_t)hp_v * 4);
+            memcpy(aios__part_max(o, h) + at, w->m[0] + i, (size_t)x->n_h * 4);
+            memcpy(aios__part_sum(o, h) + at, w->l[0] + i, (size_t)x->n_h * 4);
+        } else {
+            int64_t at = (int64_t)t * h->n_head + x->h0;
+            r->k->attend_merge(x->n_h, h->hd_v, o->u.attend.state + at, aios__state_sum(o, h) + at,
+                               o->u.attend.y + at * h->hd_v, h->hd_v, w->m[0] + i, w->l[0] + i,
+                               part, hp_v);
+        }
+    }
+}
+static void aios__op_attend_run(const aios__op *o, const aios__run *r, int32_t task,
+                                int32_t worker) {
+    const aios__hp_layer *h = &r->hp->layer[o->layer];
+    int32_t hp_v = (h->hd_v + 15) / 16 * 16, off, turned = 0, ready = 0, run;
+    aios__attend_task x;
     aios__attend_work w;
     aios__bump b;
     aiosk_attend a;
-    /* empty results, for the first round and for runs that others see but not this block */
-    for (t = t0; t < t0 + n_t; t++) {
-        if (spread)
-            for (i = run; i < run1; i++)
-                memset(part_l + ((int64_t)t * n_runs + i) * hp->n_head + h0, 0, (size_t)n_h * 4);
-        else if (run == 0)
-            memset(state_l + (int64_t)t * hp->n_head + h0, 0, (size_t)n_h * 4);
-    }
-    if (run >= n) return;
+    aios__attend_task_of(o, r, task, &x);
+    aios__attend_clear(o, h, &x);
+    if (x.run0 >= x.n_seen) return;
     b.base = aios__work(r, worker);
     b.used = 0;
-    aios__attend_layout(&w, &b, hp);
+    aios__attend_layout(&w, &b, h, x.n_t, h->rope >= 0 ? r->hp->rope[h->rope].n_rot : 0);
     memset(&a, 0, sizeof a);
     a.q = w.q;
     a.q8 = w.q8;
@@ -10882,101 +11770,77 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
     a.scratch = w.scratch;
     a.low = w.low;
     a.high = w.high;
-    a.scale = hp->score_scale;
-    a.softcap = hp->score_cap;
-    a.n_q = n_h * n_t;
-    a.hd_k = hp->hd_k;
-    a.hd_v = hp->hd_v;
-    a.q_stride = hp->hd_k;
-    for (; run < run1 && run < n; run++) {
-        int32_t base = (run < sinks ? run : from + run - sinks) * AIOS__RUN_POS,
-                to = end < base + AIOS__RUN_POS ? end : base + AIOS__RUN_POS;
-        int32_t at = first > base ? first : base, some = 0;
-        aios__stretch x, next;
-        for (; aios__attend_stretch(r->kv, seq, op->layer, kvh, own, base, at, to, &x);
-             at = x.to, some = 1) {
-            if (!ready || x.off != off + turned) {
-                turned = x.off - off;
+    a.scale = r->hp->score_scale;
+    a.softcap = r->hp->score_cap;
+    a.n_q = x.n_h * x.n_t;
+    a.hd_k = h->hd_k;
+    a.hd_v = h->hd_v;
+    a.q_stride = h->hd_k;
+    off = aios__kv_off(&r->kv->seq[x.seq]);
+    for (run = x.run0; run < x.run1 && run < x.n_seen; run++) {
+        int32_t base = aios__attend_base(&x, run), to = aios__attend_upto(&x, base),
+                at = x.first > base ? x.first : base, some = 0;
+        aios__stretch s, next;
+        for (; aios__attend_stretch(r->kv, x.seq, o->layer, x.kvh, x.own, base, at, to, &s);
+             at = s.to, some = 1) {
+            const void *const *ahead = NULL;
+            if (!ready || s.off != off + turned) {
+                turned = s.off - off;
                 ready = 1;
-                aios__attend_queries(op, r, &w, t0, n_t, h0, n_h, turned);
+                aios__attend_queries(o, r, &w, &x, turned);
             }
-            a.m = w.m[some];
-            a.l = w.l[some];
-            a.o = w.o[some];
-            a.tile = x.tile;
-            a.n_tiles = (x.to - base + AIOSK_TILE - 1) / AIOSK_TILE;
-            a.open = x.open;
-            a.next = NULL;
-            a.type = x.type >= 0 ? x.type : r->kv->type[AIOS__KV_OPEN][op->layer];
-            for (i = 0; i < AIOSK_RUN; i++)
-                if (!x.tile[i]) x.tile[i] = x.tile[(x.from - base) / AIOSK_TILE];
-            if (x.to == base + AIOS__RUN_POS && run + 1 < run1 && run + 1 > sinks &&
-                aios__attend_stretch(r->kv, seq, op->layer, kvh, own, x.to, x.to,
-                                     x.to + AIOS__RUN_POS < end ? x.to + AIOS__RUN_POS : end,
-                                     &next)) {
-                for (i = 0; i < AIOSK_RUN; i++)
-                    if (!next.tile[i]) next.tile[i] = next.tile[(next.from - x.to) / AIOSK_TILE];
-                a.next = next.tile;
+            if (s.to == base + AIOS__RUN_POS && run + 1 < x.run1 && run + 1 > x.sinks &&
+                aios__attend_stretch(r->kv, x.seq, o->layer, x.kvh, x.own, s.to, s.to,
+                                     aios__attend_upto(&x, s.to), &next)) {
+                aios__attend_fill(&next, s.to);
+                ahead = next.tile;
             }
-            for (t = i = 0; t < n_t; t++) {
-                int32_t s = ps->slot[t0 + t],
-                        low = aios__attend_first(r->kv, seq, op->window, ps->pos[t0 + t]),
-                        high = s + 1 < x.to ? s + 1 : x.to;
-                if (low < x.from) low = x.from;
-                for (h = 0; h < n_h; h++, i++) {
-                    w.low[i] = low < high ? low - base : 0;
-                    w.high[i] = low < high ? high - base : 0;
-                }
-            }
-            if (r->mass && !op->window) a.tile_sum = w.sum;
-            r->k->attend(&a);
-            for (i = 0; a.tile_sum && i < a.n_q; i++) {
-                float *got = r->mass + (((int64_t)(t0 + i / n_h) * hp->n_head + h0 + i % n_h) *
-                                            r->kv->seq_tiles +
-                                        base / AIOSK_TILE) *
-                                           2;
-                /* of a tile in two pieces, the last */
-                for (t = (x.from - base) / AIOSK_TILE; t < a.n_tiles; t++) {
-                    got[2 * t] = w.sum[i * a.n_tiles + t];
-                    got[2 * t + 1] = a.m[i];
-                }
-            }
-            r->kv_read[(int64_t)worker * 8] += x.bytes;
+            aios__attend_piece(o, r, &w, &x, &a, &s, base, some, ahead, worker);
             if (some)
-                r->k->attend_merge(a.n_q, hp->hd_v, w.m[0], w.l[0], w.o[0], hp_v, w.m[1], w.l[1],
+                r->k->attend_merge(a.n_q, h->hd_v, w.m[0], w.l[0], w.o[0], hp_v, w.m[1], w.l[1],
                                    w.o[1], hp_v);
         }
-        for (t = i = 0; some && t < n_t; t++, i += n_h) {
-            int64_t at_slot = spread ? ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0
-                                     : (int64_t)(t0 + t) * hp->n_head + h0;
-            if (spread) {
-                memcpy(part_o + at_slot * hp_v, w.o[0] + (int64_t)i * hp_v,
-                       (size_t)n_h * (size_t)hp_v * 4);
-                memcpy(part_m + at_slot, w.m[0] + i, (size_t)n_h * 4);
-                memcpy(part_l + at_slot, w.l[0] + i, (size_t)n_h * 4);
-            } else
-                r->k->attend_merge(
-                    n_h, hp->hd_v, state_m + at_slot, state_l + at_slot,
-                    op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
-                    w.m[0] + i, w.l[0] + i, w.o[0] + (int64_t)i * hp_v, hp_v);
-        }
+        if (some) aios__attend_keep(o, r, &w, &x, run);
     }
 }
+static int32_t aios__attend_tasks(const aios__op *o, const aios__run *r) {
+    const aios__hp_layer *h = &r->hp->layer[o->layer];
+    int32_t n = r->pass->n_blocks * h->n_head_kv * aios__attend_parts(h), c;
+    if (!aios__attend_spread(o, r)) return n;
+    c = aios__attend_chunk(o, r);
+    return n * ((aios__attend_n_runs(o, r) + c - 1) / c);
+}
+static int32_t aios__attend_rounds(const aios__op *o, const aios__run *r) {
+    return aios__attend_spread(o, r) ? 1 : aios__attend_n_runs(o, r);
+}
+static const aios__op_kind aios__kind_attend = { "attend",
+                                                 aios__op_attend_run,
+                                                 aios__attend_tasks,
+                                                 NULL,
+                                                 aios__attend_rounds,
+                                                 NULL,
+                                                 NULL,
+                                                 NULL,
+                                                 NULL,
+                                                 NULL,
+                                                 1 };
+
 /* How much of a token's attention went to each tile it sees, as a part of 65536 for all its
  * heads and layers together: whole numbers, so that adding them up in any order gives the same.
  * m, l: of the token's heads. */
-AIOSK__STRICT static void aios__attend_mass(const aios__op *op, const aios__run *r, int32_t token,
+AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *r, int32_t token,
                                             const float *m, const float *l) {
     const aios__kv *kv = r->kv;
-    int32_t seq = r->pass->seq[token], own = r->pass->slot[token] / AIOSK_TILE, t, h,
+    int32_t n_head = r->hp->layer[o->layer].n_head, seq = r->pass->seq[token],
+            own = r->pass->slot[token] / AIOSK_TILE, t, h,
             *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
-    float part = 65536.0f / (float)(r->hp->n_head * r->hp->n_layer);
+    float part = 65536.0f / (float)(n_head * r->hp->n_layer);
     for (t = 0; t <= own; t++) {
         float sum = 0;
-        if (!aios__kv_look(kv, seq, op->layer, 0, own, t, &form)) continue;
-        for (h = 0; h < r->hp->n_head; h++) {
+        if (!aios__kv_look(kv, seq, o->layer, 0, own, t, &form)) continue;
+        for (h = 0; h < n_head; h++) {
             const float *x =
-                r->mass + (((int64_t)token * r->hp->n_head + h) * kv->seq_tiles + t) * 2;
+                o->u.attend.mass + (((int64_t)token * n_head + h) * kv->seq_tiles + t) * 2;
             float e = x[1] - m[h];
             r->k->exp(&e, 1, &e);
             e = e * x[0];
@@ -10988,196 +11852,217 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *op, const aios__run 
 }
 /* The end of attention for one token: merges its runs if they were spread, divides by the sum,
  * and makes the forms. */
-static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    const aios__hp *hp = r->hp;
-    int32_t hp_v = (hp->hd_v + 15) / 16 * 16, h, i,
-            n = aios__attend_spread(op, r) ? aios__attend_n_runs(op, r) : 0;
-    float *y = op->x + (uint64_t)t * op->x_stride, *m = r->state + (int64_t)t * hp->n_head,
-          *l = m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
-    const float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v,
-                *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
+static void aios__op_attend_end_run(const aios__op *o, const aios__run *r, int32_t t,
+                                    int32_t worker) {
+    const aios__hp_layer *l = &r->hp->layer[o->layer];
+    int32_t hp_v = (l->hd_v + 15) / 16 * 16, h, i,
+            n = aios__attend_spread(o, r) ? aios__attend_n_runs(o, r) : 0;
+    float *y = o->u.attend.y + (int64_t)t * l->n_head * l->hd_v,
+          *max = o->u.attend.state + (int64_t)t * l->n_head,
+          *sum = aios__state_sum(o, l) + (int64_t)t * l->n_head;
     (void)worker;
-    if (n) memset(l, 0, (size_t)hp->n_head * 4);
+    if (n) memset(sum, 0, (size_t)l->n_head * 4);
     for (i = 0; i < n; i++) {
-        int64_t slot = ((int64_t)t * n + i) * hp->n_head;
-        r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, part_m + slot, part_l + slot,
-                           part_o + slot * hp_v, hp_v);
+        int64_t at = ((int64_t)t * n + i) * l->n_head;
+        r->k->attend_merge(l->n_head, l->hd_v, max, sum, y, l->hd_v, aios__part_max(o, l) + at,
+                           aios__part_sum(o, l) + at, o->u.attend.part + at * hp_v, hp_v);
     }
-    if (r->mass && !op->window) aios__attend_mass(op, r, t, m, l);
-    for (h = 0; h < hp->n_head; h++)
-        r->k->scale(y + (int64_t)h * hp->hd_v, 1.0f / l[h], hp->hd_v, y + (int64_t)h * hp->hd_v);
-    if (r->kv->rotated[op->layer] & AIOS__ROTATED_V) r->k->rotate(y, hp->n_head, hp->hd_v, 1);
-    aios__forms(r, &op->out, t, y);
+    if (o->u.attend.mass) aios__attend_mass(o, r, t, max, sum);
+    for (h = 0; h < l->n_head; h++)
+        r->k->scale(y + (int64_t)h * l->hd_v, 1.0f / sum[h], l->hd_v, y + (int64_t)h * l->hd_v);
+    if (r->kv->rotated[o->layer] & AIOS__ROTATED_V) r->k->rotate(y, l->n_head, l->hd_v, 1);
+    aios__forms(r, &o->u.attend.out, t, y);
 }
-static void aios__op_act(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *x;
-    (void)worker;
-    if (op->per == AIOS__PER_PAIR) t += aios__moe_col0(r->moe);
-    x = op->x + (uint64_t)t * op->x_stride;
-    if (op->flags & AIOS__GATE)
-        r->k->act_gated(op->type, x, x + op->n_in, op->n_in, x);
-    else
-        r->k->act(op->type, x, op->n_in, x);
-    aios__forms(r, &op->out, t, x);
-}
-static void aios__op_cap(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *x = op->x + (uint64_t)t * op->x_stride;
-    (void)worker;
-    r->k->softcap(x, op->scale, op->n_in, x);
-}
-static void aios__op_scale(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *x = op->x + (uint64_t)t * op->x_stride;
-    (void)worker;
-    r->k->scale(x, op->scale, op->n_in, x);
-}
-/* A sub-layer's result, scaled, goes into the residual. */
-static void aios__op_residual(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *x = op->x + (uint64_t)t * op->x_stride, *y = op->y + (uint64_t)t * op->y_stride;
-    (void)worker;
-    r->k->scale(x, op->scale, op->n_in, x);
-    r->k->add(y, x, op->n_in, y);
-}
+/* clang-format off */
+AIOS__ROW_KIND(attend_end);
+/* clang-format on */
 
-/* ---- mixtures of experts: experts.c has the lists, these are their ops ---- */
-static void aios__op_route(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+/* ======== run/op_moe.c ======== */
+/* op_moe.c: ops of feed-forwards of experts. The lists that they work by are made in experts.c. */
+
+static void aios__op_route_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
     aios__moe *m = r->moe;
-    (void)op;
     (void)worker;
-    aios__moe_choose(r->k, m->logit + (uint64_t)t * m->logit_stride, m->n_expert, m->n_used,
-                     r->hp->exp_norm, r->hp->exp_scale, m->chosen + (int64_t)t * m->n_used,
-                     m->weight + (int64_t)t * m->n_used);
+    aios__moe_choose(r->k, o->u.moe.logit + (uint64_t)t * o->u.moe.logit_stride, m->n_expert,
+                     m->n_used, r->hp->exp_norm, r->hp->exp_scale,
+                     m->chosen + (int64_t)t * m->n_used, m->weight + (int64_t)t * m->n_used);
 }
-static void aios__op_group(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+static void aios__op_group_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
     (void)t;
     (void)worker;
     aios__moe_count(r->moe, r->pass->n);
-    if (r->cache) aios__cache_begin(r->cache, op->layer);
-    aios__moe_place(r->moe, r->pass->n, op->layer);
+    if (r->cache) aios__cache_begin(r->cache, o->layer);
+    aios__moe_place(r->moe, r->pass->n, o->layer);
+}
+static int32_t aios__group_tasks(const aios__op *o, const aios__run *r) {
+    (void)o;
+    (void)r;
+    return 1;
 }
 /* The input of one pair, beside those of the same expert. With one token there is nothing to
  * gather: all pairs read its column. */
-static void aios__op_gather(const aios__op *op, const aios__run *r, int32_t c, int32_t worker) {
+static void aios__op_gather_run(const aios__op *o, const aios__run *r, int32_t c, int32_t worker) {
+    const aios__op_gather *x = &o->u.gather;
     int32_t k;
     (void)worker;
     for (k = 0; k < AIOSK_N_ACTS; k++)
-        if (op->out.p[k])
-            memcpy(aios__form(&op->out, k, c), aios__form(&op->in, k, r->moe->token[c]),
-                   (size_t)op->in.stride[k]);
+        if (x->out.p[k])
+            memcpy(aios__form(&x->out, k, c), aios__form(&x->in, k, r->moe->token[c]),
+                   (size_t)x->in.stride[k]);
 }
-static void aios__op_experts(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
-    aiosk_matmul m;
-    int32_t rows = (op->n_out + op->rows_per_task - 1) / op->rows_per_task,
-            kind = op->mm ? (int32_t)aiosk_type_info(op->type)->family : (int32_t)AIOSK_FLT;
-    const aios__cols *b = &r->moe->block[r->moe->block0 + task / rows];
-    const aios__acts *in = r->pass->n == 1 ? &op->out : &op->in;
-    memset(&m, 0, sizeof m);
-    m.w = op->flags & AIOS__CACHED ? aios__cache_data(r->cache, b->expert, op->part)
-          : op->each               ? op->each[b->expert].p
-                                   : (const char *)op->w + (uint64_t)b->expert * op->expert_bytes;
-    m.n_in = op->n_in;
-    m.x = in->p[kind] +
-          (in == &op->in || op->flags & AIOS__OF_PAIRS ? (uint64_t)b->col * in->stride[kind] : 0);
-    m.x_stride = in->stride[kind];
-    m.y = op->y + (uint64_t)b->col * op->y_stride;
-    m.y_stride = op->y_stride;
-    m.row0 = task % rows * op->rows_per_task;
-    m.row1 = op->n_out - m.row0 < op->rows_per_task ? op->n_out : m.row0 + op->rows_per_task;
-    m.n_cols = b->n;
-    if (op->mm)
-        op->mm(&m);
-    else
-        aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
+static int32_t aios__gather_tasks(const aios__op *o, const aios__run *r) {
+    (void)o;
+    return r->pass->n == 1 ? 0 : aios__moe_cols(r->moe);
 }
 /* The sum of what a token's experts gave, and the shared one's, into the residual. */
-AIOSK__STRICT static void aios__op_combine(const aios__op *op, const aios__run *r, int32_t t,
-                                           int32_t worker) {
+AIOSK__STRICT static void aios__op_combine_run(const aios__op *o, const aios__run *r, int32_t t,
+                                               int32_t worker) {
+    const aios__op_moe *x = &o->u.moe;
     const aios__moe *m = r->moe;
     const int32_t *col = m->col + (int64_t)t * m->n_used;
     const float *weight = m->weight + (int64_t)t * m->n_used;
-    float *sum = (float *)(void *)aios__work(r, worker), *one = sum + op->n_in,
-          *y = op->y + (uint64_t)t * op->y_stride;
+    float *sum = aios__work_f32(r, worker), *one = sum + x->n, *y = x->y + (int64_t)t * x->n;
     int32_t j;
-    r->k->scale(op->x + (uint64_t)col[0] * op->x_stride, weight[0], op->n_in, sum);
+    r->k->scale(x->x + (int64_t)col[0] * x->n, weight[0], x->n, sum);
     for (j = 1; j < m->n_used; j++) {
-        r->k->scale(op->x + (uint64_t)col[j] * op->x_stride, weight[j], op->n_in, one);
-        r->k->add(sum, one, op->n_in, sum);
+        r->k->scale(x->x + (int64_t)col[j] * x->n, weight[j], x->n, one);
+        r->k->add(sum, one, x->n, sum);
     }
-    if (op->in.p[AIOSK_FLT]) {
-        const float *shared = (const float *)(const void *)aios__form(&op->in, AIOSK_FLT, t);
-        if (op->flags & AIOS__GATE) { /* its gate: 1 / (1 + exp(-x)) */
-            float g = -m->logit[(uint64_t)t * m->logit_stride + (uint64_t)m->n_expert];
+    if (x->shared) {
+        const float *shared = x->shared + (int64_t)t * x->n;
+        if (x->gate) { /* 1 / (1 + exp(-x)) */
+            float g = -x->logit[(uint64_t)t * x->logit_stride + (uint64_t)m->n_expert];
             r->k->exp(&g, 1, &g);
-            r->k->scale(shared, 1.0f / (1.0f + g), op->n_in, one);
+            r->k->scale(shared, 1.0f / (1.0f + g), x->n, one);
             shared = one;
         }
-        r->k->add(sum, shared, op->n_in, sum);
+        r->k->add(sum, shared, x->n, sum);
     }
-    if (op->scale != 1.0f) r->k->scale(sum, op->scale, op->n_in, sum);
-    r->k->add(y, sum, op->n_in, y);
+    if (x->scale != 1.0f) r->k->scale(sum, x->scale, x->n, sum);
+    r->k->add(y, sum, x->n, y);
 }
+/* clang-format off */
+AIOS__ROW_KIND(route);
+AIOS__ROW_KIND(combine);
+/* clang-format on */
+static const aios__op_kind aios__kind_group = {
+    "group", aios__op_group_run, aios__group_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
+};
+static const aios__op_kind aios__kind_gather = {
+    "gather", aios__op_gather_run, aios__gather_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
+};
 
-static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
-    int32_t i, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
-    switch (op->per) {
-    case AIOS__PER_TOKEN:
-        n -= aios__round_token(op, r);
-        return op->flags & AIOS__ROWS && n > r->rows->per_round ? r->rows->per_round : n;
-    case AIOS__PER_ROWS:
-        return (n + op->cols_per_task - 1) / op->cols_per_task * aios__row_blocks(op, r);
-    case AIOS__PER_COPY:
-        for (n = 0, i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
-        return n;
-    case AIOS__PER_SEAL: return r->kv->n_seals * r->kv->layer[op->layer].n_head_kv;
-    case AIOS__PER_PASS: return 1;
-    case AIOS__PER_PAIR: return aios__moe_cols(r->moe);
-    case AIOS__PER_MOVED_PAIR: return n == 1 ? 0 : aios__moe_cols(r->moe);
-    case AIOS__PER_EXPERT:
-        return (r->moe->block1 - r->moe->block0) *
-               ((op->n_out + op->rows_per_task - 1) / op->rows_per_task);
-    }
-    n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
-    if (aios__attend_spread(op, r)) {
-        int32_t c = aios__attend_chunk(op, r);
-        n *= (aios__attend_n_runs(op, r) + c - 1) / c;
-    }
-    return n;
+/* ---- matrices of experts: a task is rows of one, times the columns of a block ---- */
+static void aios__experts_task(const aios__op *o, const aios__run *r, const void *w,
+                               const aios__cols *b, int32_t rows, int32_t worker) {
+    const aios__op_experts *x = &o->u.experts;
+    aiosk_matmul m;
+    memset(&m, 0, sizeof m);
+    m.w = w;
+    m.n_in = x->n_in;
+    m.x = x->alone && r->pass->n == 1 ? x->alone : x->x + (uint64_t)b->col * x->x_stride;
+    m.x_stride = x->x_stride;
+    m.y = x->y + (uint64_t)b->col * x->y_stride;
+    m.y_stride = x->y_stride;
+    m.row0 = rows * x->rows_per_task;
+    m.row1 = x->n_out - m.row0 < x->rows_per_task ? x->n_out : m.row0 + x->rows_per_task;
+    m.n_cols = b->n;
+    if (x->mm)
+        x->mm(&m);
+    else
+        aiosk_matmul_reference(o->type, &m, aios__work_f32(r, worker));
 }
+/* Tasks of one block. */
+static inline int32_t aios__expert_tasks(const aios__op *o) {
+    return (o->u.experts.n_out + o->u.experts.rows_per_task - 1) / o->u.experts.rows_per_task;
+}
+static void aios__op_experts_run(const aios__op *o, const aios__run *r, int32_t task,
+                                 int32_t worker) {
+    const aios__op_experts *x = &o->u.experts;
+    int32_t n = aios__expert_tasks(o);
+    const aios__cols *b = &r->moe->block[r->moe->block0 + task / n];
+    const void *w =
+        x->each ? x->each[b->expert].p : (const char *)x->w + (uint64_t)b->expert * x->expert_bytes;
+    aios__experts_task(o, r, w, b, task % n, worker);
+}
+static int32_t aios__experts_tasks(const aios__op *o, const aios__run *r) {
+    return (r->moe->block1 - r->moe->block0) * aios__expert_tasks(o);
+}
+static void aios__experts_read(const aios__op *o, const aios__run *r, aios_counters *c) {
+    aios__count_read(c, o->tier, o->u.experts.expert_bytes * (uint64_t)r->moe->n_read[o->layer]);
+}
+static const aios__op_kind aios__kind_experts = { "experts",
+                                                  aios__op_experts_run,
+                                                  aios__experts_tasks,
+                                                  aios__experts_read,
+                                                  NULL,
+                                                  NULL,
+                                                  NULL,
+                                                  NULL,
+                                                  NULL,
+                                                  NULL,
+                                                  0 };
+
+/* Experts that come and go: the first of their ops waits for some, those up to the last work on
+ * them, and from there it goes back to the first while there are more. */
+static void aios__op_cached_run(const aios__op *o, const aios__run *r, int32_t task,
+                                int32_t worker) {
+    int32_t n = aios__expert_tasks(o);
+    const aios__cols *b = &r->moe->block[r->moe->block0 + task / n];
+    aios__experts_task(o, r, aios__cache_data(r->cache, b->expert, o->u.experts.which), b, task % n,
+                       worker);
+}
+static int32_t aios__cached_ready(const aios__op *o, aios__run *r, uint64_t timeout_ns) {
+    (void)o;
+    return aios__cache_try(r->cache, timeout_ns);
+}
+static int32_t aios__cached_again(const aios__op *o, aios__run *r) {
+    return aios__cache_next(r->cache) ? o->u.experts.back : 0;
+}
+static const aios__op_kind aios__kind_cached_experts[] = {
+    { "first_cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read, NULL,
+      NULL, aios__cached_ready, NULL, NULL, NULL, 0 },
+    { "cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read, NULL, NULL,
+      NULL, NULL, NULL, NULL, 0 },
+    { "last_cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read, NULL,
+      NULL, NULL, NULL, NULL, aios__cached_again, 0 }
+};
 
 AIOS__SMALL_BEGIN
 
 /* ======== run/program.c ======== */
-/* program.c: model + plan -> a flat array of ops (ops.c). Each op holds its pointers, kernels,
- * shapes and byte counts; running is a loop over it (exec.c) that looks up no name, chooses no
- * path and takes no memory. The same function counts and builds, so that the plan knows the
- * program's size to the byte.
+/* program.c: the graph of a model and a plan -> a flat array of ops (op.h). Each op holds its
+ * pointers, kernels, shapes and byte counts; running is a loop over it (exec.c) that looks up no
+ * name, chooses no path and takes no memory. The same walk counts and builds, so that the plan
+ * knows the program's size to the byte.
  *
- * Ops run in phases: an op with AIOS__JOIN runs side by side with the one before it, any other
- * starts a new phase and sees everything that the phases before it wrote. An op is cut into
- * tasks that may run in any order. */
+ * An op joins the phase before it when it reads nothing that this writes, writes nothing that it
+ * touches, and neither goes in rounds. A value has its place in scratch memory from the phase
+ * that makes it to the last one that reads it: what is free then goes to the next value, the
+ * smallest that is large enough, or else the largest, which grows. */
 
 /* ---- rope frequencies ---- */
 /* Each pair i turns by pos * freq[i]: every scaling method comes down to another table. Returns
  * what cos and sin are multiplied with in *mult_out. From: linear (Chen 2023), YaRN (Peng 2023),
  * LongRoPE (Ding 2024), as GGUF writes their parameters. */
-AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n_ctx, double *freq,
-                                                  float *mult_out, aios_error *err) {
-    const aios__hp *p = &m->hp;
+AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, const aios__rope *p,
+                                                  int32_t n_ctx, double *freq, float *mult_out,
+                                                  aios_error *err) {
     int32_t i, n = p->n_rot / 2, r = AIOS__T_ROPE_FREQS;
-    double log_base = aios__log(p->rope_base), mult = p->rope_attn_factor, low = 0, high = 0;
+    double log_base = aios__log(p->base), mult = p->attn_factor, low = 0, high = 0;
     const float *div;
-    if (p->rope_scaling == AIOS__SCALE_YARN) {
+    if (p->scaling == AIOS__SCALE_YARN) {
         double d = (double)p->n_rot / (2 * log_base), two_pi = 6.283185307179586;
-        low = aios__floor(d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_fast * two_pi)));
-        high =
-            -aios__floor(-d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_slow * two_pi)));
+        low = aios__floor(d * aios__log((double)p->orig_ctx / (p->beta_fast * two_pi)));
+        high = -aios__floor(-d * aios__log((double)p->orig_ctx / (p->beta_slow * two_pi)));
         if (low < 0) low = 0;
         if (high > p->n_rot - 1) high = p->n_rot - 1;
         if (high - low < 0.001) high = low + 0.001;
-        if (p->yarn_ext != 0) mult *= 1 + 0.1 * aios__log(p->rope_factor);
+        if (p->ext != 0) mult *= 1 + 0.1 * aios__log(p->factor);
     }
     if (m->role[AIOS__T_ROPE_LONG].w >= 0 && m->role[AIOS__T_ROPE_SHORT].w >= 0)
-        r = n_ctx > p->rope_orig_ctx ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT;
-    div = m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
+        r = n_ctx > p->orig_ctx ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT;
+    div = p->divide && m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
     for (i = 0; i < n; i++) {
         double f = aios__exp(-(double)(2 * i) / (double)p->n_rot * log_base);
         if (div) {
@@ -11188,13 +12073,13 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n
                                    aios__s(m->gguf.tensor[m->role[r].w].name));
             f /= (double)div[i];
         }
-        if (p->rope_scaling == AIOS__SCALE_LINEAR) f /= p->rope_factor;
-        if (p->rope_scaling == AIOS__SCALE_YARN) {
+        if (p->scaling == AIOS__SCALE_LINEAR) f /= p->factor;
+        if (p->scaling == AIOS__SCALE_YARN) {
             double ramp = ((double)i - low) / (high - low), keep;
             ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
             /* 1 = the fast pairs turn as trained, 0 = slowed down */
-            keep = (1 - ramp) * p->yarn_ext;
-            f = f / p->rope_factor * (1 - keep) + f * keep;
+            keep = (1 - ramp) * p->ext;
+            f = f / p->factor * (1 - keep) + f * keep;
         }
         if ((double)n_ctx * f > 1e6)
             return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1000000, (uint64_t)n_ctx,
@@ -11206,717 +12091,610 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n
     return AIOS_OK;
 }
 
-/* ---- building ---- */
-typedef struct aios__build {
-    const aios_model *m;
-    const aiosk_isa *k;
-    int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, numerics;
-    /* tiles of the cache are sealed; some of them stay for the attention they get */
-    int32_t coded, heavy;
-    aios__cut cut;
-    aios__op *op;     /* NULL = count */
-    aios__unit *unit; /* what is streamed, in the order of use; filled when op is there */
+/* ---- the program ---- */
+typedef struct aios__program {
+    aios__op *op;       /* [n_ops] */
+    aios__unit *unit;   /* [n_units] what is streamed, in the order of use */
+    aios__expert *each; /* [n_split of the model] */
+    double *freq;       /* of all ropes, one after the other: [n_rot / 2] */
+    float rope_mult[AIOS__MAX_ROPES];
     uint32_t n_ops, n_phases, n_units, n_each;
-    uint64_t slot_bytes; /* of the largest unit */
-    /* the last op is one that goes from unit to unit: nothing runs beside it */
-    int32_t after_units;
-    /* per decoded token; expert: of stream */
-    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes, expert_bytes;
-    aios__bump scratch; /* base NULL = count */
-    uint64_t work_bytes;
-    char *work;
-    double *freq; /* [n_rot / 2] in the context's META */
-    float rope_mult;
-    float *x, *qkv, *att, *ffn, *tmp, *cs, *logits; /* of all tokens of a pass */
-    float *state, *part, *mass;                     /* as in aios__run */
-    aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
-    int32_t n_qkv, n_att;
-    uint64_t ffn_stride;
-    aios__moe moe;            /* experts: of all pairs of a pass */
-    aios__acts a_pair, a_exp; /* what gate and up read, and down */
-    float *exp, *exp_out, *shared;
-    aios__bundle *bundle;               /* [n_layer] filled when op is there */
-    aios__expert *each;                 /* [n_split of the model] the same */
-    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest */
-    aios__table table[AIOS__N_TABLES];  /* tables of which rows are read */
-    uint32_t n_tables;
-    int32_t last_table;                 /* that the program takes rows of */
+    uint64_t slot_bytes;                /* of the largest unit */
+    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot for experts: the widest */
+    aios__table table[AIOS__N_TABLES];  /* tables of which rows are read from storage */
+    int32_t n_tables;
     uint64_t row_slot_bytes, row_align; /* of the longest row */
-} aios__build;
+    /* per decoded token: weights, activations; from storage; of these, of experts */
+    uint64_t w_bytes, act_bytes, stream_bytes, expert_bytes;
+    uint64_t scratch_bytes, work_bytes; /* of all; of one worker */
+    char *work;
+    const float *logits, *embedding; /* [n_outputs][n_vocab], [n_outputs][n_embd] */
+} aios__program;
 
-/* The forms a matrix reads its input in, as a mask of 1 << kind. */
-static uint32_t aios__mask(const aios__build *b, aios__ref r) {
-    if (r.w < 0) return 0;
-    if (b->numerics == AIOS_REFERENCE) return 1u << AIOSK_FLT;
-    return 1u << aiosk_type_info((int32_t)b->m->gguf.tensor[r.w].type)->family;
+/* A place in scratch memory. */
+typedef struct aios__buffer {
+    uint64_t bytes, off;
+    int32_t value, form; /* of which it has the rows; -1 = it is free */
+} aios__buffer;
+enum { AIOS__MAX_BUFFERS = 64 };
+
+/* A walk over the graph. */
+typedef struct aios__emitter {
+    const aios_model *m;
+    const aios__graph *g;
+    const aiosk_isa *k;
+    aios__program *p;
+    int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, numerics;
+    int32_t coded, heavy; /* tiles of the cache are sealed; some stay for the attention they get */
+    aios__cut cut;
+    int32_t n_block; /* tokens that attention takes together */
+    char *base;      /* of scratch memory; NULL = count */
+    aios__moe *moe;
+    aios__bundle *bundle; /* [n_layer] where experts are cached */
+    int32_t first_node;   /* of the current phase; -1 = it takes no more */
+    int32_t first_expert; /* op of a layer that waits for experts */
+    int32_t last_table;   /* op that takes rows from storage, -1 = none */
+    int32_t full;
+    aios__buffer buffer[AIOS__MAX_BUFFERS];
+    uint64_t off[AIOS__MAX_BUFFERS];
+    int32_t n_buffers;
+    aios__op local;
+} aios__emitter;
+
+/* ---- values in scratch memory ---- */
+/* The forms in which a value is read. */
+static uint32_t aios__mask(const aios__emitter *e, int32_t v) {
+    return e->numerics == AIOS_REFERENCE ? 1u << AIOSK_FLT : e->g->value[v].forms;
 }
-static void aios__acts_layout(aios__build *b, aios__acts *a, int32_t n, int32_t n_tokens,
-                              uint32_t mask) {
+/* The form in which a matrix reads its input. */
+static int32_t aios__form_read(const aios__emitter *e, const aios__tensor *t) {
+    return e->numerics == AIOS_REFERENCE ? (int32_t)AIOSK_FLT
+                                         : (int32_t)aiosk_type_info((int32_t)t->type)->family;
+}
+static uint64_t aios__value_rows(const aios__emitter *e, const aios__value *v) {
+    uint64_t n = (uint64_t)e->n_batch;
+    switch (v->rows) {
+    case AIOS__OF_TOKENS: return n;
+    case AIOS__OF_OUTPUTS: return (uint64_t)e->n_outputs;
+    case AIOS__OF_PAIRS: return n * (uint64_t)e->m->hp.n_used;
+    case AIOS__OF_PARTS: return (uint64_t)aios__attend_most_parts(e->n_ctx);
+    case AIOS__OF_MASSES: return e->heavy ? n * (uint64_t)aios__tiles(e->n_ctx) : 0;
+    default: return 0;
+    }
+}
+static uint64_t aios__row_stride(int32_t width, int32_t form) {
+    return form == AIOSK_FLT ? (uint64_t)width * 4
+                             : aios__round_up(aiosk_act_bytes(form, (uint64_t)width), 64);
+}
+/* A free buffer for so many bytes: -1 = a new one. */
+static int32_t aios__buffer_find(const aios__emitter *e, uint64_t bytes) {
+    int32_t i, best = -1;
+    for (i = 0; i < e->n_buffers; i++) {
+        const aios__buffer *b = &e->buffer[i], *than = best < 0 ? NULL : &e->buffer[best];
+        if (b->value >= 0) continue;
+        if (!than || (than->bytes < bytes ? b->bytes > than->bytes
+                                          : b->bytes >= bytes && b->bytes < than->bytes))
+            best = i;
+    }
+    return best;
+}
+/* Where the rows of a value are, in one of its forms; they get a place when they have none yet.
+ * NULL while counting, and where the plan has no rows of it. */
+static char *aios__rows_at(aios__emitter *e, int32_t v, int32_t form, uint64_t *stride) {
+    const aios__value *x = &e->g->value[v];
+    uint64_t at = 0, bytes;
+    int32_t i;
+    if (form == AIOSK_FLT && x->base >= 0) { /* views have their f32 in place */
+        at = (uint64_t)x->at * 4;
+        v = x->base;
+        x = &e->g->value[v];
+    }
+    *stride = aios__row_stride(x->width, form);
+    bytes = aios__round_up(*stride * aios__value_rows(e, x), 64);
+    if (!bytes) return NULL;
+    for (i = 0; i < e->n_buffers; i++)
+        if (e->buffer[i].value == v && e->buffer[i].form == form)
+            return e->base ? e->base + e->off[i] + at : NULL;
+    i = aios__buffer_find(e, bytes);
+    if (i < 0 && e->n_buffers == AIOS__MAX_BUFFERS) {
+        e->full = 1;
+        return NULL;
+    }
+    if (i < 0) {
+        i = e->n_buffers++;
+        e->buffer[i].bytes = 0;
+    }
+    if (e->buffer[i].bytes < bytes) e->buffer[i].bytes = bytes;
+    e->buffer[i].value = v;
+    e->buffer[i].form = form;
+    return e->base ? e->base + e->off[i] + at : NULL;
+}
+static float *aios__f32_at(aios__emitter *e, int32_t v, uint64_t *floats) {
+    uint64_t stride = 0;
+    float *p;
+    if (v < 0) return NULL;
+    p = (float *)(void *)aios__rows_at(e, v, AIOSK_FLT, &stride);
+    if (floats) *floats = stride / 4;
+    return p;
+}
+/* All forms of mask; gives the bytes of a row of them. */
+static uint64_t aios__acts_at(aios__emitter *e, int32_t v, uint32_t mask, aios__acts *a) {
+    uint64_t bytes = 0;
     int32_t k;
-    memset(a, 0, sizeof *a);
-    a->n = n;
+    a->n = e->g->value[v].width;
     for (k = 0; k < AIOSK_N_ACTS; k++) {
         if (!(mask & 1u << k)) continue;
-        a->stride[k] = aios__round_up(aiosk_act_bytes(k, (uint64_t)n), 64);
-        a->p[k] = (char *)aios__take(&b->scratch, a->stride[k] * (uint64_t)n_tokens, 64);
+        a->p[k] = aios__rows_at(e, v, k, &a->stride[k]);
+        bytes += a->stride[k];
     }
+    return bytes;
 }
-/* Only the forms of a that mask names. */
-static aios__acts aios__acts_of(const aios__acts *a, uint32_t mask) {
-    aios__acts x = *a;
-    int32_t k;
-    for (k = 0; k < AIOSK_N_ACTS; k++)
-        if (!(mask & 1u << k)) x.p[k] = NULL;
-    return x;
-}
-static uint64_t aios__acts_bytes(const aios__acts *a, uint32_t mask) {
-    uint64_t n = 0;
-    int32_t k;
-    for (k = 0; k < AIOSK_N_ACTS; k++)
-        if (mask & 1u << k) n += a->stride[k];
-    return n;
+/* The next phase begins with a node: what nobody reads any more is free. */
+static void aios__buffers_free(aios__emitter *e, int32_t node) {
+    int32_t i;
+    for (i = 0; i < e->n_buffers; i++)
+        if (e->buffer[i].value >= 0 && e->g->value[e->buffer[i].value].last < node)
+            e->buffer[i].value = -1;
 }
 
-static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, const char *name,
-                            int32_t layer, int32_t per, uint32_t flags) {
-    aios__op *o = b->op ? &b->op[b->n_ops] : local;
+/* ---- phases ---- */
+static int32_t aios__overlap_values(const aios__graph *g, int32_t a, int32_t b) {
+    const aios__value *x, *y;
+    if (a < 0 || b < 0) return 0;
+    if (a == b) return 1;
+    x = &g->value[a];
+    y = &g->value[b];
+    if ((x->base < 0 ? a : x->base) != (y->base < 0 ? b : y->base)) return 0;
+    return x->base < 0 || y->base < 0 || (x->at < y->at + y->width && y->at < x->at + x->width);
+}
+/* Does one write what the other touches? */
+static int32_t aios__nodes_meet(const aios__graph *g, const aios__node *a, const aios__node *b) {
+    int32_t i, k;
+    for (i = 0; i < AIOS__MAX_OUT; i++) {
+        for (k = 0; k < AIOS__MAX_IN; k++)
+            if (aios__overlap_values(g, a->out[i], b->in[k]) ||
+                aios__overlap_values(g, b->out[i], a->in[k]))
+                return 1;
+        for (k = 0; k < AIOS__MAX_OUT; k++)
+            if (aios__overlap_values(g, a->out[i], b->out[k])) return 1;
+    }
+    return 0;
+}
+static int32_t aios__joins(const aios__emitter *e, int32_t node, const aios__op_kind *kind) {
+    int32_t i;
+    if (e->first_node < 0 || kind->alone) return 0;
+    for (i = e->first_node; i < node; i++)
+        if (aios__nodes_meet(e->g, &e->g->node[i], &e->g->node[node])) return 0;
+    return 1;
+}
+/* An op of a node, in the current phase or the next one. */
+static aios__op *aios__op_new(aios__emitter *e, const aios__node *n, const aios__op_kind *kind) {
+    aios__program *p = e->p;
+    aios__op *o = e->base ? &p->op[p->n_ops] : &e->local;
+    int32_t node = (int32_t)(n - e->g->node);
     memset(o, 0, sizeof *o);
-    o->run = run;
-    o->name = name;
-    o->layer = layer;
-    o->per = per;
-    o->flags = flags;
-    b->n_ops++;
-    if (!(flags & AIOS__JOIN)) {
-        b->n_phases++;
-        b->after_units = 0;
+    if (!aios__joins(e, node, kind)) {
+        aios__buffers_free(e, node);
+        e->first_node = kind->alone ? -1 : node;
+        p->n_phases++;
     }
-    o->phase = (int32_t)b->n_phases - 1;
+    p->n_ops++;
+    o->kind = kind;
+    o->name = n->name;
+    o->layer = n->layer;
+    o->phase = (int32_t)p->n_phases - 1;
+    o->type = o->tier = -1;
+    if (n->out[0] >= 0) o->outputs = e->g->value[n->out[0]].rows == AIOS__OF_OUTPUTS;
     return o;
 }
-static const float *aios__vec(const aios__build *b, int32_t tensor) {
-    return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p;
+/* Its byte counts are known. work: what a worker needs for a task of it. */
+static void aios__op_done(aios__emitter *e, const aios__op *o, uint64_t work) {
+    e->p->w_bytes += o->w_bytes;
+    e->p->act_bytes += o->act_bytes;
+    if (work > e->p->work_bytes) e->p->work_bytes = work;
 }
-static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) {
-    return tensor < 0 ? 0 : b->m->gguf.tensor[tensor].n[0] * 4;
+static const float *aios__vec(const aios__emitter *e, int32_t tensor) {
+    return tensor < 0 ? NULL : (const float *)e->m->place[tensor].p;
+}
+static uint64_t aios__vec_bytes(const aios__emitter *e, int32_t tensor) {
+    return tensor < 0 ? 0 : e->m->gguf.tensor[tensor].n[0] * 4;
 }
 
-static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r,
-                             int32_t table, float scale) {
-    aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, 0);
-    const aios__tensor *t = &b->m->gguf.tensor[r.w];
+/* ---- a node's ops ---- */
+static void aios__emit_copy(aios__emitter *e, const aios__node *n) {
+    if (e->n_seq > 1) aios__op_done(e, aios__op_new(e, n, &aios__kind_copy), 0);
+}
+/* A table of which not all rows are resident: what reading one takes. */
+static void aios__emit_stored(aios__emitter *e, aios__op *o, const aios__tensor *t,
+                              const aios__place *at) {
+    aios__program *p = e->p;
+    aios__table *x = &p->table[o->u.table.which];
+    uint64_t most = aios__window_most(t->row_bytes, &e->m->io[t->part]);
+    x->off = t->off;
+    x->row_bytes = t->row_bytes;
+    x->part = t->part;
+    x->n_resident = at->rows;
+    if (!at->rows) o->tier = AIOS_TIER_STREAM;
+    e->last_table = (int32_t)p->n_ops - 1;
+    p->n_tables++;
+    if (aios__stream_align(&e->m->io[t->part]) > 1) p->row_align = AIOS__STREAM_ALIGN;
+    p->row_slot_bytes =
+        aios__round_up(most > p->row_slot_bytes ? most : p->row_slot_bytes, p->row_align);
+    p->stream_bytes += most;
+}
+static void aios__emit_table(aios__emitter *e, const aios__node *n) {
+    const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
     uint64_t off[2] = { 0, 0 };
-    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
-    o->w = p.p;
-    o->layout = p.layout;
-    o->tier = p.tier;
+    aios__place at = aios__place_of(e->m, &e->cut, (uint32_t)n->w.w, off);
+    int32_t stored = at.rows < t->n[1];
+    aios__op *o = aios__op_new(e, n, stored ? &aios__kind_stored_table : &aios__kind_table);
+    aios__op_table *x = &o->u.table;
     o->type = (int32_t)t->type;
-    o->n_in = b->m->hp.n_embd;
-    o->y = b->x;
-    o->y_stride = (uint64_t)b->m->hp.n_embd;
-    o->scale = scale;
-    o->row_bytes = t->row_bytes;
-    o->act_bytes = (uint64_t)o->n_in * 4;
-    b->row_bytes += o->row_bytes;
-    b->act_bytes += o->act_bytes;
-    if (p.rows < t->n[1]) {
-        aios__table *x = &b->table[table];
-        uint64_t most = aios__window_most(t->row_bytes, &b->m->io[t->part]);
-        x->off = t->off;
-        x->row_bytes = t->row_bytes;
-        x->part = t->part;
-        x->n_resident = p.rows;
-        o->flags |= AIOS__ROWS;
-        o->part = table;
-        if (!p.rows) o->tier = AIOS_TIER_STREAM;
-        b->n_tables++;
-        b->last_table = table;
-        if (aios__stream_align(&b->m->io[t->part]) > 1) b->row_align = AIOS__STREAM_ALIGN;
-        b->row_slot_bytes =
-            aios__round_up(most > b->row_slot_bytes ? most : b->row_slot_bytes, b->row_align);
-        b->stream_bytes += most;
-    }
+    o->tier = at.tier;
+    x->w = at.p;
+    x->layout = at.layout;
+    x->row_bytes = t->row_bytes;
+    x->n = (int32_t)t->n[0];
+    x->which = n->which;
+    x->scale = n->scale;
+    x->add = n->in[0] >= 0;
+    x->y = aios__f32_at(e, n->out[0], &x->y_stride);
+    if (stored) aios__emit_stored(e, o, t, &at);
+    o->w_bytes = t->row_bytes;
+    o->act_bytes = (uint64_t)x->n * 4;
+    /* the row, then the same dequantised */
+    aios__op_done(e, o, t->row_bytes + (uint64_t)x->n * 4);
 }
-/* x -> norm -> the forms of out that mask names; or, with out NULL, x -> norm, added to the
- * residual add. */
-static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aios__ref r,
-                            const float *x, const aios__acts *out, uint32_t mask, float *add,
-                            uint32_t flags) {
-    aios__op local, *o = aios__emit(b, &local, aios__op_norm, name, layer, AIOS__PER_TOKEN, flags);
-    o->type = b->m->arch->norm;
-    o->scale = b->m->hp.norm_eps;
-    o->n_in = b->m->hp.n_embd;
-    o->w = aios__vec(b, r.w);
-    o->b = aios__vec(b, r.b);
-    o->x = (float *)(uintptr_t)x;
-    o->x_stride = (uint64_t)b->m->hp.n_embd;
-    o->y = add;
-    o->y_stride = (uint64_t)b->m->hp.n_embd;
-    if (out) o->out = aios__acts_of(out, mask);
-    o->w_bytes = aios__vec_bytes(b, r.w) + aios__vec_bytes(b, r.b);
-    o->act_bytes = (uint64_t)o->n_in * (out ? 4 : 12) + (out ? aios__acts_bytes(out, mask) : 0);
-    b->w_bytes += o->w_bytes;
-    b->act_bytes += o->act_bytes;
+static const double *aios__rope_freq(const aios__emitter *e, int32_t rope) {
+    const double *freq = e->p->freq;
+    int32_t i;
+    if (rope < 0 || !freq) return NULL;
+    for (i = 0; i < rope; i++) freq += e->m->hp.rope[i].n_rot / 2;
+    return freq;
 }
-enum { AIOS__TASK_PRODUCTS = 1 << 24, AIOS__TASK_COLS = 32 };
-/* Rows row0 .. row1-1 of a matrix: those that are resident, or (STREAMED) those that are not,
- * unit after unit. */
-static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r,
-                                 const aios__place *p, int32_t layout, uint32_t row0, uint32_t row1,
-                                 const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags,
-                                 aios__op *local) {
-    aios__op *o = aios__emit(b, local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
-    const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    int64_t rows, most, cols = flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch;
+static void aios__emit_angles(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_angles);
+    aios__op_angles *x = &o->u.angles;
+    x->n = e->m->hp.rope[n->which].n_rot / 2;
+    x->freq = aios__rope_freq(e, n->which);
+    x->mult = e->p->rope_mult[n->which];
+    x->y = aios__f32_at(e, n->out[0], NULL);
+    o->act_bytes = (uint64_t)x->n * 8;
+    aios__op_done(e, o, 0);
+}
+static void aios__emit_norm(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_norm);
+    aios__op_norm *x = &o->u.norm;
+    uint64_t bytes = 0;
+    x->kind = e->m->arch->norm;
+    x->eps = e->m->hp.norm_eps;
+    x->n = e->g->value[n->in[0]].width;
+    x->w = aios__vec(e, n->w.w);
+    x->b = aios__vec(e, n->w.b);
+    x->x = aios__f32_at(e, n->in[0], NULL);
+    if (n->in[1] >= 0)
+        x->add = aios__f32_at(e, n->in[1], NULL);
+    else
+        bytes = aios__acts_at(e, n->out[0], aios__mask(e, n->out[0]), &x->out);
+    o->w_bytes = aios__vec_bytes(e, n->w.w) + aios__vec_bytes(e, n->w.b);
+    o->act_bytes = (uint64_t)x->n * (n->in[1] < 0 ? 4 : 12) + bytes;
+    aios__op_done(e, o, (uint64_t)x->n * 4);
+}
+
+/* Rows row0 .. row1-1 of a matrix: those that are resident, or those that are not. */
+static aios__op *aios__emit_rows(aios__emitter *e, const aios__node *n, const aios__op_kind *kind,
+                                 const aios__place *at, int32_t layout, uint32_t row0,
+                                 uint32_t row1) {
+    const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
+    aios__op *o = aios__op_new(e, n, kind);
+    aios__op_matrix *x = &o->u.matrix;
+    int32_t form = aios__form_read(e, t), most = o->outputs ? e->n_outputs : e->n_batch,
+            cols = most < AIOSK__MAX_COLS ? most : (int32_t)AIOSK__MAX_COLS;
     o->type = (int32_t)t->type;
-    o->layout = layout;
-    o->w = p->p;
-    o->tier = flags & AIOS__STREAMED ? (int32_t)AIOS_TIER_STREAM : (int32_t)p->tier;
-    o->b = aios__vec(b, r.b);
-    if (o->b) o->b += row0;
-    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
+    o->tier = kind == &aios__kind_matrix ? (int32_t)at->tier : (int32_t)AIOS_TIER_STREAM;
+    x->w = at->p;
+    x->bias = aios__vec(e, n->w.b);
+    if (x->bias) x->bias += row0;
+    if (e->numerics != AIOS_REFERENCE) x->mm = e->k->matmul[o->type][layout];
     /* asks the CPU: not while counting */
-    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS)
-        o->mm = aiosk_matmul_fast(b->k, o->type);
-    o->in = *in;
-    o->y = y ? y + row0 : NULL;
-    o->y_stride = y_stride;
-    o->n_in = (int32_t)t->n[0];
-    o->n_out = (int32_t)(row1 - row0);
-    /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products
-     * (some tenths of a millisecond), but whole pairs of panels, which kernels for many columns
-     * take together */
-    rows = (int64_t)(65536 / t->row_bytes);
-    if (cols > AIOSK__MAX_COLS) cols = AIOSK__MAX_COLS;
-    most = AIOS__TASK_PRODUCTS / ((int64_t)o->n_in * cols);
-    if (rows > most) rows = most;
-    o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
-    if (o->rows_per_task < 32) o->rows_per_task = 32;
-    /* long rows: fewer columns, while unpacking a weight for so few costs next to nothing: at 64
-     * nothing that can be measured, at 32 some percent of the product, at 16 twenty */
-    for (o->cols_per_task = AIOSK__MAX_COLS; o->cols_per_task > AIOS__TASK_COLS;
-         o->cols_per_task /= 2)
-        if ((int64_t)o->rows_per_task * o->n_in *
-                (o->cols_per_task < cols ? o->cols_per_task : cols) <=
-            AIOS__TASK_PRODUCTS)
-            break;
+    if (e->base && e->numerics == AIOS_FAST && layout == AIOSK_ROWS)
+        x->mm = aiosk_matmul_fast(e->k, o->type);
+    x->x = aios__rows_at(e, n->in[0], form, &x->x_stride);
+    x->y = aios__f32_at(e, n->out[0], &x->y_stride);
+    if (x->y) x->y += row0;
+    x->n_in = (int32_t)t->n[0];
+    x->n_out = (int32_t)(row1 - row0);
+    x->add = n->in[1] >= 0;
+    x->rows_per_task = aios__task_rows(t->row_bytes, x->n_in, x->n_out, cols);
+    x->cols_per_task = aios__task_cols(x->rows_per_task, x->n_in, cols);
     o->w_bytes =
-        aios__rows_bytes(t, layout, row1 - row0) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
-    o->act_bytes =
-        aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
-    b->w_bytes += o->w_bytes;
-    b->act_bytes += o->act_bytes;
+        aios__rows_bytes(t, layout, row1 - row0) + (n->w.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
+    o->act_bytes = x->x_stride + (uint64_t)x->n_out * (x->add ? 8 : 4);
+    /* the reference dequantises a row */
+    aios__op_done(e, o, e->numerics == AIOS_REFERENCE ? (uint64_t)x->n_in * 4 : 0);
     return o;
 }
-/* A matrix: what is resident of it, then what is streamed, in a phase of its own with a round
- * for each unit. */
-static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, aios__ref r,
-                              const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags) {
-    const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    uint64_t off[2] = { 0, 0 };
-    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
-    aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
-    uint32_t row = p.rows, n_rows = (uint32_t)t->n[1];
-    aios__op local, *o;
-    if (b->after_units) flags &= ~(uint32_t)AIOS__JOIN;
-    if (row) {
-        aios__emit_rows(b, name, layer, r, &p, p.layout, 0, row, in, y, y_stride, flags, &local);
-        b->after_units = 0;
-    }
+/* What is resident of a matrix, then what is streamed, in a phase of its own with a round for
+ * each unit. */
+static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
+    const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
+    uint64_t off[2] = { 0, 0 }, window;
+    aios__place at = aios__place_of(e->m, &e->cut, (uint32_t)n->w.w, off);
+    aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)n->w.w);
+    aios__program *p = e->p;
+    uint32_t row = at.rows, n_rows = (uint32_t)t->n[1], unit_rows;
+    aios__op *o;
+    if (row) aios__emit_rows(e, n, &aios__kind_matrix, &at, at.layout, 0, row);
     if (row == n_rows) return;
-    o = aios__emit_rows(b, name, layer, r, &p, from.layout, row, n_rows, in, y, y_stride,
-                        (flags & ~(uint32_t)AIOS__JOIN) | AIOS__STREAMED, &local);
-    o->unit_rows = (int32_t)aios__unit_rows(t, b->cut.unit_bytes);
-    for (; row < n_rows; row += (uint32_t)o->unit_rows, b->n_units++, o->n_units++) {
+    o = aios__emit_rows(e, n, &aios__kind_streamed_matrix, &at, from.layout, row, n_rows);
+    unit_rows = aios__unit_rows(t, e->cut.unit_bytes);
+    o->u.matrix.unit_rows = (int32_t)unit_rows;
+    for (; row < n_rows; row += unit_rows, p->n_units++, o->n_units++) {
         aios__unit u;
-        uint64_t window;
         u.off = from.off + aios__rows_bytes(t, from.layout, row);
         u.part = from.io;
-        u.n_bytes = (uint32_t)aios__rows_bytes(t, from.layout,
-                                               aios__min_u64((uint64_t)o->unit_rows, n_rows - row));
-        window = aios__unit_window(&u, &b->m->io[u.part]);
-        if (window > b->slot_bytes) b->slot_bytes = window;
-        b->stream_bytes += window;
-        if (b->op) b->unit[b->n_units] = u;
+        u.n_bytes =
+            (uint32_t)aios__rows_bytes(t, from.layout, aios__min_u64(unit_rows, n_rows - row));
+        window = aios__unit_window(&u, &e->m->io[u.part]);
+        if (window > p->slot_bytes) p->slot_bytes = window;
+        p->stream_bytes += window;
+        if (e->base) p->unit[p->n_units] = u;
     }
-    b->after_units = 1;
 }
 
-/* tmp, scaled, into the residual. */
-static void aios__emit_residual(aios__build *b, const char *name, int32_t layer) {
-    aios__op local, *o = aios__emit(b, &local, aios__op_residual, name, layer, AIOS__PER_TOKEN, 0);
-    o->n_in = b->m->hp.n_embd;
-    o->x = b->tmp;
-    o->y = b->x;
-    o->x_stride = o->y_stride = (uint64_t)o->n_in;
-    o->scale = b->m->hp.residual_scale;
-    o->act_bytes = (uint64_t)o->n_in * 16;
-    b->act_bytes += o->act_bytes;
+static void aios__emit_heads(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_heads);
+    aios__op_heads *x = &o->u.heads;
+    int32_t q = e->m->layer[n->layer][AIOS__T_ATTN_Q_NORM].w,
+            k = e->m->layer[n->layer][AIOS__T_ATTN_K_NORM].w;
+    x->x = aios__f32_at(e, n->in[0], &x->x_stride);
+    x->cs = aios__f32_at(e, n->in[1], NULL);
+    x->q_norm = aios__vec(e, q);
+    x->k_norm = aios__vec(e, k);
+    x->q_norm_n = (int32_t)(aios__vec_bytes(e, q) / 4);
+    x->k_norm_n = (int32_t)(aios__vec_bytes(e, k) / 4);
+    x->eps = e->m->hp.norm_eps;
+    o->w_bytes = aios__vec_bytes(e, q) + aios__vec_bytes(e, k);
+    o->act_bytes = x->x_stride * 8;
+    aios__op_done(e, o, 0);
 }
-/* The forms that a layer's feed-forward reads its input in. */
-static uint32_t aios__ffn_mask(const aios__build *b, const aios__ref *r) {
-    static const uint8_t roles[] = { AIOS__T_FFN_GATE,       AIOS__T_FFN_UP,
-                                     AIOS__T_FFN_ROUTER,     AIOS__T_FFN_GATE_EXPS,
-                                     AIOS__T_FFN_UP_EXPS,    AIOS__T_FFN_SHARED,
-                                     AIOS__T_FFN_GATE_SHEXP, AIOS__T_FFN_UP_SHEXP };
-    uint32_t mask = 0, i;
-    for (i = 0; i < sizeof roles; i++) mask |= aios__mask(b, r[roles[i]]);
-    return mask;
+static void aios__emit_seal(aios__emitter *e, const aios__node *n) {
+    const aios__hp_layer *h = &e->m->hp.layer[n->layer];
+    if (e->coded)
+        aios__op_done(e, aios__op_new(e, n, &aios__kind_seal),
+                      AIOSK_CONVERT_SCRATCH(h->hd_k > h->hd_v ? h->hd_k : h->hd_v));
 }
-
-static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *in) {
-    const aios_model *m = b->m;
-    const aios__hp *hp = &m->hp;
-    const aios__ref *ref = m->layer[l];
-    uint64_t nq = (uint64_t)hp->n_head * (uint64_t)hp->hd_k,
-             nk = (uint64_t)hp->n_head_kv * (uint64_t)hp->hd_k, stride = (uint64_t)b->n_qkv;
-    int32_t post = ref[AIOS__T_POST_ATTN_NORM].w >= 0, direct = !post && hp->residual_scale == 1.0f;
-    uint32_t mask = aios__mask(b, ref[AIOS__T_ATTN_OUT]) & ~(1u << AIOSK_FLT);
-    aios__op local, *o;
-    if (ref[AIOS__T_ATTN_QKV].w >= 0)
-        aios__emit_matmul(b, "qkv", l, ref[AIOS__T_ATTN_QKV], in, b->qkv, stride, 0);
-    else {
-        aios__emit_matmul(b, "q", l, ref[AIOS__T_ATTN_Q], in, b->qkv, stride, 0);
-        aios__emit_matmul(b, "k", l, ref[AIOS__T_ATTN_K], in, b->qkv ? b->qkv + nq : NULL, stride,
-                          AIOS__JOIN);
-        aios__emit_matmul(b, "v", l, ref[AIOS__T_ATTN_V], in, b->qkv ? b->qkv + nq + nk : NULL,
-                          stride, AIOS__JOIN);
-    }
-    o = aios__emit(b, &local, aios__op_heads, "heads", l, AIOS__PER_TOKEN, 0);
-    o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE;
-    o->x = b->qkv;
-    o->x_stride = stride;
-    o->y = b->cs;
-    o->y_stride = (uint64_t)hp->n_rot;
-    o->scale = hp->norm_eps;
-    o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w);
-    o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
-    o->n_in = aios__role_dim(m, 'M', l);
-    o->n_out = aios__role_dim(m, 'N', l);
-    o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) +
-                 aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
-    o->act_bytes = stride * 8;
-    b->w_bytes += o->w_bytes;
-    b->act_bytes += o->act_bytes;
-
-    if (b->coded) aios__emit(b, &local, aios__op_seal, "seal", l, AIOS__PER_SEAL, 0);
-    o = aios__emit(b, &local, aios__op_attend, "attend", l, AIOS__PER_HEAD, 0);
-    o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE;
-    o->freq = b->freq;
-    o->x = b->qkv;
-    o->x_stride = stride;
-    o->y = b->att;
-    o->y_stride = (uint64_t)b->n_att;
-    o->window = m->hp.layer[l].window;
-    o->n_in = b->n_batch;
-    o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
-    b->act_bytes += o->act_bytes;
-    o = aios__emit(b, &local, aios__op_attend_end, "attend_end", l, AIOS__PER_TOKEN, 0);
-    o->x = b->att;
-    o->x_stride = (uint64_t)b->n_att;
-    o->out = aios__acts_of(&b->a_att, mask);
-    o->window = m->hp.layer[l].window;
-    o->n_in = b->n_batch;
-    o->act_bytes = (uint64_t)b->n_att * 8 + aios__acts_bytes(&b->a_att, mask);
-    b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, direct ? b->x : b->tmp,
-                      (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
-    if (post)
-        aios__emit_norm(b, "post_attn", l, ref[AIOS__T_POST_ATTN_NORM], b->tmp, NULL, 0, b->x, 0);
-    else if (!direct)
-        aios__emit_residual(b, "attn_add", l);
+/* The buffers that both ops of attention know. v: y, state, parts, masses. */
+static void aios__attend_buffers(aios__emitter *e, const aios__node *n, const int16_t *v,
+                                 aios__op_attend *x) {
+    x->window = e->m->hp.layer[n->layer].window;
+    x->n_batch = e->n_batch;
+    x->n_parts = aios__attend_most_parts(e->n_ctx);
+    x->y = aios__f32_at(e, v[0], NULL);
+    x->state = aios__f32_at(e, v[1], NULL);
+    x->part = aios__f32_at(e, v[2], NULL);
+    x->mass = aios__f32_at(e, v[3], NULL);
 }
-static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
-    const aios_model *m = b->m;
-    const aios__hp *hp = &m->hp;
-    const aios__ref *ref = m->layer[l];
-    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0,
-            direct = !post && hp->residual_scale == 1.0f;
-    uint64_t stride = b->ffn_stride;
-    uint32_t mask = aios__mask(b, ref[AIOS__T_FFN_DOWN]);
-    aios__op local, *o;
-    if (ref[AIOS__T_FFN_GATE].w >= 0) {
-        aios__emit_matmul(b, "gate", l, ref[AIOS__T_FFN_GATE], in, b->ffn, stride, 0);
-        aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn ? b->ffn + hp->n_ff : NULL,
-                          stride, AIOS__JOIN);
-    } else
-        aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn, stride, 0);
-    o = aios__emit(b, &local, aios__op_act, "act", l, AIOS__PER_TOKEN, gated ? AIOS__GATE : 0);
-    o->type = m->arch->act;
-    o->n_in = hp->n_ff;
-    o->x = b->ffn;
-    o->x_stride = stride;
-    o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
-    o->out.n = hp->n_ff;
-    o->act_bytes = (uint64_t)hp->n_ff * (gated ? 12 : 8) + aios__acts_bytes(&b->a_ffn, mask);
-    b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, direct ? b->x : b->tmp,
-                      (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
-    if (post)
-        aios__emit_norm(b, "post_ffn", l, ref[AIOS__T_POST_FFN_NORM], b->tmp, NULL, 0, b->x, 0);
-    else if (!direct)
-        aios__emit_residual(b, "ffn_add", l);
+static void aios__emit_attend(aios__emitter *e, const aios__node *n) {
+    const aios__hp_layer *h = &e->m->hp.layer[n->layer];
+    aios__op *o = aios__op_new(e, n, &aios__kind_attend);
+    aios__op_attend *x = &o->u.attend;
+    aios__attend_work w;
+    aios__bump work = { NULL, 0 };
+    x->x = aios__f32_at(e, n->in[0], &x->x_stride);
+    x->freq = aios__rope_freq(e, h->rope);
+    aios__attend_buffers(e, n, n->out, x);
+    aios__attend_layout(&w, &work, h, e->n_block, h->rope >= 0 ? e->m->hp.rope[h->rope].n_rot : 0);
+    o->act_bytes = (uint64_t)(h->n_head * (h->hd_k + h->hd_v)) * 4;
+    aios__op_done(e, o, work.used);
+}
+static void aios__emit_attend_end(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_attend_end);
+    uint32_t mask = aios__mask(e, n->out[0]) & ~(1u << AIOSK_FLT);
+    aios__attend_buffers(e, n, n->in, &o->u.attend);
+    o->act_bytes = (uint64_t)e->g->value[n->out[0]].width * 8 +
+                   aios__acts_at(e, n->out[0], mask, &o->u.attend.out);
+    aios__op_done(e, o, 0);
+}
+static void aios__emit_act(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_act);
+    aios__op_act *x = &o->u.act;
+    uint32_t mask = aios__mask(e, n->out[0]) & ~(1u << AIOSK_FLT);
+    x->x = aios__f32_at(e, n->in[0], &x->x_stride);
+    x->up = aios__f32_at(e, n->in[1], NULL);
+    x->n = e->g->value[n->out[0]].width;
+    x->act = e->m->arch->act;
+    x->pairs = e->g->value[n->out[0]].rows == AIOS__OF_PAIRS;
+    o->act_bytes =
+        (uint64_t)x->n * (n->in[1] >= 0 ? 12 : 8) + aios__acts_at(e, n->out[0], mask, &x->out);
+    if (x->pairs) o->act_bytes *= (uint64_t)e->m->hp.n_used;
+    aios__op_done(e, o, 0);
+}
+static void aios__emit_rescale(aios__emitter *e, const aios__node *n, const aios__op_kind *kind) {
+    aios__op *o = aios__op_new(e, n, kind);
+    aios__op_scale *x = &o->u.scale;
+    x->x = aios__f32_at(e, n->in[0], NULL);
+    x->y = aios__f32_at(e, n->in[1], NULL);
+    x->n = e->g->value[n->in[0]].width;
+    x->scale = n->scale;
+    o->act_bytes = (uint64_t)x->n * (n->in[1] < 0 ? 8 : 16);
+    aios__op_done(e, o, 0);
+}
+static void aios__emit_scale(aios__emitter *e, const aios__node *n) {
+    aios__emit_rescale(e, n, &aios__kind_scale);
+}
+static void aios__emit_cap(aios__emitter *e, const aios__node *n) {
+    aios__emit_rescale(e, n, &aios__kind_cap);
+}
+static void aios__emit_add(aios__emitter *e, const aios__node *n) {
+    aios__emit_rescale(e, n, &aios__kind_add);
 }
 
+/* ---- experts ---- */
+static void aios__emit_route(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_route);
+    o->u.moe.logit = aios__f32_at(e, n->in[0], &o->u.moe.logit_stride);
+    o->act_bytes = (uint64_t)e->m->hp.n_expert * 12 + (uint64_t)e->m->hp.n_used * 8;
+    aios__op_done(e, o, 0);
+}
+static void aios__emit_group(aios__emitter *e, const aios__node *n) {
+    aios__op_done(e, aios__op_new(e, n, &aios__kind_group), 0);
+}
+static void aios__emit_gather(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_gather);
+    uint32_t mask = aios__mask(e, n->out[0]);
+    aios__acts_at(e, n->in[0], mask, &o->u.gather.in);
+    aios__acts_at(e, n->out[0], mask, &o->u.gather.out);
+    aios__op_done(e, o, 0);
+}
 /* Where the experts' matrices are that are tensors of their own; first: that of expert 0. */
-static const aios__expert *aios__build_each(aios__build *b, int32_t first) {
-    aios__expert *p = b->each + b->n_each;
+static const aios__expert *aios__emit_each(aios__emitter *e, int32_t first) {
+    aios__expert *each = e->p->each + e->p->n_each;
     int32_t i;
-    for (i = first; i >= 0; i = b->m->place[i].next) {
-        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)i);
-        aios__expert *x = &b->each[b->n_each++];
-        x->p = b->m->place[i].p;
+    for (i = first; i >= 0; i = e->m->place[i].next) {
+        aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)i);
+        aios__expert *x = &e->p->each[e->p->n_each++];
+        x->p = e->m->place[i].p;
         x->off = from.off;
         x->part = from.io;
     }
-    return p;
+    return each;
 }
-/* The most that is read for one of them. */
-static uint64_t aios__each_window(const aios__build *b, int32_t first, uint32_t n_bytes) {
-    uint64_t most = 0, n;
+/* The most that is read for a matrix of one expert. */
+static uint64_t aios__expert_window(const aios__emitter *e, int32_t first, uint64_t n_bytes) {
+    uint64_t most = 0, n, align;
     int32_t i;
-    for (i = first; i >= 0; i = b->m->place[i].next) {
-        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)i);
+    aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)first);
+    if (!e->m->place[first].split) {
+        align = aios__stream_align(&e->m->io[from.io]);
+        return aios__round_up(n_bytes + (from.off % align || n_bytes % align ? align - 1 : 0),
+                              align);
+    }
+    for (i = first; i >= 0; i = e->m->place[i].next) {
         aios__unit u;
+        from = aios__source_of(e->m, &e->cut, (uint32_t)i);
         u.off = from.off;
         u.part = from.io;
-        u.n_bytes = n_bytes;
-        n = aios__unit_window(&u, &b->m->io[u.part]);
+        u.n_bytes = (uint32_t)n_bytes;
+        n = aios__unit_window(&u, &e->m->io[u.part]);
         if (n > most) most = n;
     }
     return most;
 }
-/* One matrix of every expert. in: columns of pairs; one: with one token alone, its own. */
-static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, aios__ref r,
-                               const aios__acts *in, const aios__acts *one, float *y,
-                               uint64_t y_stride, int32_t part, uint32_t flags) {
-    aios__op local,
-        *o = aios__emit(b, &local, aios__op_experts, name, layer, AIOS__PER_EXPERT, flags);
-    const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    uint64_t off[2] = { 0, 0 };
-    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
+static void aios__emit_cached(aios__emitter *e, aios__op *o, const aios__node *n) {
+    aios__program *p = e->p;
+    const aios__op_experts *x = &o->u.experts;
+    aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)n->w.w);
+    uint64_t window = aios__expert_window(e, n->w.w, x->expert_bytes),
+             read = window * (uint64_t)e->m->hp.n_used;
+    o->tier = AIOS_TIER_STREAM;
+    if (window > p->part_bytes[x->which])
+        p->part_bytes[x->which] = aios__round_up(window, AIOS__STREAM_ALIGN);
+    p->stream_bytes += read;
+    p->expert_bytes += read;
+    if (e->base) {
+        aios__bundle *b = &e->bundle[n->layer];
+        b->each[x->which] = x->each;
+        b->off[x->which] = from.off;
+        b->part[x->which] = from.io;
+        b->n_bytes[x->which] = (uint32_t)x->expert_bytes;
+    }
+}
+static void aios__emit_experts(aios__emitter *e, const aios__node *n) {
+    const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
+    uint64_t off[2] = { 0, 0 }, used = (uint64_t)e->m->hp.n_used;
+    aios__place at = aios__place_of(e->m, &e->cut, (uint32_t)n->w.w, off);
+    aios__op *o = aios__op_new(
+        e, n, e->cut.experts ? &aios__kind_cached_experts[n->which] : &aios__kind_experts);
+    aios__op_experts *x = &o->u.experts;
+    int32_t form = aios__form_read(e, t);
     o->type = (int32_t)t->type;
-    o->layout = p.layout;
-    o->tier = p.tier;
-    o->w = p.p;
-    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
-    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS)
-        o->mm = aiosk_matmul_fast(b->k, o->type);
-    o->in = *in;
-    o->out = *one;
-    o->y = y;
-    o->y_stride = y_stride;
-    o->n_in = (int32_t)t->n[0];
-    o->n_out = (int32_t)t->n[1];
-    o->expert_bytes = aios__rows_bytes(t, p.layout, t->n[1]);
-    if (b->op && p.split) o->each = aios__build_each(b, r.w);
-    /* as of any matrix */
-    o->rows_per_task = (int32_t)aios__min_u64(65536 / t->row_bytes, t->n[1]) / 32 * 32;
-    if (o->rows_per_task < 32) o->rows_per_task = 32;
-    if (b->cut.experts) {
-        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
-        uint64_t align = aios__stream_align(&b->m->io[from.io]),
-                 window = aios__round_up(
-                     o->expert_bytes +
-                         (from.off % align || o->expert_bytes % align ? align - 1 : 0),
-                     align);
-        if (p.split) window = aios__each_window(b, r.w, (uint32_t)o->expert_bytes);
-        o->flags |= AIOS__CACHED;
-        o->part = part;
-        o->tier = AIOS_TIER_STREAM;
-        if (window > b->part_bytes[part])
-            b->part_bytes[part] = aios__round_up(window, AIOS__STREAM_ALIGN);
-        b->stream_bytes += window * (uint64_t)b->moe.n_used;
-        b->expert_bytes += window * (uint64_t)b->moe.n_used;
-        if (b->op) {
-            b->bundle[layer].each[part] = o->each;
-            b->bundle[layer].off[part] = from.off;
-            b->bundle[layer].part[part] = from.io;
-            b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes;
-        }
-    }
-    o->w_bytes = o->expert_bytes * (uint64_t)b->moe.n_used;
-    o->act_bytes =
-        (aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * 4) * (uint64_t)b->moe.n_used;
-    b->w_bytes += o->w_bytes;
-    b->act_bytes += o->act_bytes;
+    o->tier = at.tier;
+    x->w = at.p;
+    x->mm = e->numerics == AIOS_REFERENCE ? NULL : e->k->matmul[o->type][at.layout];
+    if (e->base && e->numerics == AIOS_FAST && at.layout == AIOSK_ROWS)
+        x->mm = aiosk_matmul_fast(e->k, o->type);
+    x->x = aios__rows_at(e, n->in[0], form, &x->x_stride);
+    if (n->in[2] >= 0) x->alone = aios__rows_at(e, n->in[2], form, &x->x_stride);
+    x->y = aios__f32_at(e, n->out[0], &x->y_stride);
+    x->n_in = (int32_t)t->n[0];
+    x->n_out = (int32_t)t->n[1];
+    x->rows_per_task = aios__task_rows(t->row_bytes, x->n_in, x->n_out, 0);
+    x->which = n->which;
+    if (n->which == AIOS__GATE_PART) e->first_expert = (int32_t)e->p->n_ops - 1;
+    x->back = (int32_t)e->p->n_ops - 1 - e->first_expert;
+    x->expert_bytes = aios__rows_bytes(t, at.layout, t->n[1]);
+    if (e->base && at.split) x->each = aios__emit_each(e, n->w.w);
+    if (e->cut.experts) aios__emit_cached(e, o, n);
+    o->w_bytes = x->expert_bytes * used;
+    o->act_bytes = (x->x_stride + (uint64_t)x->n_out * 4) * used;
+    aios__op_done(e, o, e->numerics == AIOS_REFERENCE ? (uint64_t)x->n_in * 4 : 0);
 }
-/* The feed-forward of a layer with experts: routes, orders the pairs, works on them, sums up.
- * The shared expert runs beside. */
-static void aios__build_experts(aios__build *b, int32_t l, const aios__acts *in) {
-    const aios_model *m = b->m;
-    const aios__hp *hp = &m->hp;
-    const aios__ref *ref = m->layer[l];
-    int32_t shared = ref[AIOS__T_FFN_UP_SHEXP].w >= 0,
-            n_shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
-    uint64_t e = (uint64_t)hp->n_embd, used = (uint64_t)hp->n_used,
-             pair = (uint64_t)hp->n_ff_exp * 2, stride = b->ffn_stride;
-    uint32_t in_exp = aios__mask(b, ref[AIOS__T_FFN_GATE_EXPS]) |
-                      aios__mask(b, ref[AIOS__T_FFN_UP_EXPS]),
-             down = aios__mask(b, ref[AIOS__T_FFN_DOWN_EXPS]),
-             mask = aios__mask(b, ref[AIOS__T_FFN_DOWN_SHEXP]);
-    uint32_t cached = b->cut.experts != 0, first;
-    aios__op local, *o;
-    aios__emit_matmul(b, "router", l, ref[AIOS__T_FFN_ROUTER], in, b->moe.logit,
-                      b->moe.logit_stride, 0);
-    if (shared) {
-        if (ref[AIOS__T_FFN_SHARED].w >= 0)
-            aios__emit_matmul(b, "shared_weight", l, ref[AIOS__T_FFN_SHARED], in,
-                              b->moe.logit ? b->moe.logit + hp->n_expert : NULL,
-                              b->moe.logit_stride, AIOS__JOIN);
-        aios__emit_matmul(b, "shared_gate", l, ref[AIOS__T_FFN_GATE_SHEXP], in, b->ffn, stride,
-                          AIOS__JOIN);
-        aios__emit_matmul(b, "shared_up", l, ref[AIOS__T_FFN_UP_SHEXP], in,
-                          b->ffn ? b->ffn + n_shared : NULL, stride, AIOS__JOIN);
-    }
-    o = aios__emit(b, &local, aios__op_route, "route", l, AIOS__PER_TOKEN, 0);
-    o->act_bytes = (uint64_t)hp->n_expert * 12 + used * 8;
-    b->act_bytes += o->act_bytes;
-    if (shared) {
-        o = aios__emit(b, &local, aios__op_act, "shared_act", l, AIOS__PER_TOKEN,
-                       AIOS__JOIN | AIOS__GATE);
-        o->type = m->arch->act;
-        o->n_in = n_shared;
-        o->x = b->ffn;
-        o->x_stride = stride;
-        o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
-        o->out.n = n_shared;
-        o->act_bytes = (uint64_t)n_shared * 12 + aios__acts_bytes(&b->a_ffn, mask);
-        b->act_bytes += o->act_bytes;
-    }
-    aios__emit(b, &local, aios__op_group, "group", l, AIOS__PER_PASS, 0);
-    if (shared)
-        aios__emit_matmul(b, "shared_down", l, ref[AIOS__T_FFN_DOWN_SHEXP], &b->a_ffn, b->shared, e,
-                          AIOS__JOIN);
-    o = aios__emit(b, &local, aios__op_gather, "gather", l, AIOS__PER_MOVED_PAIR, 0);
-    o->in = *in;
-    o->out = aios__acts_of(&b->a_pair, in_exp);
-    first = b->n_ops;
-    aios__emit_experts(b, "experts_gate", l, ref[AIOS__T_FFN_GATE_EXPS], &b->a_pair, in, b->exp,
-                       pair, AIOS__GATE_PART, cached ? AIOS__AWAIT : 0);
-    aios__emit_experts(b, "experts_up", l, ref[AIOS__T_FFN_UP_EXPS], &b->a_pair, in,
-                       b->exp ? b->exp + hp->n_ff_exp : NULL, pair, AIOS__UP_PART, AIOS__JOIN);
-    o = aios__emit(b, &local, aios__op_act, "experts_act", l, AIOS__PER_PAIR, AIOS__GATE);
-    o->type = m->arch->act;
-    o->n_in = hp->n_ff_exp;
-    o->x = b->exp;
-    o->x_stride = pair;
-    o->out = aios__acts_of(&b->a_exp, down & ~(1u << AIOSK_FLT));
-    o->act_bytes = ((uint64_t)hp->n_ff_exp * 12 + aios__acts_bytes(&b->a_exp, down)) * used;
-    b->act_bytes += o->act_bytes;
-    aios__emit_experts(b, "experts_down", l, ref[AIOS__T_FFN_DOWN_EXPS], &b->a_exp, &b->a_exp,
-                       b->exp_out, e, AIOS__DOWN_PART,
-                       cached ? AIOS__OF_PAIRS | AIOS__AGAIN : AIOS__OF_PAIRS);
-    if (b->op) b->op[b->n_ops - 1].back = (int32_t)(b->n_ops - 1 - first);
-    o = aios__emit(b, &local, aios__op_combine, "combine", l, AIOS__PER_TOKEN,
-                   ref[AIOS__T_FFN_SHARED].w >= 0 ? AIOS__GATE : 0);
-    o->n_in = hp->n_embd;
-    o->x = b->exp_out;
-    o->x_stride = e;
-    o->y = b->x;
-    o->y_stride = e;
-    o->scale = hp->residual_scale;
-    if (shared) {
-        o->in.p[AIOSK_FLT] = (char *)b->shared;
-        o->in.stride[AIOSK_FLT] = e * 4;
-    }
-    o->act_bytes = e * 4 * (used + 2 + (uint64_t)shared);
-    b->act_bytes += o->act_bytes;
+static void aios__emit_combine(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_combine);
+    aios__op_moe *x = &o->u.moe;
+    uint64_t width = (uint64_t)e->g->value[n->in[0]].width;
+    x->x = aios__f32_at(e, n->in[0], NULL);
+    x->logit = aios__f32_at(e, n->in[1], &x->logit_stride);
+    x->y = aios__f32_at(e, n->in[3], NULL);
+    x->shared = aios__f32_at(e, n->in[4], NULL);
+    x->n = (int32_t)width;
+    x->gate = n->which;
+    x->scale = n->scale;
+    o->act_bytes = width * 4 * ((uint64_t)e->m->hp.n_used + 2 + (uint64_t)(n->in[4] >= 0));
+    aios__op_done(e, o, width * 8);
 }
 
-/* Buffers of a pass. f32 forms of attention and feed-forward are the buffers that their ops
- * write anyway. */
-static void aios__build_buffers(aios__build *b) {
-    const aios_model *m = b->m;
-    const aios__hp *hp = &m->hp;
-    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, pairs = n * (uint64_t)hp->n_used,
-             longest;
-    uint32_t in_attn = 0, in_ffn = 0, in_out = 0, in_down = 0, in_exp = 0, in_exp_down = 0, in_head;
-    int32_t l, norm2 = 0,
-               tmp = (m->arch->flags & AIOS__POST_NORM) != 0 || hp->residual_scale != 1.0f,
-               n_ff = 0, shared = 0;
-    for (l = 0; l < hp->n_layer; l++) {
-        const aios__ref *r = m->layer[l];
-        in_attn |= aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) |
-                   aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
-        in_ffn |= aios__ffn_mask(b, r);
-        in_exp |= aios__mask(b, r[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, r[AIOS__T_FFN_UP_EXPS]);
-        in_exp_down |= aios__mask(b, r[AIOS__T_FFN_DOWN_EXPS]);
-        if (r[AIOS__T_FFN_UP].w >= 0 && hp->n_ff > n_ff) n_ff = hp->n_ff;
-        if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) {
-            shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
-            if (shared > n_ff) n_ff = shared;
-        }
-        in_out |= aios__mask(b, r[AIOS__T_ATTN_OUT]);
-        in_down |= aios__mask(b, r[AIOS__T_FFN_DOWN]) | aios__mask(b, r[AIOS__T_FFN_DOWN_SHEXP]);
-        norm2 |= r[AIOS__T_ATTN_NORM_2].w >= 0;
+/* ---- the walk ---- */
+static void aios__walk(aios__emitter *e) {
+    static void (*const emit[])(aios__emitter * e, const aios__node *n) = {
+#define AIOS__X(N, n) aios__emit_##n,
+        AIOS__NODES(AIOS__X)
+#undef AIOS__X
+    };
+    aios__program *p = e->p;
+    aios__bump lists;
+    uint64_t at;
+    uint32_t i;
+    p->n_ops = p->n_phases = p->n_units = p->n_each = 0;
+    p->n_tables = 0;
+    p->w_bytes = p->act_bytes = p->stream_bytes = p->expert_bytes = 0;
+    p->slot_bytes = p->work_bytes = p->row_slot_bytes = 0;
+    p->row_align = 64;
+    memset(p->part_bytes, 0, sizeof p->part_bytes);
+    memset(p->table, 0, sizeof p->table);
+    e->n_buffers = 0;
+    e->first_node = e->last_table = -1;
+    for (i = 0; i < e->g->n_nodes; i++) emit[e->g->node[i].kind](e, &e->g->node[i]);
+    lists.base = e->base;
+    lists.used = 0;
+    if (e->m->hp.n_expert)
+        aios__moe_layout(e->moe, &lists, (uint64_t)e->n_batch, (uint64_t)e->m->hp.n_layer);
+    at = aios__round_up(lists.used, 64);
+    for (i = 0; i < (uint32_t)e->n_buffers; i++) {
+        e->off[i] = at;
+        at += e->buffer[i].bytes;
     }
-    in_head = aios__mask(b, m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT]
-                                                           : m->role[AIOS__T_TOKEN_EMBD]);
-    b->n_qkv = (hp->n_head + hp->n_head_kv) * hp->hd_k + hp->n_head_kv * hp->hd_v;
-    b->n_att = hp->n_head * hp->hd_v;
-    b->ffn_stride = (uint64_t)n_ff * (m->arch->flags & AIOS__GATED ? 2 : 1);
-    b->x = (float *)aios__take(&b->scratch, n * e * 4, 64);
-    b->qkv = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_qkv * 4, 64);
-    b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
-    b->state = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * 8, 64);
-    b->part = (float *)aios__take(&b->scratch,
-                                  (uint64_t)aios__attend_slots(b->n_ctx) * (uint64_t)hp->n_head *
-                                      (aios__round_up((uint64_t)hp->hd_v, 16) + 2) * 4,
-                                  64);
-    b->mass = b->heavy ? (float *)aios__take(
-                             &b->scratch,
-                             n * (uint64_t)hp->n_head * (uint64_t)aios__tiles(b->n_ctx) * 8, 64)
-                       : NULL;
-    b->ffn = (float *)aios__take(&b->scratch, n * b->ffn_stride * 4, 64);
-    b->tmp = tmp ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
-    b->cs = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);
-    aios__acts_layout(b, &b->a_norm, hp->n_embd, b->n_batch, in_attn | in_ffn);
-    aios__acts_layout(b, &b->a_norm2, hp->n_embd, b->n_batch, norm2 ? in_attn : 0);
-    aios__acts_layout(b, &b->a_att, b->n_att, b->n_batch, in_out & ~(1u << AIOSK_FLT));
-    aios__acts_layout(b, &b->a_ffn, n_ff, b->n_batch, in_down & ~(1u << AIOSK_FLT));
-    /* f32: the embedding that the host may read */
-    aios__acts_layout(b, &b->a_out, hp->n_embd, b->n_outputs, in_head | 1u << AIOSK_FLT);
-    b->a_att.p[AIOSK_FLT] = (char *)b->att;
-    b->a_att.stride[AIOSK_FLT] = (uint64_t)b->n_att * 4;
-    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn;
-    b->a_ffn.stride[AIOSK_FLT] = b->ffn_stride * 4;
-    if (hp->n_expert) {
-        b->moe.n_expert = hp->n_expert;
-        b->moe.n_used = hp->n_used;
-        longest = (uint64_t)(hp->n_ff_exp > hp->n_embd ? hp->n_ff_exp : hp->n_embd);
-        /* as for any matrix */
-        for (b->moe.block_cols = AIOSK__MAX_COLS; b->moe.block_cols > AIOS__TASK_COLS;
-             b->moe.block_cols /= 2)
-            if (32 * longest * (uint64_t)b->moe.block_cols <= AIOS__TASK_PRODUCTS) break;
-        aios__moe_layout(&b->moe, &b->scratch, n, (uint64_t)hp->n_layer);
-        b->exp = (float *)aios__take(&b->scratch, pairs * (uint64_t)hp->n_ff_exp * 8, 64);
-        b->exp_out = (float *)aios__take(&b->scratch, pairs * e * 4, 64);
-        b->shared = shared ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
-        aios__acts_layout(b, &b->a_pair, hp->n_embd, (int32_t)pairs, in_exp);
-        aios__acts_layout(b, &b->a_exp, hp->n_ff_exp, (int32_t)pairs,
-                          in_exp_down & ~(1u << AIOSK_FLT));
-        b->a_exp.p[AIOSK_FLT] = (char *)b->exp;
-        b->a_exp.stride[AIOSK_FLT] = (uint64_t)hp->n_ff_exp * 8;
-    }
-    b->logits =
-        (float *)aios__take(&b->scratch, (uint64_t)b->n_outputs * (uint64_t)hp->n_vocab * 4, 64);
+    p->work_bytes = aios__round_up(p->work_bytes, 64);
+    p->work = e->base ? e->base + at : NULL;
+    p->scratch_bytes = at + p->work_bytes * (uint64_t)e->n_threads;
 }
-/* What one worker needs for itself: the largest of what its ops do. */
-static uint64_t aios__build_work(const aios__build *b) {
-    const aios__hp *hp = &b->m->hp;
-    uint64_t n = (uint64_t)hp->n_embd * 4, row = 0, w;
-    int32_t i, tables[2];
-    aios__attend_work aw;
-    aios__bump c = { NULL, 0 };
-    tables[0] = b->m->role[AIOS__T_TOKEN_EMBD].w;
-    tables[1] = b->m->role[AIOS__T_POS_EMBD].w;
-    for (i = 0; i < 2; i++)
-        if (tables[i] >= 0 && b->m->gguf.tensor[tables[i]].row_bytes > row)
-            row = b->m->gguf.tensor[tables[i]].row_bytes;
-    w = n + row;                              /* a table's row, then the same dequantised */
-    if (hp->n_expert && w < 2 * n) w = 2 * n; /* combine */
-    if (b->numerics == AIOS_REFERENCE) {      /* a dequantised row of any matrix */
-        uint64_t longest = (uint64_t)(hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd);
-        if (longest < (uint64_t)hp->n_ff_exp) longest = (uint64_t)hp->n_ff_exp;
-        if (longest < (uint64_t)hp->n_ff_shared) longest = (uint64_t)hp->n_ff_shared;
-        if (longest < (uint64_t)b->n_att) longest = (uint64_t)b->n_att;
-        if (w < longest * 4) w = longest * 4;
-    }
-    aios__attend_layout(&aw, &c, hp);
-    if (b->coded && w < AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v))
-        w = AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v);
-    return aios__round_up(w > c.used ? w : c.used, 64);
+/* Counts what a program takes. 0: the model has more values at a time than there are buffers. */
+static int32_t aios__program_count(aios__emitter *e) {
+    e->base = NULL;
+    aios__walk(e);
+    return !e->full;
 }
-
-/* Counts (op NULL, scratch.base NULL) or builds. m's tensors must have their places when it
- * builds. */
-static void aios__program_build(aios__build *b) {
-    const aios_model *m = b->m;
-    const aios__hp *hp = &m->hp;
-    aios__ref head =
-        m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
-    aios__op local, *o;
-    int32_t l;
-    b->n_ops = b->n_phases = b->n_units = b->n_each = 0;
-    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes =
-        0;
-    memset(b->part_bytes, 0, sizeof b->part_bytes);
-    memset(b->table, 0, sizeof b->table);
-    b->row_slot_bytes = b->n_tables = 0;
-    b->row_align = 64;
-    aios__build_buffers(b);
-    b->work_bytes = aios__build_work(b);
-    b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
-
-    if (b->n_seq > 1) aios__emit(b, &local, aios__op_copy, "copy", -1, AIOS__PER_COPY, 0);
-    aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], AIOS__EMBD_TABLE,
-                     hp->embd_scale);
-    if (hp->n_rot) {
-        /* beside what goes in rounds nothing runs */
-        o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN,
-                       b->n_tables ? 0 : AIOS__JOIN);
-        o->n_in = hp->n_rot / 2;
-        o->freq = b->freq;
-        o->scale = b->rope_mult;
-        o->y = b->cs;
-        o->y_stride = (uint64_t)hp->n_rot;
-        o->act_bytes = (uint64_t)hp->n_rot * 4;
-        b->act_bytes += o->act_bytes;
-    }
-    if (m->role[AIOS__T_POS_EMBD].w >= 0 && m->arch->flags & AIOS__POS_EMBD)
-        aios__emit_table(b, aios__op_positions, "positions", m->role[AIOS__T_POS_EMBD],
-                         AIOS__POS_TABLE, 1.0f);
-    for (l = 0; l < hp->n_layer; l++) {
-        const aios__ref *r = m->layer[l];
-        uint32_t in_attn = aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) |
-                           aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
-        uint32_t in_ffn = aios__ffn_mask(b, r);
-        /* both read the block's input, so both norms come first */
-        if (m->arch->flags & AIOS__PARALLEL) {
-            int32_t two = r[AIOS__T_ATTN_NORM_2].w >= 0;
-            aios__emit_norm(b, "norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm,
-                            two ? in_ffn : in_attn | in_ffn, NULL, 0);
-            if (two)
-                aios__emit_norm(b, "norm_2", l, r[AIOS__T_ATTN_NORM_2], b->x, &b->a_norm2, in_attn,
-                                NULL, AIOS__JOIN);
-            aios__build_attention(b, l, two ? &b->a_norm2 : &b->a_norm);
-            aios__build_ffn(b, l, &b->a_norm);
-        } else {
-            aios__emit_norm(b, "attn_norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, in_attn,
-                            NULL, 0);
-            aios__build_attention(b, l, &b->a_norm);
-            aios__emit_norm(b, "ffn_norm", l, r[AIOS__T_FFN_NORM], b->x, &b->a_norm, in_ffn, NULL,
-                            0);
-            if (r[AIOS__T_FFN_ROUTER].w >= 0)
-                aios__build_experts(b, l, &b->a_norm);
-            else
-                aios__build_ffn(b, l, &b->a_norm);
-        }
-    }
-    aios__emit_norm(b, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], b->x, &b->a_out,
-                    aios__mask(b, head) | 1u << AIOSK_FLT, NULL, AIOS__ON_OUTPUTS);
-    aios__emit_matmul(b, "output", -1, head, &b->a_out, b->logits, (uint64_t)hp->n_vocab,
-                      AIOS__ON_OUTPUTS);
-    if (hp->logit_scale != 1.0f) {
-        o = aios__emit(b, &local, aios__op_scale, "logit_scale", -1, AIOS__PER_TOKEN,
-                       AIOS__ON_OUTPUTS);
-        o->x = b->logits;
-        o->x_stride = (uint64_t)hp->n_vocab;
-        o->n_in = hp->n_vocab;
-        o->scale = hp->logit_scale;
-        o->act_bytes = (uint64_t)hp->n_vocab * 8;
-        b->act_bytes += o->act_bytes;
-    }
-    if (hp->logit_cap != 0) {
-        o = aios__emit(b, &local, aios__op_cap, "cap", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
-        o->x = b->logits;
-        o->x_stride = (uint64_t)hp->n_vocab;
-        o->n_in = hp->n_vocab;
-        o->scale = hp->logit_cap;
-        o->act_bytes = (uint64_t)hp->n_vocab * 8;
-        b->act_bytes += o->act_bytes;
-    }
+/* Builds it over scratch memory, with p's arrays in their places and the model's tensors in
+ * theirs. */
+static void aios__program_build(aios__emitter *e, char *scratch) {
+    aios__program *p = e->p;
+    aios__program_count(e); /* where the buffers are */
+    e->base = scratch;
+    aios__walk(e);
+    if (e->last_table >= 0) p->op[e->last_table].u.table.last = 1;
+    p->logits = aios__f32_at(e, e->g->logits, NULL);
+    p->embedding = aios__f32_at(e, e->g->embedding, NULL);
 }
 
 AIOS__SMALL_END
@@ -11926,7 +12704,245 @@ AIOS__SMALL_END
  * deadline. The position (phase, round, next task of every share) is all the state there is: a
  * run that was stopped goes on where it was. Each worker has its share of a phase, tasks that
  * follow each other in memory, and helps with the others' when it is through: which worker runs
- * what is left to chance, and no result depends on it. */
+ * what is left to chance, and no result depends on it. What kinds of ops there are, this file
+ * does not know. */
+
+/* tasks next..end-1 are to be taken */
+typedef struct aios__share {
+    int32_t next, end;
+    char apart[56];
+} aios__share;
+
+typedef struct aios__exec {
+    const aios__program *p;
+    aios__run run;
+    aios__pool pool;
+    aios__stream stream;
+    aios__rows rows; /* of tables that are not resident */
+    aios__moe moe;
+    aios__cache cache; /* of experts that are not resident */
+    uint64_t (*now_ns)(void *user);
+    void *now_user;
+    aios_parallel_for parallel_for; /* NULL: the pool's threads */
+    void *parallel_user;
+    int32_t profile;
+    uint64_t *busy_ns; /* [n_ops] of the phase that begins with an op, with profile */
+    /* where the run stands */
+    int32_t unready;    /* the current round waits for what it reads; 2: and had to */
+    aios_status failed; /* why it will not come */
+    uint32_t op0, op1;  /* ops of the current phase */
+    int32_t n_tasks;
+    uint64_t deadline; /* 0 = none */
+    uint64_t since;    /* when the current phase began, or the step */
+    int32_t n_threads;
+    int32_t n_workers;  /* that take part: 1..n_threads */
+    aios__share *share; /* [n_threads] */
+    char apart0[64];
+    int32_t stop;              /* time is up, cancelled or interrupted */
+    int32_t cancel, interrupt; /* set from any thread */
+    int32_t halt;              /* decided by the last worker at a barrier: all leave */
+    char apart1[64];
+} aios__exec;
+
+static uint64_t aios__now(const aios__exec *e) { return e->now_ns(e->now_user); }
+/* Does somebody want the step to return, whatever the time? */
+static int32_t aios__stop_wanted(const aios__exec *e) {
+    return aios__load(&e->cancel) | aios__load(&e->interrupt);
+}
+static int32_t aios__time_up(const aios__exec *e, uint64_t deadline) {
+    return deadline && aios__now(e) >= deadline;
+}
+
+/* Deals the tasks of a phase, or of its next round, out to the workers. How many they are may
+ * change before the phase is done: whoever is there takes what is left of any share. */
+static void aios__deal(aios__exec *e) {
+    int32_t w, n = e->n_workers;
+    for (w = 0; w < e->n_threads; w++) {
+        /* nobody works now */
+        e->share[w].next = w < n ? (int32_t)((int64_t)e->n_tasks * w / n) : 0;
+        e->share[w].end = w < n ? (int32_t)((int64_t)e->n_tasks * (w + 1) / n) : 0;
+    }
+}
+static int32_t aios__all_taken(const aios__exec *e) {
+    int32_t w;
+    for (w = 0; w < e->n_threads; w++)
+        if (aios__load(&e->share[w].next) < e->share[w].end) return 0;
+    return 1;
+}
+/* Counts the tasks of a round and deals them out. */
+static void aios__round_deal(aios__exec *e) {
+    const aios__op *o = e->p->op;
+    uint32_t i;
+    e->n_tasks = 0;
+    for (i = e->op0; i < e->op1; i++) e->n_tasks += o[i].kind->tasks(&o[i], &e->run);
+    aios__deal(e);
+}
+/* Begins a round of the current phase. */
+static void aios__round_enter(aios__exec *e, int32_t round) {
+    const aios__op *o = &e->p->op[e->op0];
+    e->run.round = round;
+    if (o->kind->enter) o->kind->enter(o, &e->run);
+    e->unready = o->kind->ready != NULL;
+    aios__round_deal(e);
+}
+/* Makes the phase that starts at op the current one, passing over phases without tasks. */
+static void aios__phase_enter(aios__exec *e, uint32_t op) {
+    const aios__program *p = e->p;
+    for (;; op = e->op1) {
+        e->op0 = op;
+        if (op >= p->n_ops) return;
+        e->op1 = op + 1;
+        while (e->op1 < p->n_ops && p->op[e->op1].phase == p->op[op].phase) e->op1++;
+        aios__round_enter(e, 0);
+        if (e->n_tasks) return;
+        if (p->op[op].kind->skip) p->op[op].kind->skip(&p->op[op], &e->run);
+    }
+}
+/* Waits until what the current round reads is there (1), or time is up, or it cannot be read. */
+static int32_t aios__phase_ready(aios__exec *e) {
+    const aios__op *o = &e->p->op[e->op0];
+    int32_t r, own = e->stream.how == AIOS__READ_INLINE, waited = 0;
+    uint64_t t0, reads = own ? e->stream.n_reads : 0, now, slice;
+    if (!e->unready) return 1;
+    for (now = t0 = aios__now(e);; now = aios__now(e)) {
+        /* cancelling is heard within 2 ms */
+        slice = e->deadline && e->deadline > now && e->deadline - now < 2000000 ? e->deadline - now
+                                                                                : 2000000;
+        r = o->kind->ready(o, &e->run, waited ? slice : 0);
+        /* what the worker read itself, it waited for */
+        waited |= !r || (own && e->stream.n_reads != reads);
+        if (waited && e->unready == 1) {
+            e->run.count->n_stalls++;
+            e->unready = 2;
+        }
+        if (r) break;
+        if (aios__stop_wanted(e) || aios__time_up(e, e->deadline)) {
+            aios__store(&e->stop, 1);
+            break;
+        }
+    }
+    if (waited) e->run.count->stall_ns += aios__now(e) - t0;
+    /* the read was the worker's own */
+    if (r == 1 && own && (aios__stop_wanted(e) || aios__time_up(e, e->deadline)))
+        aios__store(&e->stop, 1);
+    if (r < 0) e->failed = r;
+    if (r != 1) return 0;
+    e->unready = 0;
+    aios__round_deal(e); /* how many there are may have been unknown */
+    return 1;
+}
+static int32_t aios__exec_done(const aios__exec *e) { return e->op0 >= e->p->n_ops; }
+
+/* Takes tasks of the current phase until there are none or time is up. */
+static void aios__phase_work(aios__exec *e, int32_t worker) {
+    int32_t i, w = worker;
+    for (i = 0; i < e->n_threads; i++, w = w + 1 < e->n_threads ? w + 1 : 0) {
+        aios__share *s = &e->share[w];
+        while (aios__load(&s->next) < s->end && !aios__load(&e->stop)) {
+            const aios__op *o = &e->p->op[e->op0];
+            int32_t t = aios__fetch_add(&s->next, 1), n;
+            if (t >= s->end) break;
+            while (t >= (n = o->kind->tasks(o, &e->run))) {
+                t -= n;
+                o++;
+            }
+            o->kind->run(o, &e->run, t, worker);
+            if (aios__stop_wanted(e) || aios__time_up(e, e->deadline)) aios__store(&e->stop, 1);
+        }
+    }
+}
+/* The time since the phase, or this step of it, began. */
+static void aios__book(aios__exec *e) {
+    uint64_t now;
+    if (!(e->profile)) return;
+    now = aios__now(e);
+    if (now > e->since) e->busy_ns[e->op0] += now - e->since;
+    e->since = now;
+}
+/* After all workers have left the phase: goes to the next round or phase if it is finished. A
+ * phase of one task is done here and now: the others would wait for it all the same, and a
+ * barrier is saved. */
+static void aios__phase_leave(aios__exec *e, int32_t worker) {
+    int32_t ready = 1;
+    while (aios__all_taken(e)) {
+        const aios__op *o = &e->p->op[e->op0];
+        int32_t back = 0;
+        e->run.count->n_tasks += (uint64_t)e->n_tasks;
+        aios__book(e);
+        if (o->kind->leave) o->kind->leave(o, &e->run);
+        if (o->kind->rounds && e->run.round + 1 < o->kind->rounds(o, &e->run))
+            aios__round_enter(e, e->run.round + 1);
+        else {
+            if (o->kind->again) back = o->kind->again(o, &e->run);
+            aios__phase_enter(e, back ? e->op0 - (uint32_t)back : e->op1);
+        }
+        if (aios__exec_done(e) || aios__load(&e->stop)) break; /* nothing is read past the end */
+        ready = aios__phase_ready(e);
+        /* waiting is nobody's work */
+        if (e->profile) e->since = aios__now(e);
+        if (!ready || e->n_tasks > 1) break;
+        aios__phase_work(e, worker);
+    }
+    if (!aios__exec_done(e)) aios__book(e);
+    e->halt = aios__load(&e->stop) || aios__exec_done(e) || !ready;
+}
+
+/* One worker of our own pool: all that have joined walk through the phases together. */
+static void aios__exec_walk(void *arg, int32_t worker) {
+    aios__exec *e = (aios__exec *)arg;
+    uint64_t fp = aiosk_fp_begin();
+    int32_t gen, over = 0;
+    while (!over) {
+        aios__phase_work(e, worker);
+        if (aios__barrier_arrive(&e->pool, &gen)) {
+            aios__phase_leave(e, worker);
+            over = e->halt;
+            /* the step may be over for its caller from here on: c is not ours */
+            aios__barrier_release(&e->pool, over);
+        } else
+            over = aios__barrier_wait(&e->pool, gen);
+    }
+    aiosk_fp_end(fp);
+}
+/* The host's job system: one call per phase; its tasks are workers that take ours. */
+static void aios__exec_lent(void *arg, int32_t i, int32_t worker) {
+    uint64_t fp = aiosk_fp_begin();
+    (void)i;
+    aios__phase_work((aios__exec *)arg, worker);
+    aiosk_fp_end(fp);
+}
+
+/* Runs until the pass is done (1) or stopped (0). */
+static int32_t aios__exec_run(aios__exec *e, uint64_t deadline) {
+    uint64_t fp;
+    e->deadline = deadline;
+    e->halt = 0;
+    e->failed = AIOS_OK;
+    aios__store(&e->stop, aios__stop_wanted(e));
+    if (aios__load(&e->stop) || !aios__phase_ready(e) || aios__load(&e->stop)) return 0;
+    if (e->profile) e->since = aios__now(e);
+    if (e->pool.n > 1 && e->n_workers > 1) {
+        aios__pool_run(&e->pool, aios__exec_walk, e);
+        return aios__exec_done(e);
+    }
+    fp = aiosk_fp_begin();
+    do {
+        int32_t n = e->n_workers < e->n_tasks ? e->n_workers : e->n_tasks;
+        if (e->parallel_for && n > 1)
+            e->parallel_for(e->parallel_user, n, aios__exec_lent, e);
+        else
+            aios__phase_work(e, 0);
+        aios__phase_leave(e, 0);
+    } while (!e->halt);
+    aiosk_fp_end(fp);
+    return aios__exec_done(e);
+}
+
+/* ======== context/context.h ======== */
+/* context.h: a context: a model that runs, with its cache, its sequences and the pass that is under
+ * way. What is done to it stands in the files below. */
+#ifndef AIOS__CONTEXT_H
+#define AIOS__CONTEXT_H
 
 typedef struct aios__sequence {
     int32_t *token;        /* [n_ctx] */
@@ -11936,12 +12952,6 @@ typedef struct aios__sequence {
     int32_t its_turn;      /* to have a part in the next pass */
     int32_t n_fed, n_done; /* tokens given, and those in the cache */
 } aios__sequence;
-
-/* tasks next..end-1 are to be taken */
-typedef struct aios__share {
-    int32_t next, end;
-    char apart[56];
-} aios__share;
 
 struct aios_context {
     aios_allocator mem;
@@ -11956,271 +12966,17 @@ struct aios_context {
     uint8_t no_idle[AIOS__N_GROUPS][AIOS__N_FORMS];
     const aiosk_isa *k;
     aios__kv kv;
-    aios__pass pass;
-    aios__build prog;
-    aios__run run;
     aios__sequence *seq; /* [n_seq] */
     void *sample_work;
-    aios__pool pool;
-    aios__stream stream;
-    aios__cache cache; /* of experts that are not resident */
-    aios__rows rows;   /* of tables that are not */
+    aios__program prog;
+    aios__pass pass;
     aios_counters count;
-    /* where the run stands */
     int32_t running;     /* a pass is under way */
     uint64_t n_passed;   /* passes finished since opening */
     int32_t next_turn;   /* sequence that is first to have a part, when not all can */
     int32_t n_out_ready; /* rows of the last finished pass */
-    int32_t unready;     /* the current round waits for its unit; 2: and had to */
-    aios_status failed;  /* why it will not come */
-    uint32_t op0, op1;   /* ops of the current phase */
-    int32_t n_tasks;
-    uint64_t deadline;  /* 0 = none */
-    uint64_t since;     /* AIOS_CONTEXT_PROFILE: when the current phase began, or the step */
-    int32_t n_workers;  /* that take part: 1..n_threads */
-    aios__share *share; /* [n_threads] */
-    char apart0[64];
-    int32_t stop;              /* time is up, cancelled or interrupted */
-    int32_t cancel, interrupt; /* set from any thread */
-    int32_t halt;              /* decided by the last worker at a barrier: all leave */
-    char apart1[64];
+    aios__exec exec;     /* where the run of the pass stands */
 };
-
-static uint64_t aios__now(const aios_context *c) { return c->desc.now_ns(c->desc.now_user); }
-/* Does somebody want the step to return, whatever the time? */
-static int32_t aios__stop_wanted(const aios_context *c) {
-    return aios__load(&c->cancel) | aios__load(&c->interrupt);
-}
-static int32_t aios__time_up(const aios_context *c, uint64_t deadline) {
-    return deadline && aios__now(c) >= deadline;
-}
-
-/* Deals the tasks of a phase, or of its next round, out to the workers. How many they are may
- * change before the phase is done: whoever is there takes what is left of any share. */
-static void aios__deal(aios_context *c) {
-    int32_t w, n = c->n_workers;
-    for (w = 0; w < c->plan.n_threads; w++) {
-        /* nobody works now */
-        c->share[w].next = w < n ? (int32_t)((int64_t)c->n_tasks * w / n) : 0;
-        c->share[w].end = w < n ? (int32_t)((int64_t)c->n_tasks * (w + 1) / n) : 0;
-    }
-}
-static int32_t aios__all_taken(const aios_context *c) {
-    int32_t w;
-    for (w = 0; w < c->plan.n_threads; w++)
-        if (aios__load(&c->share[w].next) < c->share[w].end) return 0;
-    return 1;
-}
-/* Counts the tasks of a round and deals them out. */
-static void aios__round_deal(aios_context *c) {
-    uint32_t op;
-    c->n_tasks = 0;
-    for (op = c->op0; op < c->op1; op++) c->n_tasks += aios__op_tasks(&c->prog.op[op], &c->run);
-    aios__deal(c);
-}
-/* Begins a round of the current phase. One that awaits experts is dealt out when it is known
- * which are there. */
-static void aios__round_enter(aios_context *c, int32_t round) {
-    uint32_t flags = c->prog.op[c->op0].flags;
-    c->run.round = round;
-    if (flags & AIOS__ROWS) {
-        const aios__op *op = &c->prog.op[c->op0];
-        int32_t t = aios__round_token(op, &c->run);
-        aios__rows_ask(&c->rows, op->part, aios__table_rows(&c->pass, op->part), t, c->pass.n - t);
-    }
-    c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT | AIOS__ROWS)) != 0;
-    if (flags & AIOS__AWAIT)
-        c->n_tasks = 1;
-    else
-        aios__round_deal(c);
-}
-/* Makes the phase that starts at op the current one, passing over phases without tasks. */
-static void aios__phase_enter(aios_context *c, uint32_t op) {
-    const aios__build *p = &c->prog;
-    for (;; op = c->op1) {
-        c->op0 = op;
-        if (op >= p->n_ops) return;
-        c->op1 = op + 1;
-        while (c->op1 < p->n_ops && p->op[c->op1].flags & AIOS__JOIN) c->op1++;
-        aios__round_enter(c, 0);
-        if (c->n_tasks) return;
-        /* nobody wants these rows now */
-        if (c->unready) {
-            int32_t i;
-            for (i = 0; i < p->op[op].n_units; i++) aios__stream_pass(&c->stream);
-        }
-    }
-}
-/* Is what the current round reads there? 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
-static int32_t aios__round_try(aios_context *c, uint64_t timeout_ns) {
-    uint32_t flags = c->prog.op[c->op0].flags;
-    if (flags & AIOS__AWAIT) return aios__cache_try(&c->cache, timeout_ns);
-    if (flags & AIOS__ROWS) return aios__rows_try(&c->rows, timeout_ns);
-    return aios__stream_try(&c->stream, timeout_ns);
-}
-/* Waits for it until it is there (1), or time is up, or it cannot be read. */
-static int32_t aios__phase_ready(aios_context *c) {
-    uint64_t t0 = 0, now, slice;
-    uint32_t flags = c->prog.op[c->op0].flags;
-    int32_t r;
-    if (!c->unready) return 1;
-    /* what the worker reads itself, it waits for */
-    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1 && flags & AIOS__STREAMED) {
-        t0 = aios__now(c) | 1;
-        c->count.n_stalls++;
-        c->unready = 2;
-    }
-    for (;;) {
-        now = aios__now(c);
-        /* cancelling is heard within 2 ms */
-        slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now
-                                                                                : 2000000;
-        r = aios__round_try(c, t0 ? slice : 0);
-        if (r) break;
-        if (!t0) {
-            t0 = now ? now : 1;
-            c->count.n_stalls += c->unready == 1;
-            c->unready = 2;
-        }
-        if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) {
-            aios__store(&c->stop, 1);
-            break;
-        }
-    }
-    if (t0) c->count.stall_ns += aios__now(c) - t0;
-    /* the read was the worker's own */
-    if (r == 1 && c->stream.how == AIOS__READ_INLINE &&
-        (aios__stop_wanted(c) || aios__time_up(c, c->deadline)))
-        aios__store(&c->stop, 1);
-    if (r < 0) c->failed = r;
-    if (r != 1) return 0;
-    c->unready = 0;
-    if (flags & AIOS__AWAIT) aios__round_deal(c);
-    if (!(flags & AIOS__STREAMED)) return 1;
-    c->run.streamed = aios__stream_data(&c->stream);
-    c->count.n_units++;
-    return 1;
-}
-/* Asks for the rows of tokens that are not in the pass: the next pass will want them. */
-static void aios__read_ahead(aios_context *c) {
-    int32_t s, i, k = 0, n = 0;
-    if (!c->rows.n_slots) return;
-    for (s = 0; s < c->plan.n_seq; s++) {
-        const aios__sequence *q = &c->seq[s];
-        for (i = q->n_done; c->running && k < c->pass.n && c->pass.seq[k] == s; k++)
-            i = c->pass.pos[k] + 1;
-        for (; i < q->n_fed && n < c->rows.n_slots; i++) c->rows.soon[n++] = q->token[i];
-    }
-    aios__rows_ahead(&c->rows, n);
-}
-static int32_t aios__exec_done(const aios_context *c) { return c->op0 >= c->prog.n_ops; }
-
-/* Takes tasks of the current phase until there are none or time is up. */
-static void aios__phase_work(aios_context *c, int32_t worker) {
-    int32_t i, w = worker;
-    for (i = 0; i < c->plan.n_threads; i++, w = w + 1 < c->plan.n_threads ? w + 1 : 0) {
-        aios__share *s = &c->share[w];
-        while (aios__load(&s->next) < s->end && !aios__load(&c->stop)) {
-            const aios__op *op = &c->prog.op[c->op0];
-            int32_t t = aios__fetch_add(&s->next, 1), n;
-            if (t >= s->end) break;
-            while (t >= (n = aios__op_tasks(op, &c->run))) {
-                t -= n;
-                op++;
-            }
-            op->run(op, &c->run, t, worker);
-            if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) aios__store(&c->stop, 1);
-        }
-    }
-}
-/* The time since the phase, or this step of it, began. */
-static void aios__book(aios_context *c) {
-    uint64_t now;
-    if (!(c->desc.flags & AIOS_CONTEXT_PROFILE)) return;
-    now = aios__now(c);
-    if (now > c->since) c->prog.op[c->op0].busy_ns += now - c->since;
-    c->since = now;
-}
-/* After all workers have left the phase: goes to the next round or phase if it is finished. A
- * phase of one task is done here and now: the others would wait for it all the same, and a
- * barrier is saved. */
-static void aios__phase_leave(aios_context *c, int32_t worker) {
-    int32_t ready = 1;
-    while (aios__all_taken(c)) {
-        c->count.n_tasks += (uint64_t)c->n_tasks;
-        aios__book(c);
-        if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
-        if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run))
-            aios__round_enter(c, c->run.round + 1);
-        else if (c->prog.op[c->op0].flags & AIOS__AGAIN && aios__cache_next(&c->cache))
-            aios__phase_enter(c, c->op0 - (uint32_t)c->prog.op[c->op0].back);
-        else {
-            if (c->prog.op[c->op0].flags & AIOS__ROWS &&
-                c->prog.op[c->op0].part == c->prog.last_table)
-                aios__read_ahead(c);
-            aios__phase_enter(c, c->op1);
-        }
-        if (aios__exec_done(c) || aios__load(&c->stop)) break; /* nothing is read past the end */
-        ready = aios__phase_ready(c);
-        /* waiting is nobody's work */
-        if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);
-        if (!ready || c->n_tasks > 1) break;
-        aios__phase_work(c, worker);
-    }
-    if (!aios__exec_done(c)) aios__book(c);
-    c->halt = aios__load(&c->stop) || aios__exec_done(c) || !ready;
-}
-
-/* One worker of our own pool: all that have joined walk through the phases together. */
-static void aios__exec_walk(void *arg, int32_t worker) {
-    aios_context *c = (aios_context *)arg;
-    uint64_t fp = aiosk_fp_begin();
-    int32_t gen, over = 0;
-    while (!over) {
-        aios__phase_work(c, worker);
-        if (aios__barrier_arrive(&c->pool, &gen)) {
-            aios__phase_leave(c, worker);
-            over = c->halt;
-            /* the step may be over for its caller from here on: c is not ours */
-            aios__barrier_release(&c->pool, over);
-        } else
-            over = aios__barrier_wait(&c->pool, gen);
-    }
-    aiosk_fp_end(fp);
-}
-/* The host's job system: one call per phase; its tasks are workers that take ours. */
-static void aios__exec_lent(void *arg, int32_t i, int32_t worker) {
-    uint64_t fp = aiosk_fp_begin();
-    (void)i;
-    aios__phase_work((aios_context *)arg, worker);
-    aiosk_fp_end(fp);
-}
-
-/* Runs until the pass is done (1) or stopped (0). */
-static int32_t aios__exec(aios_context *c, uint64_t deadline) {
-    uint64_t fp;
-    c->deadline = deadline;
-    c->halt = 0;
-    c->failed = AIOS_OK;
-    aios__store(&c->stop, aios__stop_wanted(c));
-    if (aios__load(&c->stop) || !aios__phase_ready(c) || aios__load(&c->stop)) return 0;
-    if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);
-    if (c->pool.n > 1 && c->n_workers > 1) {
-        aios__pool_run(&c->pool, aios__exec_walk, c);
-        return aios__exec_done(c);
-    }
-    fp = aiosk_fp_begin();
-    do {
-        int32_t n = c->n_workers < c->n_tasks ? c->n_workers : c->n_tasks;
-        if (c->desc.parallel_for && n > 1)
-            c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
-        else
-            aios__phase_work(c, 0);
-        aios__phase_leave(c, 0);
-    } while (!c->halt);
-    aiosk_fp_end(fp);
-    return aios__exec_done(c);
-}
 
 /* Is the running pass at work on tokens of the sequence from n on? */
 static int32_t aios__in_pass(const aios_context *c, int32_t seq, int32_t n) {
@@ -12229,6 +12985,8 @@ static int32_t aios__in_pass(const aios_context *c, int32_t seq, int32_t n) {
         if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) return 1;
     return 0;
 }
+
+#endif
 
 AIOS__SMALL_BEGIN
 
@@ -12300,7 +13058,7 @@ static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint
             for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
                 if (row[t] != AIOS__SPILLED) continue;
                 for (;;) {
-                    if (*done && aios__time_up(c, deadline)) return AIOS_MORE + 1;
+                    if (*done && aios__time_up(&c->exec, deadline)) return AIOS_MORE + 1;
                     if (aios__spill_room(c, g, f)) break;
                     if ((r = aios__spill_one(c, g, f, any, err)) != 1) return r;
                     *done = 1;
@@ -12370,7 +13128,7 @@ static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64
     slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
     q->held++;
     for (r = 1, g = f = 0; r == 1 && !aios__kv_room(&c->kv, s, slot, slot + n, &g, &f);) {
-        if (*done && aios__time_up(c, deadline))
+        if (*done && aios__time_up(&c->exec, deadline))
             r = AIOS_MORE + 1;
         else if ((r = aios__spill_one(c, g, f, any, err)) == 1)
             *done = 1;
@@ -12395,7 +13153,7 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
     c->rescued = 0;
     if (next >= 0 && c->seq[next].n_done < c->seq[next].n_fed) {
         if ((r = aios__spill_ready(c, next, 1, deadline, &done, err)) < 0) return r;
-        if (r == 1 && !(done && aios__time_up(c, deadline))) return AIOS_OK;
+        if (r == 1 && !(done && aios__time_up(&c->exec, deadline))) return AIOS_OK;
         if (r) {
             c->rescued = next + 1;
             return AIOS_MORE;
@@ -12429,7 +13187,7 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
         ready = r;
         last = next;
     }
-    if (ready && done && aios__time_up(c, deadline)) return AIOS_MORE;
+    if (ready && done && aios__time_up(&c->exec, deadline)) return AIOS_MORE;
     c->rescued = 0;
     return AIOS_OK;
 }
@@ -12510,6 +13268,18 @@ static void aios__pass_gather(aios_context *c) {
         }
     }
 }
+/* Tokens that are not in the pass: the next one will want their rows. */
+static void aios__soon(aios_context *c) {
+    aios__rows *r = &c->exec.rows;
+    int32_t s, i, k = 0;
+    r->n_soon = 0;
+    for (s = 0; r->n_slots && s < c->plan.n_seq; s++) {
+        const aios__sequence *q = &c->seq[s];
+        for (i = q->n_done; c->running && k < c->pass.n && c->pass.seq[k] == s; k++)
+            i = c->pass.pos[k] + 1;
+        for (; i < q->n_fed && r->n_soon < r->n_slots; i++) r->soon[r->n_soon++] = q->token[i];
+    }
+}
 static void aios__pass_finish(aios_context *c) {
     const aios__pass *p = &c->pass;
     uint32_t i;
@@ -12522,27 +13292,17 @@ static void aios__pass_finish(aios_context *c) {
     }
     aios__kv_settle(&c->kv);
     for (i = 0; i < c->prog.n_ops; i++) {
-        const aios__op *op = &c->prog.op[i];
-        uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
-        uint64_t cols = (uint64_t)op->cols_per_task,
-                 read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) +
-                        op->row_bytes * n;
-        if (op->per == AIOS__PER_EXPERT)
-            read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
-        c->count.weight_bytes += read;
-        if (op->flags & AIOS__ROWS) {
-            uint64_t streamed =
-                op->row_bytes *
-                aios__rows_streamed(&c->rows.table[op->part], aios__table_rows(p, op->part), p->n);
-            c->count.tier_bytes[AIOS_TIER_STREAM] += streamed;
-            read -= streamed;
-        }
-        c->count.tier_bytes[op->tier] += read;
-        c->count.act_bytes += op->act_bytes * n;
+        const aios__op *o = &c->prog.op[i];
+        int32_t n = aios__op_rows(o, &c->exec.run);
+        if (o->kind->read)
+            o->kind->read(o, &c->exec.run, &c->count);
+        else if (n)
+            aios__count_read(&c->count, AIOS_TIER_HOT, o->w_bytes);
+        c->count.act_bytes += o->act_bytes * (uint64_t)n;
     }
     for (w = 0; w < c->plan.n_threads; w++) {
-        c->count.kv_bytes += c->run.kv_read[w * 8];
-        c->run.kv_read[w * 8] = 0;
+        c->count.kv_bytes += c->exec.run.kv_read[w * 8];
+        c->exec.run.kv_read[w * 8] = 0;
     }
     c->count.n_tokens += (uint64_t)p->n;
     c->count.n_passes++;
@@ -12574,7 +13334,7 @@ static void aios__pass_drop(aios_context *c) {
     const aios__pass *p = &c->pass;
     int32_t w, i;
     c->running = 0;
-    for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
+    for (w = 0; w < c->plan.n_threads; w++) c->exec.run.kv_read[w * 8] = 0;
     aios__kv_undo(&c->kv);
     for (i = 0; i < p->n; i++)
         if (i == 0 || p->seq[i] != p->seq[i - 1]) {
@@ -12585,13 +13345,13 @@ static void aios__pass_drop(aios_context *c) {
 
 static aios_status aios__cancelled(aios_context *c, aios_error *err) {
     if (c->running) aios__pass_drop(c);
-    aios__store(&c->cancel, 0);
+    aios__store(&c->exec.cancel, 0);
     return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
 }
 /* What the current phase waits for cannot be read. Nothing more is asked for until the next
  * step, which begins anew. */
 static aios_status aios__unread(aios_context *c, aios_error *err) {
-    aios__stream *s = &c->stream;
+    aios__stream *s = &c->exec.stream;
     aios__slot slot;
     aios__crew_lock(&s->crew);
     slot = *s->bad;
@@ -12605,7 +13365,7 @@ static aios_status aios__unread(aios_context *c, aios_error *err) {
     return AIOS_ERR_IO;
 }
 static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
-    if (aios__load(&c->cancel)) return aios__cancelled(c, err);
+    if (aios__load(&c->exec.cancel)) return aios__cancelled(c, err);
     if (!c->running) c->n_out_ready = 0;
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
@@ -12618,16 +13378,17 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
                     "the cache has no room for any waiting token: pages of the kind they need "
                     "are taken, of % in all",
                     aios__i(aios__kv_pages(&c->kv)));
-            aios__stream_start(&c->stream);
-            aios__phase_enter(c, 0);
+            aios__stream_start(&c->exec.stream);
             c->running = 1;
+            aios__soon(c);
+            aios__phase_enter(&c->exec, 0);
         }
-        if (!aios__exec(c, deadline)) {
-            if (aios__load(&c->cancel)) return aios__cancelled(c, err);
-            return c->failed ? aios__unread(c, err) : AIOS_MORE;
+        if (!aios__exec_run(&c->exec, deadline)) {
+            if (aios__load(&c->exec.cancel)) return aios__cancelled(c, err);
+            return c->exec.failed ? aios__unread(c, err) : AIOS_MORE;
         }
         aios__pass_finish(c);
-        if (c->n_out_ready || aios__time_up(c, deadline))
+        if (c->n_out_ready || aios__time_up(&c->exec, deadline))
             return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
     }
     return AIOS_OK;
@@ -12942,13 +13703,18 @@ AIOS__SMALL_END
 
 AIOS__SMALL_BEGIN
 
-/* ======== context/plan.c ======== */
-/* plan.c: what will be asked for, to the byte, before anything is taken. Pure arithmetic on the
- * header: it runs the same layout code as opening does, over bumps that only count, so a plan
- * cannot differ from what opening takes. */
+/* ======== context/layout.c ======== */
+/* layout.c: the memory of a context but for its program's scratch and its cache: all its arrays, out
+ * of one block. */
 
-/* Lays a context out. With meta->base NULL it counts. Scratch comes out of aios__program_build
- * through c->prog. */
+/* Channels that turn, of all ropes. */
+static uint64_t aios__rope_channels(const aios__hp *hp) {
+    uint64_t n = 0;
+    int32_t i;
+    for (i = 0; i < hp->n_ropes; i++) n += (uint64_t)hp->rope[i].n_rot;
+    return n;
+}
+/* Lays a context out. With meta->base NULL it counts. */
 static aios_context *aios__context_layout(const aios_model *m, const aios_plan *p, aios__bump *meta,
                                           aios_context *into) {
     aios_context *c = (aios_context *)aios__take(meta, sizeof(aios_context), 64), *x = c ? c : into;
@@ -12962,21 +13728,23 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->pass.turn = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.block = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
     x->pass.out = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
-    x->run.kv_read = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
-    x->share = (aios__share *)aios__take(meta, (uint64_t)p->n_threads * sizeof(aios__share), 64);
-    x->prog.freq = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
+    x->exec.run.kv_read = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
+    x->exec.share =
+        (aios__share *)aios__take(meta, (uint64_t)p->n_threads * sizeof(aios__share), 64);
+    x->prog.freq = (double *)aios__take(meta, aios__rope_channels(&m->hp) / 2 * 8, 8);
     x->prog.op = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
+    x->exec.busy_ns = (uint64_t *)aios__take(meta, (uint64_t)p->n_ops * 8, 8);
     x->prog.unit = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
     x->prog.each = (aios__expert *)aios__take(meta, (uint64_t)m->n_split * sizeof(aios__expert), 8);
-    x->stream.slot = (aios__slot *)aios__take(
+    x->exec.stream.slot = (aios__slot *)aios__take(
         meta,
         ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) *
             sizeof(aios__slot),
         64);
-    x->stream.queue = (uint32_t *)aios__take(
+    x->exec.stream.queue = (uint32_t *)aios__take(
         meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
-    aios__rows_layout(&x->rows, meta, p->n_row_slots);
-    aios__cache_layout(&x->cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert,
+    aios__rows_layout(&x->exec.rows, meta, p->n_row_slots);
+    aios__cache_layout(&x->exec.cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert,
                        p->n_expert_slots);
     x->sample_work = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
@@ -12988,10 +13756,16 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
         }
     }
     aios__kv_arrays(&x->kv, meta);
-    aios__threads_layout(&x->pool, &x->stream.crew, meta,
+    aios__threads_layout(&x->exec.pool, &x->exec.stream.crew, meta,
                          p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads, p->n_readers);
     return c;
 }
+
+/* ======== context/plan.c ======== */
+/* plan.c: what will be asked for, to the byte, before anything is taken. Pure arithmetic on the
+ * header: it runs the same layout code as opening does, over bumps that only count, so a plan
+ * cannot differ from what opening takes. */
+
 static uint64_t aios__plan_stacks(const aios_plan *p) {
     return aios__stacks((p->flags & AIOS_PLAN_LENT_THREADS ? 0 : p->n_threads - 1) + p->n_readers);
 }
@@ -13030,19 +13804,30 @@ static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_err
         p->tier_bytes[AIOS_TIER_HOT] = p->request_bytes[AIOS_MEM_WEIGHTS];
     return st;
 }
-static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p,
-                              const aiosk_isa *k) {
-    b->m = m;
-    b->k = k;
-    b->cut = aios__plan_cut(p);
-    b->n_ctx = p->n_ctx;
-    b->n_seq = p->n_seq;
-    b->coded = aios__kv_is_coded(m, p);
-    b->heavy = p->kv_heavy > 0;
-    b->n_batch = p->n_batch;
-    b->n_outputs = p->n_outputs;
-    b->n_threads = p->n_threads;
-    b->numerics = p->numerics;
+/* A walk over the model's graph as the plan has it, into p. */
+static void aios__emitter_start(aios__emitter *e, const aios_model *m, const aios_plan *plan,
+                                const aiosk_isa *k, aios__program *p, aios__moe *moe) {
+    const aios__hp *hp = &m->hp;
+    memset(e, 0, sizeof *e);
+    e->m = m;
+    e->g = &m->graph;
+    e->k = k;
+    e->p = p;
+    e->moe = moe;
+    e->cut = aios__plan_cut(plan);
+    e->n_ctx = plan->n_ctx;
+    e->n_seq = plan->n_seq;
+    e->n_batch = plan->n_batch;
+    e->n_outputs = plan->n_outputs;
+    e->n_threads = plan->n_threads;
+    e->numerics = plan->numerics;
+    e->coded = aios__kv_is_coded(m, plan);
+    e->heavy = plan->kv_heavy > 0;
+    e->n_block = aios__attend_tokens(hp);
+    moe->n_expert = hp->n_expert;
+    moe->n_used = hp->n_used;
+    moe->block_cols =
+        aios__task_cols(32, hp->n_ff_exp > hp->n_embd ? hp->n_ff_exp : hp->n_embd, AIOSK__MAX_COLS);
 }
 
 enum {
@@ -13179,7 +13964,9 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
 
 /* The sizes of a plan whose choices are made. 0 when something overflows. */
 static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_isa *k) {
-    aios__build b;
+    aios__emitter e;
+    aios__program b;
+    aios__moe moe;
     aios__kv kv;
     aios_context tmp;
     aios__bump meta = { NULL, 0 };
@@ -13187,9 +13974,10 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     aios__cut cut;
     uint64_t load_tmp, i;
     memset(&b, 0, sizeof b);
-    aios__build_start(&b, m, p, k);
-    aios__program_build(&b);
-    cut = b.cut;
+    memset(&moe, 0, sizeof moe);
+    aios__emitter_start(&e, m, p, k, &b, &moe);
+    if (!aios__program_count(&e)) return 0;
+    cut = e.cut;
     if (!aios__kv_size(&kv, m, p)) return 0;
     p->n_ops = b.n_ops;
     p->n_phases = b.n_phases;
@@ -13215,7 +14003,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
         return 0;
     p->request_bytes[AIOS_MEM_META] = aios__round_up(meta.used, 64);
     p->request_bytes[AIOS_MEM_SCRATCH] =
-        aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
+        aios__round_up(b.scratch_bytes > load_tmp ? b.scratch_bytes : load_tmp, 64);
     p->request_bytes[AIOS_MEM_KV] = kv.bytes;
     p->request_bytes[AIOS_MEM_WEIGHTS] = 0;
     for (i = 0, p->n_requests = 3; i < 3; i++) {
@@ -13230,7 +14018,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->weight_bytes_packed = w.packed;
     p->weight_bytes_rows = w.rows;
     p->weight_bytes_mapped = w.mapped;
-    p->token_weight_bytes = b.w_bytes + b.row_bytes;
+    p->token_weight_bytes = b.w_bytes;
     p->token_act_bytes = b.act_bytes;
     p->token_stream_bytes = b.stream_bytes;
     p->token_expert_bytes = b.expert_bytes;
@@ -13346,7 +14134,6 @@ static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
     static const int32_t types[] = { AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4),
                                      AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4),
                                      AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C4) };
-    const aios__hp *hp = &l->m->hp;
     int32_t i, n = p->numerics == AIOS_REFERENCE       ? 0
                    : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5
                    : p->flags & AIOS_PLAN_MAY_KV_TYPE  ? 2
@@ -13355,8 +14142,7 @@ static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
     aios__kv now, then;
     for (i = 0; i < n; i++) {
         less.kv_type = types[i];
-        if (aiosk_tile_bytes(types[i], hp->hd_k, hp->hd_v) >=
-                aiosk_tile_bytes(p->kv_type, hp->hd_k, hp->hd_v) ||
+        if (aios__tile_bytes(l->m, 0, types[i]) >= aios__tile_bytes(l->m, 0, p->kv_type) ||
             !aios__kv_size(&then, l->m, &less))
             continue;
         if (!aios__kv_size(&now, l->m, p) || then.bytes < now.bytes) return types[i];
@@ -13934,8 +14720,8 @@ static uint64_t aios__layout_hash(const aios_context *c) {
     for (f = 0; f < AIOS__N_FORMS; f++)
         h = aios__art_sum(h, kv->type[f], (uint64_t)kv->n_layer * 4);
     /* long and short contexts can turn differently */
-    h = aios__art_sum(h, c->prog.freq, (uint64_t)hp->n_rot / 2 * 8);
-    return aios__art_sum(h, &c->prog.rope_mult, 4);
+    h = aios__art_sum(h, c->prog.freq, aios__rope_channels(hp) / 2 * 8);
+    return aios__art_sum(h, c->prog.rope_mult, (uint64_t)hp->n_ropes * 4);
 }
 /* Leading tiles that a sequence shares with its base, in all forms. */
 static int32_t aios__base_tiles(const aios_context *c, int32_t seq, int32_t base) {
@@ -14265,8 +15051,8 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
 static void aios__context_release(aios_context *c) {
     aios_allocator mem = c->mem;
     aios_mem_req meta = c->req[AIOS_MEM_META];
-    aios__pool_stop(&c->pool);
-    aios__stream_stop(&c->stream);
+    aios__pool_stop(&c->exec.pool);
+    aios__stream_stop(&c->exec.stream);
     if (c->block[AIOS_MEM_WEIGHTS])
         mem.free(mem.user, c->block[AIOS_MEM_WEIGHTS], &c->req[AIOS_MEM_WEIGHTS]);
     if (c->block[AIOS_MEM_KV]) mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
@@ -14304,7 +15090,7 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     c->plan = *p;
     c->desc = *d;
     c->k = aiosk_select(p->isa);
-    c->n_workers = p->n_threads;
+    c->exec.n_workers = p->n_threads;
     if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
     for (i = 0; i < AIOS_N_MEM; i++)
         aios__plan_req(p, (uint32_t)i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT,
@@ -14313,58 +15099,89 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     *out = c;
     return AIOS_OK;
 }
+/* The frequencies of all ropes. */
+static aios_status aios__context_ropes(aios_context *c, aios_error *err) {
+    const aios__hp *hp = &c->model->hp;
+    double *freq = c->prog.freq;
+    aios_status st = AIOS_OK;
+    int32_t i;
+    for (i = 0; i < hp->n_ropes && !st; freq += hp->rope[i++].n_rot / 2)
+        st = aios__rope_freqs(c->model, &hp->rope[i], c->plan.n_ctx, freq, &c->prog.rope_mult[i],
+                              err);
+    return st;
+}
+/* Can the heads of all layers be rotated, as coded caches want it? */
+static aios_status aios__context_rotates(const aios_context *c, aios_error *err) {
+    const aios__hp *hp = &c->model->hp;
+    float *work = (float *)(void *)c->prog.work;
+    int32_t l;
+    for (l = 0; c->kv.coded && l < hp->n_layer; l++)
+        if (!aiosk_rotate_ok(c->k, hp->layer[l].hd_k, work) ||
+            !aiosk_rotate_ok(c->k, hp->layer[l].hd_v, work))
+            return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+                               "heads of % channels cannot be rotated", aios__i(hp->layer[l].hd_k));
+    return AIOS_OK;
+}
+/* What reads from storage while the model runs, over the block of what is streamed: the ring, then
+ * slots of experts, then those of rows. */
+static void aios__context_stream(aios_context *c) {
+    aios__exec *e = &c->exec;
+    const aios_plan *p = &c->plan;
+    char *base = (char *)c->block[AIOS_MEM_WEIGHTS], *experts = base + p->slot_bytes * p->n_slots,
+         *rows = experts + p->expert_slot_bytes * p->n_expert_slots;
+    e->stream.io = c->model->io;
+    e->stream.unit = c->prog.unit;
+    e->stream.n_units = c->prog.n_units;
+    e->stream.n_slots = p->n_slots;
+    e->stream.slot_bytes = p->slot_bytes;
+    e->stream.base = base;
+    e->stream.row0 = p->n_slots + p->n_expert_slots * AIOS__N_PARTS;
+    e->stream.n_all = e->stream.row0 + p->n_row_slots;
+    e->run.stream = &e->stream;
+    if ((e->rows.n_slots = (int32_t)p->n_row_slots) > 0) {
+        aios__rows_start(&e->rows, &e->stream, c->prog.table, p->n_batch, rows, p->row_slot_bytes);
+        e->run.rows = &e->rows;
+    }
+    if ((e->cache.n_slots = p->n_expert_slots) > 0) {
+        e->cache.slot_bytes = p->expert_slot_bytes;
+        e->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
+        e->cache.part_off[AIOS__DOWN_PART] =
+            c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
+        e->cache.base = experts;
+        aios__cache_start(&e->cache, &e->stream, &e->moe, c->model->hp.n_layer);
+        e->run.cache = &e->cache;
+    }
+}
+static void aios__context_exec(aios_context *c) {
+    aios__exec *e = &c->exec;
+    e->p = &c->prog;
+    e->now_ns = c->desc.now_ns;
+    e->now_user = c->desc.now_user;
+    e->parallel_for = c->desc.parallel_for;
+    e->parallel_user = c->desc.parallel_user;
+    e->profile = (c->desc.flags & AIOS_CONTEXT_PROFILE) != 0;
+    e->n_threads = e->run.n_threads = c->plan.n_threads;
+    e->run.k = c->k;
+    e->run.hp = &c->model->hp;
+    e->run.kv = &c->kv;
+    e->run.pass = &c->pass;
+    e->run.count = &c->count;
+    e->run.moe = &e->moe;
+    e->run.work = c->prog.work;
+    e->run.work_bytes = c->prog.work_bytes;
+}
 /* The program, over blocks and weights that are there. */
 static aios_status aios__context_build(aios_context *c, aios_error *err) {
+    aios__emitter e;
     aios_status st;
     aios__kv_start(&c->kv, c->model, &c->plan, c->block[AIOS_MEM_KV]);
-    aios__build_start(&c->prog, c->model, &c->plan, c->k);
-    c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
-    c->prog.bundle = c->cache.layer;
-    if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) !=
-        0)
-        return st;
-    aios__program_build(&c->prog);
-    if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) ||
-                        !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
-        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
-                           "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
-    c->stream.io = c->model->io;
-    c->stream.unit = c->prog.unit;
-    c->stream.n_units = c->prog.n_units;
-    c->stream.n_slots = c->plan.n_slots;
-    c->stream.slot_bytes = c->plan.slot_bytes;
-    c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
-    c->stream.row0 = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
-    c->stream.n_all = c->stream.row0 + c->plan.n_row_slots;
-    if ((c->rows.n_slots = (int32_t)c->plan.n_row_slots) > 0) {
-        aios__rows_start(&c->rows, &c->stream, c->prog.table, c->plan.n_batch,
-                         c->stream.base + c->plan.slot_bytes * c->plan.n_slots +
-                             c->plan.expert_slot_bytes * c->plan.n_expert_slots,
-                         c->plan.row_slot_bytes);
-        c->run.rows = &c->rows;
-    }
-    if ((c->cache.n_slots = c->plan.n_expert_slots) > 0) {
-        c->cache.slot_bytes = c->plan.expert_slot_bytes;
-        c->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
-        c->cache.part_off[AIOS__DOWN_PART] =
-            c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
-        c->cache.base = c->stream.base + c->plan.slot_bytes * c->plan.n_slots;
-        aios__cache_start(&c->cache, &c->stream, &c->prog.moe, c->model->hp.n_layer);
-        c->run.cache = &c->cache;
-    }
-    c->run.k = c->k;
-    c->run.hp = &c->model->hp;
-    c->run.kv = &c->kv;
-    c->run.pass = &c->pass;
-    c->run.work = c->prog.work;
-    c->run.work_bytes = c->prog.work_bytes;
-    c->run.state = c->prog.state;
-    c->run.part = c->prog.part;
-    c->run.mass = c->prog.mass;
-    c->run.n_slots = aios__attend_slots(c->plan.n_ctx);
-    c->run.n_threads = c->plan.n_threads;
-    c->run.moe = &c->prog.moe;
-    return AIOS_OK;
+    if ((st = aios__context_ropes(c, err)) != 0) return st;
+    aios__emitter_start(&e, c->model, &c->plan, c->k, &c->prog, &c->exec.moe);
+    e.bundle = c->exec.cache.layer;
+    aios__program_build(&e, (char *)c->block[AIOS_MEM_SCRATCH]);
+    aios__context_stream(c);
+    aios__context_exec(c);
+    return aios__context_rotates(c, err);
 }
 
 AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
@@ -14454,14 +15271,14 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
     if (!st && p.tier_bytes[AIOS_TIER_STREAM])
         st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
     if (!st && !d.parallel_for)
-        st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
+        st = aios__pool_start(&c->exec.pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load)
         st =
             aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH],
                                p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
     if (!st && aios__plan_streams(&p))
-        st = aios__stream_open(&c->stream,
+        st = aios__stream_open(&c->exec.stream,
                                aios__plan_wants_readers(&p) ? p.flags & AIOS_PLAN_LENT_READERS : 0,
                                p.n_readers, aios__plan_async(m, &p), err);
     aiosk_fp_end(fp);
@@ -14470,7 +15287,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
         if (load) aios__weights_give(m);
         return st;
     }
-    m->n_async += c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
+    m->n_async += c->exec.stream.n_all && c->exec.stream.how == AIOS__READ_ASYNC;
     for (planned = 0; load && planned < 2; planned++)
         c->count.n_wishes_denied +=
             aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
@@ -14486,7 +15303,7 @@ AIOS_API void aios_context_free(aios_context *c) {
     if (!c) return;
     for (s = 0; s < c->plan.n_seq; s++) aios__spill_forget(c, s);
     m = c->model;
-    m->n_async -= c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
+    m->n_async -= c->exec.stream.n_all && c->exec.stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);
     if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
 }
@@ -14524,7 +15341,10 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
                                       : flags & AIOS_FEED_NO_LOGITS ? 0
                                                                     : i + 1 == n);
     }
-    if (!c->running) aios__read_ahead(c);
+    if (!c->running && c->exec.rows.n_slots) {
+        aios__soon(c);
+        aios__rows_ahead(&c->exec.rows);
+    }
     return AIOS_OK;
 }
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err) {
@@ -14532,18 +15352,18 @@ AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error
     aios_status st;
     aios__clear(err);
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
-    t0 = aios__now(c);
+    t0 = aios__now(&c->exec);
     st = aios__step(c, deadline_ns, err);
-    aios__store(&c->interrupt, 0); /* it has had what it wanted, however the step ended */
-    t1 = aios__now(c);
+    aios__store(&c->exec.interrupt, 0); /* it has had what it wanted, however the step ended */
+    t1 = aios__now(&c->exec);
     if (t1 > t0) c->count.busy_ns += t1 - t0; /* a host's clock may be set back */
     return st;
 }
 AIOS_API void aios_cancel(aios_context *c) {
-    if (c) aios__store(&c->cancel, 1);
+    if (c) aios__store(&c->exec.cancel, 1);
 }
 AIOS_API void aios_interrupt(aios_context *c) {
-    if (c) aios__store(&c->interrupt, 1);
+    if (c) aios__store(&c->exec.interrupt, 1);
 }
 AIOS_API aios_status aios_set_workers(aios_context *c, int32_t n, aios_error *err) {
     aios__clear(err);
@@ -14552,11 +15372,11 @@ AIOS_API aios_status aios_set_workers(aios_context *c, int32_t n, aios_error *er
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_threads,
                            (uint64_t)(n < 0 ? 0 : n), "% workers: the plan has 1 to %", aios__i(n),
                            aios__i(c->plan.n_threads));
-    if (n != c->n_workers && c->pool.n > 1) aios__pool_bound(&c->pool, n);
-    c->n_workers = n;
+    if (n != c->exec.n_workers && c->exec.pool.n > 1) aios__pool_bound(&c->exec.pool, n);
+    c->exec.n_workers = n;
     return AIOS_OK;
 }
-AIOS_API uint64_t aios_now_ns(const aios_context *c) { return c ? aios__now(c) : 0; }
+AIOS_API uint64_t aios_now_ns(const aios_context *c) { return c ? aios__now(&c->exec) : 0; }
 
 AIOS_API int32_t aios_output_count(const aios_context *c) { return c ? c->n_out_ready : 0; }
 AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_output *out) {
@@ -14569,7 +15389,7 @@ AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_outp
     o.pos = c->pass.pos[t];
     o.token = c->pass.id[t];
     o.logits = c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
-    o.embedding = (const float *)(const void *)aios__form(&c->prog.a_out, AIOSK_FLT, i);
+    o.embedding = c->prog.embedding + (uint64_t)i * (uint64_t)c->model->hp.n_embd;
     return aios__desc_fill(AIOS__ID_aios_output, out, &o);
 }
 /* The newest output row of a sequence, -1 = none. */
@@ -14588,47 +15408,45 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
     aios_counters x;
     if (!c) return AIOS_ERR_ARG;
     x = c->count;
-    if (c->stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
-    x.n_expert_hits = c->cache.n_hits;
-    x.n_expert_misses = c->cache.n_misses;
+    if (c->exec.stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->exec.stream, &x, 0);
+    x.n_expert_hits = c->exec.cache.n_hits;
+    x.n_expert_misses = c->exec.cache.n_misses;
     return aios__desc_fill(AIOS__ID_aios_counters, out, &x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
     uint64_t denied;
     if (!c) return;
     denied = c->count.n_wishes_denied;
-    if (c->stream.n_all) aios__stream_count(&c->stream, &c->count, 1);
-    c->cache.n_hits = c->cache.n_misses = 0;
+    if (c->exec.stream.n_all) aios__stream_count(&c->exec.stream, &c->count, 1);
+    c->exec.cache.n_hits = c->exec.cache.n_misses = 0;
     memset(&c->count, 0, sizeof c->count);
     c->count.n_wishes_denied = denied;
 }
 AIOS_API uint32_t aios_op_count(const aios_context *c) { return c ? c->prog.n_ops : 0; }
 AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info *out) {
     aios_op_info x;
-    const aios__op *op;
-    int32_t matrix;
+    const aios__op *o;
     if (!c || i >= c->prog.n_ops) return AIOS_ERR_ARG;
-    op = &c->prog.op[i];
-    matrix = op->per == AIOS__PER_ROWS || op->per == AIOS__PER_EXPERT || op->row_bytes > 0;
+    o = &c->prog.op[i];
     memset(&x, 0, sizeof x);
-    x.layer = op->layer;
-    x.name = op->name;
-    x.type = matrix ? op->type : -1;
-    x.tier = matrix ? op->tier : -1;
-    x.phase = op->phase;
-    x.n_units = op->n_units;
-    x.weight_bytes = op->w_bytes + op->row_bytes;
-    x.act_bytes = op->act_bytes;
-    x.busy_ns = op->busy_ns;
+    x.layer = o->layer;
+    x.name = o->name;
+    x.type = o->type;
+    x.tier = o->tier;
+    x.phase = o->phase;
+    x.n_units = o->n_units;
+    x.weight_bytes = o->w_bytes;
+    x.act_bytes = o->act_bytes;
+    x.busy_ns = c->exec.busy_ns[i];
     return aios__desc_fill(AIOS__ID_aios_op_info, out, &x);
 }
 AIOS_API void aios_serve_reads(aios_context *c) {
-    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS)
-        aios__stream_serve(&c->stream);
+    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->exec.stream.how == AIOS__READ_THREADS)
+        aios__stream_serve(&c->exec.stream);
 }
 AIOS_API void aios_end_reads(aios_context *c, int32_t end) {
-    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS)
-        aios__stream_lent(&c->stream, end != 0);
+    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->exec.stream.how == AIOS__READ_THREADS)
+        aios__stream_lent(&c->exec.stream, end != 0);
 }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id,

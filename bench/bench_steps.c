@@ -309,13 +309,13 @@ static void give_way(int n_threads, int batch, samples *wait, samples *noise) {
 
 /* ---- -T: the tasks ------------------------------------------------------------------------------------------- */
 typedef struct task_times { const char *name; uint64_t n, sum, most, bin[TASK_BINS]; } task_times;
-static struct { const aios_context *c; aios__op_fn *run; int *row; int n_rows; task_times *t; } timed;     /* t: [threads][MAX_NAMES] */
+static struct { const aios_context *c; const aios__op_kind **kind; aios__op_kind *own; int *row; int n_rows; task_times *t; } timed;     /* t: [threads][MAX_NAMES] */
 
 static void timed_task(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     const int i = (int)(op - timed.c->prog.op);
     task_times *t = timed.t + worker * MAX_NAMES + timed.row[i];
     uint64_t t0 = now_ns(), d;
-    timed.run[i](op, r, task, worker);
+    timed.kind[i]->run(op, r, task, worker);
     d = now_ns() - t0;
     t->n++;
     t->sum += d;
@@ -335,7 +335,8 @@ static void task_table(int threads, int batch) {
     start(c, batch);
     timed.c = c;
     timed.n_rows = 0;
-    timed.run = (aios__op_fn *)b_alloc(sizeof *timed.run * c->prog.n_ops);
+    timed.kind = (const aios__op_kind **)b_alloc(sizeof *timed.kind * c->prog.n_ops);
+    timed.own = (aios__op_kind *)b_alloc(sizeof *timed.own * c->prog.n_ops);
     timed.row = (int *)b_alloc(sizeof *timed.row * c->prog.n_ops);
     timed.t = (task_times *)b_alloc(sizeof *timed.t * MAX_NAMES * (size_t)threads);
     memset(timed.t, 0, sizeof *timed.t * MAX_NAMES * (size_t)threads);
@@ -344,8 +345,10 @@ static void task_table(int threads, int batch) {
         for (k = 0; k < timed.n_rows && strcmp(timed.t[k].name, op->name); k++) {}
         if (k == timed.n_rows && k < MAX_NAMES - 1) timed.t[timed.n_rows++].name = op->name;
         timed.row[i] = k;
-        timed.run[i] = op->run;
-        op->run = timed_task;
+        timed.kind[i] = op->kind;
+        timed.own[i] = *op->kind;
+        timed.own[i].run = timed_task;
+        op->kind = &timed.own[i];
     }
     while (now_ns() < end) {
         aios_status st = aios_step(c, now_ns() + 1000000, &err);
@@ -366,16 +369,18 @@ static void task_table(int threads, int batch) {
         }
         for (k = 0; k < (int)c->prog.n_ops; k++) {
             const aios__op *op = &c->prog.op[k];
-            double cols = op->flags & AIOS__ON_OUTPUTS || !batch ? 1 : batch < op->cols_per_task ? batch : op->cols_per_task;
-            if (timed.row[k] != i || op->per != AIOS__PER_ROWS) continue;
-            kb = (double)op->rows_per_task / op->n_out * (double)op->w_bytes * 1e-3;
-            mp = (double)op->rows_per_task * op->n_in * cols * 1e-6;
+            const aios__op_matrix *x = &op->u.matrix;
+            double cols = op->outputs || !batch ? 1 : batch < x->cols_per_task ? batch : x->cols_per_task;
+            if (timed.row[k] != i || timed.kind[k] != &aios__kind_matrix) continue;
+            kb = (double)x->rows_per_task / x->n_out * (double)op->w_bytes * 1e-3;
+            mp = (double)x->rows_per_task * x->n_in * cols * 1e-6;
         }
         if (all.n) printf("%-12s %10llu %8.1f %8.0f %8.0f %8.0f %8.0f %10.0f %10.2f %8.2f\n", all.name, (unsigned long long)all.n, (double)all.sum * 1e-3 / (double)all.n,
                           bin_at(&all, 0.5), bin_at(&all, 0.99), bin_at(&all, 0.999), (double)all.most * 1e-3, kb, mp, 100 * (double)all.sum / sum);
     }
     aios_context_free(c);
-    free(timed.run);
+    free(timed.kind);
+    free(timed.own);
     free(timed.row);
     free(timed.t);
 }

@@ -25,12 +25,14 @@ AIOS__SMALL_END
 #include "text/vocab.c"
 AIOS__SMALL_BEGIN
 #include "model/arch.c"
+#include "model/graph.h"
 #include "model/model.h"
 #include "model/keys.c"
 #include "model/layers.c"
 AIOS__SMALL_END
 #include "model/model.c"
 AIOS__SMALL_BEGIN
+#include "model/graph.c"
 #include "model/artifact.c"
 #include "model/open.c"
 #include "memory/memory.c"
@@ -39,17 +41,23 @@ AIOS__SMALL_BEGIN
 AIOS__SMALL_END
 #include "memory/experts.c"
 #include "kv/kv.c"
-#include "run/ops.c"
+#include "run/op.h"
+#include "run/op_basic.c"
+#include "run/op_matrix.c"
+#include "run/op_attend.c"
+#include "run/op_moe.c"
 AIOS__SMALL_BEGIN
 #include "run/program.c"
 AIOS__SMALL_END
 #include "run/exec.c"
+#include "context/context.h"
 AIOS__SMALL_BEGIN
 #include "context/spill.c"
 #include "context/pass.c"
 AIOS__SMALL_END
 #include "context/sampler.c"
 AIOS__SMALL_BEGIN
+#include "context/layout.c"
 #include "context/plan.c"
 #include "context/sequence.c"
 #include "context/state.c"

@@ -715,7 +715,7 @@ typedef struct aios_counters {
     uint64_t weight_bytes, kv_bytes, act_bytes;     /* read by the ops of finished passes                  */
     uint64_t stream_bytes;                          /* read from storage, ahead of use or in vain included */
     uint64_t busy_ns;                               /* inside aios_step                                    */
-    uint64_t n_units, n_stalls, stall_ns;           /* streamed units that were used; those that were not there in time; the waiting */
+    uint64_t n_units, n_stalls, stall_ns;           /* streamed units that were used; how often what is read was not there in time; the waiting */
     uint64_t n_reads, n_read_errors;                /* calls of the reader while streaming                 */
     uint64_t n_wishes_denied;                       /* requests whose wishes (AIOS_MEM_*) did not come true; since opening */
     uint64_t tier_bytes[3];                         /* weight_bytes by AIOS_TIER_*: vectors and packed copies, mapped or warm, the ring */

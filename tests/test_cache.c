@@ -83,12 +83,12 @@ static int world_open(world *w, const config *f) {
     w->rng = 12345;
     arch.p = f->arch; arch.n = strlen(f->arch);
     w->m.arch = aios__arch_find(arch);
-    w->m.hp.n_layer = f->n_layer; w->m.hp.n_head = 2; w->m.hp.n_head_kv = 2; w->m.hp.hd_k = 16; w->m.hp.hd_v = 16; w->m.hp.n_embd = 32; w->m.hp.n_vocab = N_VOCAB;
-    w->m.hp.window = f->model_window; w->m.hp.n_ff = 32;
+    w->m.hp.n_layer = f->n_layer; w->m.hp.n_head = 3; w->m.hp.n_embd = 32; w->m.hp.n_vocab = N_VOCAB;
+    w->m.hp.window = f->model_window;
     if (f->n_layer > MAX_LAYER) return 0;
     w->m.hp.layer = w->layer;
     for (i = 0; i < f->n_layer; i++) {      /* pages hold layers of any size */
-        w->layer[i].n_head = 2; w->layer[i].n_head_kv = i % 2 ? 3 : 2; w->layer[i].hd_k = i % 2 ? 32 : 16; w->layer[i].hd_v = i % 2 ? 48 : 16;
+        w->layer[i].n_head = w->layer[i].n_head_kv = i % 2 ? 3 : 2; w->layer[i].hd_k = i % 2 ? 32 : 16; w->layer[i].hd_v = i % 2 ? 48 : 16;
         w->layer[i].n_ff = 32; w->layer[i].window = f->model_window;
     }
     aios__layers_make(&w->m.hp, w->m.arch);
@@ -107,7 +107,7 @@ static int world_open(world *w, const config *f) {
     w->c = (aios_context *)(void *)meta.base;
     w->c->kv = tmp.kv;
     aios__context_layout(&w->m, &p, &meta, NULL);
-    w->c->model = &w->m; w->c->plan = p; w->c->n_workers = 1;
+    w->c->model = &w->m; w->c->plan = p; w->c->exec.n_workers = 1;
     if (f->spill) { w->c->spill.put = attic_put; w->c->spill.get = attic_get; w->c->spill.drop = attic_drop; w->c->spill.user = &w->attic; }
     aios__kv_start(&w->c->kv, &w->m, &p, w->kv_mem);
     return 1;
@@ -165,9 +165,9 @@ static int pass_work(world *w, const config *f) {
     memset(&r, 0, sizeof r);
     memset(&op, 0, sizeof op);
     r.kv = kv; r.pass = &c->pass; r.hp = &w->m.hp;
-    op.per = AIOS__PER_COPY;
-    n = aios__op_tasks(&op, &r);
-    for (i = n - 1; i >= 0; i--) aios__op_copy(&op, &r, i, 0);
+    op.kind = &aios__kind_copy;
+    n = op.kind->tasks(&op, &r);
+    for (i = n - 1; i >= 0; i--) op.kind->run(&op, &r, i, 0);
     for (i = 0; i < c->pass.n; i++) {
         int32_t s = c->pass.seq[i], p = c->pass.pos[i];
         uint64_t t = tag_of(p ? w->tag[s][p - 1] : 0, c->pass.id[i]);
@@ -465,7 +465,7 @@ static void test_bring_back(void) {
     world *w = (world *)malloc(sizeof *w);
     int32_t i, ids[900], kept, n;
     if (!CHECK(world_open(w, &f))) { free(w); return; }
-    w->c->desc.now_ns = late;
+    w->c->exec.now_ns = late;
     for (i = 0; i < 900; i++) ids[i] = i;
     for (i = 0; i < 2; i++) {           /* the second takes the room of the first */
         CHECK(aios_feed(w->c, i, ids, 640, 0, NULL) == 0);
@@ -570,6 +570,7 @@ static void test_remove(void) {
     md.mem = &a; md.path = "models/tale.gguf";
     if (!CHECK(aios_model_open(&md, &m, &err) == 0)) { printf("  %s\n", err.text); return; }
     m->hp.n_layer = 1;
+    CHECK(aios__graph_draw(m, &err) == 0);
     x = (float *)malloc((size_t)m->hp.n_vocab * 12); y = x + m->hp.n_vocab; z = y + m->hp.n_vocab;
     for (i = 0; i < 260; i++) ids[i] = (int32_t)(test_rand(&rng) % (uint64_t)m->hp.n_vocab);
     for (i = 0; i < 3; i++) {

@@ -262,10 +262,10 @@ static void test_lists(void) {
         aios__moe_layout(&m, &b, (uint64_t)n, 3);
         m.n_read = read;
         for (i = 0; i < n; i++) {
-            float x[40], w[40], sum = 0, all = 0;
+            float x[40], logit[40], w[40], sum = 0, all = 0;
             int32_t norm = (int32_t)(test_rand(&seed) & 1), *c = m.chosen + i * m.n_used;
-            for (j = 0; j < m.n_expert; j++) m.logit[(uint64_t)i * m.logit_stride + (uint64_t)j] = x[j] = floorf(test_randf(&seed) * 8);      /* many are equal */
-            aios__moe_choose(aiosk_select(AIOSK_ISA_SCALAR), m.logit + (uint64_t)i * m.logit_stride, m.n_expert, m.n_used, norm, 2.0f, c, w);
+            for (j = 0; j < m.n_expert; j++) logit[j] = x[j] = floorf(test_randf(&seed) * 8);      /* many are equal */
+            aios__moe_choose(aiosk_select(AIOSK_ISA_SCALAR), logit, m.n_expert, m.n_used, norm, 2.0f, c, w);
             for (j = 0; j < m.n_used; j++) {                        /* each is the best of what is left, the first of equals */
                 int best = -1;
                 for (k = 0; k < m.n_expert; k++) {
@@ -466,8 +466,9 @@ static void spy(const aios__op *op, const aios__run *r, int32_t t, int32_t worke
         for (i = 0; i < n && r->moe->chosen[i] != e; i++) {}
         if (i < n) x->expert[x->n++] = e;
     }
-    aios__op_group(op, r, t, worker);
+    aios__op_group_run(op, r, t, worker);
 }
+static aios__op_kind spied;      /* a group that tells */
 /* The policy in its plainest form: what a cache of n_slots does with a trace. */
 typedef struct held { int32_t layer, expert; uint32_t uses, last; } held;
 static void simulate(int32_t n_used, int32_t n_slots, uint64_t *hits, uint64_t *misses) {
@@ -577,7 +578,9 @@ static void test_cache(const shape *s, int quick) {
         if (!CHECK(cache_open(&r, &io, i ? &artifact : NULL, &pd, slots[k]))) { printf("  %s, %u slots, how %d: %s\n", s->name, slots[k], how, r.err.text); if (r.m) run_close(&r); continue; }
         CHECK(r.plan.n_expert_slots == slots[k] && r.plan.tier_bytes[AIOS_TIER_STREAM] == r.plan.expert_slot_bytes * slots[k]);
         if (how == 2) pthread_create(&t, NULL, serve, r.c);
-        for (op = 0; op < r.c->prog.n_ops; op++) if (r.c->prog.op[op].run == aios__op_group) r.c->prog.op[op].run = spy;
+        spied = aios__kind_group;
+        spied.run = spy;
+        for (op = 0; op < r.c->prog.n_ops; op++) if (r.c->prog.op[op].kind == &aios__kind_group) r.c->prog.op[op].kind = &spied;
         n_traced = 0;
         for (prompt = 0; prompt < 3; prompt++)
             if (!CHECK(run_hash(&r, prompt == 1 ? 3000 : 0) == want)) printf("  %s, %u slots, how %d, artifact %d: %s\n", s->name, slots[k], how, i, r.err.text);

@@ -22,9 +22,9 @@ static void give(void *user, void *p, const aios_mem_req *r) { (void)user; (void
 /* ---- blocks in the place of what was written ---------------------------------------------------------------------------- */
 static int block_bits, block_rotated, block_late;   /* 0 bits: none; late: a tile at a time when it is full, but for the first: as our types do */
 static void blocks_slot(const aios__op *op, const aios__run *r, int32_t seq, int32_t slot) {
-    const int32_t hk = r->hp->hd_k, hv = r->hp->hd_v;
+    const int32_t hk = r->hp->layer[op->layer].hd_k, hv = r->hp->layer[op->layer].hd_v;
     int32_t h, i;
-    for (h = 0; h < r->hp->n_head_kv; h++) {
+    for (h = 0; h < r->hp->layer[op->layer].n_head_kv; h++) {
         float k[256], *K = (float *)aios__kv_open_tile(r->kv, seq, op->layer, h, slot) + slot % AIOSK_TILE;
         float *V = K - slot % AIOSK_TILE + hk * AIOSK_TILE + slot % AIOSK_TILE * ((hv + 15) / 16 * 16);
         for (i = 0; i < hk; i++) k[i] = K[i * AIOSK_TILE];
@@ -36,7 +36,7 @@ static void blocks_slot(const aios__op *op, const aios__run *r, int32_t seq, int
 static void heads(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
     const int32_t slot = r->pass->slot[t];
     int32_t i;
-    aios__op_heads(op, r, t, worker);
+    aios__op_heads_run(op, r, t, worker);
     if (block_bits && !block_late) blocks_slot(op, r, r->pass->seq[t], slot);
     else if (block_bits && slot % AIOSK_TILE == 0) for (i = slot - AIOSK_TILE; i >= AIOSK_TILE && i < slot; i++) blocks_slot(op, r, r->pass->seq[t], i);
 }
@@ -57,6 +57,7 @@ static void log_probabilities(const float *x, float *y) {
 }
 /* Mean KL divergence from the reference, in nats; kv f32 without blocks is the reference. -1: did not run. */
 static double divergence(int32_t kv) {
+    static aios__op_kind spy;
     aios_plan_desc pd;
     aios_plan plan;
     aios_context_desc cd;
@@ -71,9 +72,11 @@ static double divergence(int32_t kv) {
     aios_plan_desc_init(&pd);
     aios_plan_init(&plan);
     aios_context_desc_init(&cd);
+    spy = aios__kind_heads;
+    spy.run = heads;
     pd.n_ctx = WINDOW; pd.kv_type = kv; pd.n_batch = 64; pd.n_outputs = 64;
     if (aios_plan_make(model, &pd, &plan, &err) || aios_context_open(model, &plan, &cd, &c, &err)) { printf("  %s\n", err.text); free(x); return -1; }
-    for (k = 0; k < c->prog.n_ops; k++) if (c->prog.op[k].run == aios__op_heads) c->prog.op[k].run = heads;
+    for (k = 0; k < c->prog.n_ops; k++) if (c->prog.op[k].kind == &aios__kind_heads) c->prog.op[k].kind = &spy;
     for (w = 0; w < n_windows; w++) {
         aios_status st = aios_seq_truncate(c, 0, 0, &err);
         if (!st) st = aios_feed(c, 0, tokens + w * WINDOW, WINDOW, AIOS_FEED_ALL_LOGITS, &err);

@@ -195,7 +195,7 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
         aios_counters_init(&c);
         CHECK(aios_counters_get(r.c, &c) == 0);
         CHECK(c.n_units == (uint64_t)r.plan.n_units * c.n_passes || r.plan.stream_level > 2 * 65536);      /* the output is not wanted in every pass */
-        CHECK((c.stream_bytes > 0) == (r.plan.n_units + r.plan.n_row_slots > 0) && c.n_stalls <= c.n_units + (r.plan.n_row_slots ? c.n_tokens : 0) && c.n_read_errors == 0);
+        CHECK((c.stream_bytes > 0) == (r.plan.n_units + r.plan.n_row_slots > 0) && c.n_stalls <= c.n_units + (r.plan.n_row_slots ? c.n_tokens * 2 /* tables */ : 0) && c.n_read_errors == 0);
         if (r.plan.stream_level <= 2 * 65536) {     /* what was used, and no more than the ring ahead of it; a row for each token at the most, of one table */
             uint64_t row = r.plan.n_row_slots ? r.plan.row_slot_bytes : 0, units = (r.plan.token_stream_bytes - row) * c.n_passes;
             CHECK(c.stream_bytes + (how == 2 ? r.plan.tier_bytes[AIOS_TIER_STREAM] : 0) >= units && c.stream_bytes <= units + row * c.n_tokens + r.plan.tier_bytes[AIOS_TIER_STREAM]);

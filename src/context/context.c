@@ -5,8 +5,8 @@
 static void aios__context_release(aios_context *c) {
     aios_allocator mem = c->mem;
     aios_mem_req meta = c->req[AIOS_MEM_META];
-    aios__pool_stop(&c->pool);
-    aios__stream_stop(&c->stream);
+    aios__pool_stop(&c->exec.pool);
+    aios__stream_stop(&c->exec.stream);
     if (c->block[AIOS_MEM_WEIGHTS])
         mem.free(mem.user, c->block[AIOS_MEM_WEIGHTS], &c->req[AIOS_MEM_WEIGHTS]);
     if (c->block[AIOS_MEM_KV]) mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
@@ -44,7 +44,7 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     c->plan = *p;
     c->desc = *d;
     c->k = aiosk_select(p->isa);
-    c->n_workers = p->n_threads;
+    c->exec.n_workers = p->n_threads;
     if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
     for (i = 0; i < AIOS_N_MEM; i++)
         aios__plan_req(p, (uint32_t)i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT,
@@ -53,58 +53,89 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     *out = c;
     return AIOS_OK;
 }
+/* The frequencies of all ropes. */
+static aios_status aios__context_ropes(aios_context *c, aios_error *err) {
+    const aios__hp *hp = &c->model->hp;
+    double *freq = c->prog.freq;
+    aios_status st = AIOS_OK;
+    int32_t i;
+    for (i = 0; i < hp->n_ropes && !st; freq += hp->rope[i++].n_rot / 2)
+        st = aios__rope_freqs(c->model, &hp->rope[i], c->plan.n_ctx, freq, &c->prog.rope_mult[i],
+                              err);
+    return st;
+}
+/* Can the heads of all layers be rotated, as coded caches want it? */
+static aios_status aios__context_rotates(const aios_context *c, aios_error *err) {
+    const aios__hp *hp = &c->model->hp;
+    float *work = (float *)(void *)c->prog.work;
+    int32_t l;
+    for (l = 0; c->kv.coded && l < hp->n_layer; l++)
+        if (!aiosk_rotate_ok(c->k, hp->layer[l].hd_k, work) ||
+            !aiosk_rotate_ok(c->k, hp->layer[l].hd_v, work))
+            return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+                               "heads of % channels cannot be rotated", aios__i(hp->layer[l].hd_k));
+    return AIOS_OK;
+}
+/* What reads from storage while the model runs, over the block of what is streamed: the ring, then
+ * slots of experts, then those of rows. */
+static void aios__context_stream(aios_context *c) {
+    aios__exec *e = &c->exec;
+    const aios_plan *p = &c->plan;
+    char *base = (char *)c->block[AIOS_MEM_WEIGHTS], *experts = base + p->slot_bytes * p->n_slots,
+         *rows = experts + p->expert_slot_bytes * p->n_expert_slots;
+    e->stream.io = c->model->io;
+    e->stream.unit = c->prog.unit;
+    e->stream.n_units = c->prog.n_units;
+    e->stream.n_slots = p->n_slots;
+    e->stream.slot_bytes = p->slot_bytes;
+    e->stream.base = base;
+    e->stream.row0 = p->n_slots + p->n_expert_slots * AIOS__N_PARTS;
+    e->stream.n_all = e->stream.row0 + p->n_row_slots;
+    e->run.stream = &e->stream;
+    if ((e->rows.n_slots = (int32_t)p->n_row_slots) > 0) {
+        aios__rows_start(&e->rows, &e->stream, c->prog.table, p->n_batch, rows, p->row_slot_bytes);
+        e->run.rows = &e->rows;
+    }
+    if ((e->cache.n_slots = p->n_expert_slots) > 0) {
+        e->cache.slot_bytes = p->expert_slot_bytes;
+        e->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
+        e->cache.part_off[AIOS__DOWN_PART] =
+            c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
+        e->cache.base = experts;
+        aios__cache_start(&e->cache, &e->stream, &e->moe, c->model->hp.n_layer);
+        e->run.cache = &e->cache;
+    }
+}
+static void aios__context_exec(aios_context *c) {
+    aios__exec *e = &c->exec;
+    e->p = &c->prog;
+    e->now_ns = c->desc.now_ns;
+    e->now_user = c->desc.now_user;
+    e->parallel_for = c->desc.parallel_for;
+    e->parallel_user = c->desc.parallel_user;
+    e->profile = (c->desc.flags & AIOS_CONTEXT_PROFILE) != 0;
+    e->n_threads = e->run.n_threads = c->plan.n_threads;
+    e->run.k = c->k;
+    e->run.hp = &c->model->hp;
+    e->run.kv = &c->kv;
+    e->run.pass = &c->pass;
+    e->run.count = &c->count;
+    e->run.moe = &e->moe;
+    e->run.work = c->prog.work;
+    e->run.work_bytes = c->prog.work_bytes;
+}
 /* The program, over blocks and weights that are there. */
 static aios_status aios__context_build(aios_context *c, aios_error *err) {
+    aios__emitter e;
     aios_status st;
     aios__kv_start(&c->kv, c->model, &c->plan, c->block[AIOS_MEM_KV]);
-    aios__build_start(&c->prog, c->model, &c->plan, c->k);
-    c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
-    c->prog.bundle = c->cache.layer;
-    if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) !=
-        0)
-        return st;
-    aios__program_build(&c->prog);
-    if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) ||
-                        !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
-        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
-                           "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
-    c->stream.io = c->model->io;
-    c->stream.unit = c->prog.unit;
-    c->stream.n_units = c->prog.n_units;
-    c->stream.n_slots = c->plan.n_slots;
-    c->stream.slot_bytes = c->plan.slot_bytes;
-    c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
-    c->stream.row0 = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
-    c->stream.n_all = c->stream.row0 + c->plan.n_row_slots;
-    if ((c->rows.n_slots = (int32_t)c->plan.n_row_slots) > 0) {
-        aios__rows_start(&c->rows, &c->stream, c->prog.table, c->plan.n_batch,
-                         c->stream.base + c->plan.slot_bytes * c->plan.n_slots +
-                             c->plan.expert_slot_bytes * c->plan.n_expert_slots,
-                         c->plan.row_slot_bytes);
-        c->run.rows = &c->rows;
-    }
-    if ((c->cache.n_slots = c->plan.n_expert_slots) > 0) {
-        c->cache.slot_bytes = c->plan.expert_slot_bytes;
-        c->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
-        c->cache.part_off[AIOS__DOWN_PART] =
-            c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
-        c->cache.base = c->stream.base + c->plan.slot_bytes * c->plan.n_slots;
-        aios__cache_start(&c->cache, &c->stream, &c->prog.moe, c->model->hp.n_layer);
-        c->run.cache = &c->cache;
-    }
-    c->run.k = c->k;
-    c->run.hp = &c->model->hp;
-    c->run.kv = &c->kv;
-    c->run.pass = &c->pass;
-    c->run.work = c->prog.work;
-    c->run.work_bytes = c->prog.work_bytes;
-    c->run.state = c->prog.state;
-    c->run.part = c->prog.part;
-    c->run.mass = c->prog.mass;
-    c->run.n_slots = aios__attend_slots(c->plan.n_ctx);
-    c->run.n_threads = c->plan.n_threads;
-    c->run.moe = &c->prog.moe;
-    return AIOS_OK;
+    if ((st = aios__context_ropes(c, err)) != 0) return st;
+    aios__emitter_start(&e, c->model, &c->plan, c->k, &c->prog, &c->exec.moe);
+    e.bundle = c->exec.cache.layer;
+    aios__program_build(&e, (char *)c->block[AIOS_MEM_SCRATCH]);
+    aios__context_stream(c);
+    aios__context_exec(c);
+    return aios__context_rotates(c, err);
 }
 
 AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
@@ -194,14 +225,14 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
     if (!st && p.tier_bytes[AIOS_TIER_STREAM])
         st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
     if (!st && !d.parallel_for)
-        st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
+        st = aios__pool_start(&c->exec.pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load)
         st =
             aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH],
                                p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
     if (!st && aios__plan_streams(&p))
-        st = aios__stream_open(&c->stream,
+        st = aios__stream_open(&c->exec.stream,
                                aios__plan_wants_readers(&p) ? p.flags & AIOS_PLAN_LENT_READERS : 0,
                                p.n_readers, aios__plan_async(m, &p), err);
     aiosk_fp_end(fp);
@@ -210,7 +241,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
         if (load) aios__weights_give(m);
         return st;
     }
-    m->n_async += c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
+    m->n_async += c->exec.stream.n_all && c->exec.stream.how == AIOS__READ_ASYNC;
     for (planned = 0; load && planned < 2; planned++)
         c->count.n_wishes_denied +=
             aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
@@ -226,7 +257,7 @@ AIOS_API void aios_context_free(aios_context *c) {
     if (!c) return;
     for (s = 0; s < c->plan.n_seq; s++) aios__spill_forget(c, s);
     m = c->model;
-    m->n_async -= c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
+    m->n_async -= c->exec.stream.n_all && c->exec.stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);
     if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
 }
@@ -264,7 +295,10 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
                                       : flags & AIOS_FEED_NO_LOGITS ? 0
                                                                     : i + 1 == n);
     }
-    if (!c->running) aios__read_ahead(c);
+    if (!c->running && c->exec.rows.n_slots) {
+        aios__soon(c);
+        aios__rows_ahead(&c->exec.rows);
+    }
     return AIOS_OK;
 }
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err) {
@@ -272,18 +306,18 @@ AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error
     aios_status st;
     aios__clear(err);
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
-    t0 = aios__now(c);
+    t0 = aios__now(&c->exec);
     st = aios__step(c, deadline_ns, err);
-    aios__store(&c->interrupt, 0); /* it has had what it wanted, however the step ended */
-    t1 = aios__now(c);
+    aios__store(&c->exec.interrupt, 0); /* it has had what it wanted, however the step ended */
+    t1 = aios__now(&c->exec);
     if (t1 > t0) c->count.busy_ns += t1 - t0; /* a host's clock may be set back */
     return st;
 }
 AIOS_API void aios_cancel(aios_context *c) {
-    if (c) aios__store(&c->cancel, 1);
+    if (c) aios__store(&c->exec.cancel, 1);
 }
 AIOS_API void aios_interrupt(aios_context *c) {
-    if (c) aios__store(&c->interrupt, 1);
+    if (c) aios__store(&c->exec.interrupt, 1);
 }
 AIOS_API aios_status aios_set_workers(aios_context *c, int32_t n, aios_error *err) {
     aios__clear(err);
@@ -292,11 +326,11 @@ AIOS_API aios_status aios_set_workers(aios_context *c, int32_t n, aios_error *er
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_threads,
                            (uint64_t)(n < 0 ? 0 : n), "% workers: the plan has 1 to %", aios__i(n),
                            aios__i(c->plan.n_threads));
-    if (n != c->n_workers && c->pool.n > 1) aios__pool_bound(&c->pool, n);
-    c->n_workers = n;
+    if (n != c->exec.n_workers && c->exec.pool.n > 1) aios__pool_bound(&c->exec.pool, n);
+    c->exec.n_workers = n;
     return AIOS_OK;
 }
-AIOS_API uint64_t aios_now_ns(const aios_context *c) { return c ? aios__now(c) : 0; }
+AIOS_API uint64_t aios_now_ns(const aios_context *c) { return c ? aios__now(&c->exec) : 0; }
 
 AIOS_API int32_t aios_output_count(const aios_context *c) { return c ? c->n_out_ready : 0; }
 AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_output *out) {
@@ -309,7 +343,7 @@ AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_outp
     o.pos = c->pass.pos[t];
     o.token = c->pass.id[t];
     o.logits = c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
-    o.embedding = (const float *)(const void *)aios__form(&c->prog.a_out, AIOSK_FLT, i);
+    o.embedding = c->prog.embedding + (uint64_t)i * (uint64_t)c->model->hp.n_embd;
     return aios__desc_fill(AIOS__ID_aios_output, out, &o);
 }
 /* The newest output row of a sequence, -1 = none. */
@@ -328,47 +362,45 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
     aios_counters x;
     if (!c) return AIOS_ERR_ARG;
     x = c->count;
-    if (c->stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
-    x.n_expert_hits = c->cache.n_hits;
-    x.n_expert_misses = c->cache.n_misses;
+    if (c->exec.stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->exec.stream, &x, 0);
+    x.n_expert_hits = c->exec.cache.n_hits;
+    x.n_expert_misses = c->exec.cache.n_misses;
     return aios__desc_fill(AIOS__ID_aios_counters, out, &x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
     uint64_t denied;
     if (!c) return;
     denied = c->count.n_wishes_denied;
-    if (c->stream.n_all) aios__stream_count(&c->stream, &c->count, 1);
-    c->cache.n_hits = c->cache.n_misses = 0;
+    if (c->exec.stream.n_all) aios__stream_count(&c->exec.stream, &c->count, 1);
+    c->exec.cache.n_hits = c->exec.cache.n_misses = 0;
     memset(&c->count, 0, sizeof c->count);
     c->count.n_wishes_denied = denied;
 }
 AIOS_API uint32_t aios_op_count(const aios_context *c) { return c ? c->prog.n_ops : 0; }
 AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info *out) {
     aios_op_info x;
-    const aios__op *op;
-    int32_t matrix;
+    const aios__op *o;
     if (!c || i >= c->prog.n_ops) return AIOS_ERR_ARG;
-    op = &c->prog.op[i];
-    matrix = op->per == AIOS__PER_ROWS || op->per == AIOS__PER_EXPERT || op->row_bytes > 0;
+    o = &c->prog.op[i];
     memset(&x, 0, sizeof x);
-    x.layer = op->layer;
-    x.name = op->name;
-    x.type = matrix ? op->type : -1;
-    x.tier = matrix ? op->tier : -1;
-    x.phase = op->phase;
-    x.n_units = op->n_units;
-    x.weight_bytes = op->w_bytes + op->row_bytes;
-    x.act_bytes = op->act_bytes;
-    x.busy_ns = op->busy_ns;
+    x.layer = o->layer;
+    x.name = o->name;
+    x.type = o->type;
+    x.tier = o->tier;
+    x.phase = o->phase;
+    x.n_units = o->n_units;
+    x.weight_bytes = o->w_bytes;
+    x.act_bytes = o->act_bytes;
+    x.busy_ns = c->exec.busy_ns[i];
     return aios__desc_fill(AIOS__ID_aios_op_info, out, &x);
 }
 AIOS_API void aios_serve_reads(aios_context *c) {
-    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS)
-        aios__stream_serve(&c->stream);
+    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->exec.stream.how == AIOS__READ_THREADS)
+        aios__stream_serve(&c->exec.stream);
 }
 AIOS_API void aios_end_reads(aios_context *c, int32_t end) {
-    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS)
-        aios__stream_lent(&c->stream, end != 0);
+    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->exec.stream.how == AIOS__READ_THREADS)
+        aios__stream_lent(&c->exec.stream, end != 0);
 }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id,

@@ -73,6 +73,18 @@ static void aios__pass_gather(aios_context *c) {
         }
     }
 }
+/* Tokens that are not in the pass: the next one will want their rows. */
+static void aios__soon(aios_context *c) {
+    aios__rows *r = &c->exec.rows;
+    int32_t s, i, k = 0;
+    r->n_soon = 0;
+    for (s = 0; r->n_slots && s < c->plan.n_seq; s++) {
+        const aios__sequence *q = &c->seq[s];
+        for (i = q->n_done; c->running && k < c->pass.n && c->pass.seq[k] == s; k++)
+            i = c->pass.pos[k] + 1;
+        for (; i < q->n_fed && r->n_soon < r->n_slots; i++) r->soon[r->n_soon++] = q->token[i];
+    }
+}
 static void aios__pass_finish(aios_context *c) {
     const aios__pass *p = &c->pass;
     uint32_t i;
@@ -85,27 +97,17 @@ static void aios__pass_finish(aios_context *c) {
     }
     aios__kv_settle(&c->kv);
     for (i = 0; i < c->prog.n_ops; i++) {
-        const aios__op *op = &c->prog.op[i];
-        uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
-        uint64_t cols = (uint64_t)op->cols_per_task,
-                 read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) +
-                        op->row_bytes * n;
-        if (op->per == AIOS__PER_EXPERT)
-            read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
-        c->count.weight_bytes += read;
-        if (op->flags & AIOS__ROWS) {
-            uint64_t streamed =
-                op->row_bytes *
-                aios__rows_streamed(&c->rows.table[op->part], aios__table_rows(p, op->part), p->n);
-            c->count.tier_bytes[AIOS_TIER_STREAM] += streamed;
-            read -= streamed;
-        }
-        c->count.tier_bytes[op->tier] += read;
-        c->count.act_bytes += op->act_bytes * n;
+        const aios__op *o = &c->prog.op[i];
+        int32_t n = aios__op_rows(o, &c->exec.run);
+        if (o->kind->read)
+            o->kind->read(o, &c->exec.run, &c->count);
+        else if (n)
+            aios__count_read(&c->count, AIOS_TIER_HOT, o->w_bytes);
+        c->count.act_bytes += o->act_bytes * (uint64_t)n;
     }
     for (w = 0; w < c->plan.n_threads; w++) {
-        c->count.kv_bytes += c->run.kv_read[w * 8];
-        c->run.kv_read[w * 8] = 0;
+        c->count.kv_bytes += c->exec.run.kv_read[w * 8];
+        c->exec.run.kv_read[w * 8] = 0;
     }
     c->count.n_tokens += (uint64_t)p->n;
     c->count.n_passes++;
@@ -137,7 +139,7 @@ static void aios__pass_drop(aios_context *c) {
     const aios__pass *p = &c->pass;
     int32_t w, i;
     c->running = 0;
-    for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
+    for (w = 0; w < c->plan.n_threads; w++) c->exec.run.kv_read[w * 8] = 0;
     aios__kv_undo(&c->kv);
     for (i = 0; i < p->n; i++)
         if (i == 0 || p->seq[i] != p->seq[i - 1]) {
@@ -148,13 +150,13 @@ static void aios__pass_drop(aios_context *c) {
 
 static aios_status aios__cancelled(aios_context *c, aios_error *err) {
     if (c->running) aios__pass_drop(c);
-    aios__store(&c->cancel, 0);
+    aios__store(&c->exec.cancel, 0);
     return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
 }
 /* What the current phase waits for cannot be read. Nothing more is asked for until the next
  * step, which begins anew. */
 static aios_status aios__unread(aios_context *c, aios_error *err) {
-    aios__stream *s = &c->stream;
+    aios__stream *s = &c->exec.stream;
     aios__slot slot;
     aios__crew_lock(&s->crew);
     slot = *s->bad;
@@ -168,7 +170,7 @@ static aios_status aios__unread(aios_context *c, aios_error *err) {
     return AIOS_ERR_IO;
 }
 static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
-    if (aios__load(&c->cancel)) return aios__cancelled(c, err);
+    if (aios__load(&c->exec.cancel)) return aios__cancelled(c, err);
     if (!c->running) c->n_out_ready = 0;
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
@@ -181,16 +183,17 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
                     "the cache has no room for any waiting token: pages of the kind they need "
                     "are taken, of % in all",
                     aios__i(aios__kv_pages(&c->kv)));
-            aios__stream_start(&c->stream);
-            aios__phase_enter(c, 0);
+            aios__stream_start(&c->exec.stream);
             c->running = 1;
+            aios__soon(c);
+            aios__phase_enter(&c->exec, 0);
         }
-        if (!aios__exec(c, deadline)) {
-            if (aios__load(&c->cancel)) return aios__cancelled(c, err);
-            return c->failed ? aios__unread(c, err) : AIOS_MORE;
+        if (!aios__exec_run(&c->exec, deadline)) {
+            if (aios__load(&c->exec.cancel)) return aios__cancelled(c, err);
+            return c->exec.failed ? aios__unread(c, err) : AIOS_MORE;
         }
         aios__pass_finish(c);
-        if (c->n_out_ready || aios__time_up(c, deadline))
+        if (c->n_out_ready || aios__time_up(&c->exec, deadline))
             return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
     }
     return AIOS_OK;

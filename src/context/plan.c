@@ -2,51 +2,6 @@
  * header: it runs the same layout code as opening does, over bumps that only count, so a plan
  * cannot differ from what opening takes. */
 
-/* Lays a context out. With meta->base NULL it counts. Scratch comes out of aios__program_build
- * through c->prog. */
-static aios_context *aios__context_layout(const aios_model *m, const aios_plan *p, aios__bump *meta,
-                                          aios_context *into) {
-    aios_context *c = (aios_context *)aios__take(meta, sizeof(aios_context), 64), *x = c ? c : into;
-    uint64_t n_batch = (uint64_t)p->n_batch, n_ctx = (uint64_t)p->n_ctx;
-    int32_t s;
-    x->seq = (aios__sequence *)aios__take(meta, (uint64_t)p->n_seq * sizeof *x->seq, 8);
-    x->pass.id = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.seq = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.pos = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.slot = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.turn = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.block = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
-    x->pass.out = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
-    x->run.kv_read = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
-    x->share = (aios__share *)aios__take(meta, (uint64_t)p->n_threads * sizeof(aios__share), 64);
-    x->prog.freq = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
-    x->prog.op = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
-    x->prog.unit = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
-    x->prog.each = (aios__expert *)aios__take(meta, (uint64_t)m->n_split * sizeof(aios__expert), 8);
-    x->stream.slot = (aios__slot *)aios__take(
-        meta,
-        ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) *
-            sizeof(aios__slot),
-        64);
-    x->stream.queue = (uint32_t *)aios__take(
-        meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
-    aios__rows_layout(&x->rows, meta, p->n_row_slots);
-    aios__cache_layout(&x->cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert,
-                       p->n_expert_slots);
-    x->sample_work = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
-    for (s = 0; s < p->n_seq; s++) {
-        int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
-        uint8_t *want = (uint8_t *)aios__take(meta, n_ctx, 8);
-        if (c) {
-            c->seq[s].token = tok;
-            c->seq[s].want = want;
-        }
-    }
-    aios__kv_arrays(&x->kv, meta);
-    aios__threads_layout(&x->pool, &x->stream.crew, meta,
-                         p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads, p->n_readers);
-    return c;
-}
 static uint64_t aios__plan_stacks(const aios_plan *p) {
     return aios__stacks((p->flags & AIOS_PLAN_LENT_THREADS ? 0 : p->n_threads - 1) + p->n_readers);
 }
@@ -85,19 +40,30 @@ static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_err
         p->tier_bytes[AIOS_TIER_HOT] = p->request_bytes[AIOS_MEM_WEIGHTS];
     return st;
 }
-static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p,
-                              const aiosk_isa *k) {
-    b->m = m;
-    b->k = k;
-    b->cut = aios__plan_cut(p);
-    b->n_ctx = p->n_ctx;
-    b->n_seq = p->n_seq;
-    b->coded = aios__kv_is_coded(m, p);
-    b->heavy = p->kv_heavy > 0;
-    b->n_batch = p->n_batch;
-    b->n_outputs = p->n_outputs;
-    b->n_threads = p->n_threads;
-    b->numerics = p->numerics;
+/* A walk over the model's graph as the plan has it, into p. */
+static void aios__emitter_start(aios__emitter *e, const aios_model *m, const aios_plan *plan,
+                                const aiosk_isa *k, aios__program *p, aios__moe *moe) {
+    const aios__hp *hp = &m->hp;
+    memset(e, 0, sizeof *e);
+    e->m = m;
+    e->g = &m->graph;
+    e->k = k;
+    e->p = p;
+    e->moe = moe;
+    e->cut = aios__plan_cut(plan);
+    e->n_ctx = plan->n_ctx;
+    e->n_seq = plan->n_seq;
+    e->n_batch = plan->n_batch;
+    e->n_outputs = plan->n_outputs;
+    e->n_threads = plan->n_threads;
+    e->numerics = plan->numerics;
+    e->coded = aios__kv_is_coded(m, plan);
+    e->heavy = plan->kv_heavy > 0;
+    e->n_block = aios__attend_tokens(hp);
+    moe->n_expert = hp->n_expert;
+    moe->n_used = hp->n_used;
+    moe->block_cols =
+        aios__task_cols(32, hp->n_ff_exp > hp->n_embd ? hp->n_ff_exp : hp->n_embd, AIOSK__MAX_COLS);
 }
 
 enum {
@@ -234,7 +200,9 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
 
 /* The sizes of a plan whose choices are made. 0 when something overflows. */
 static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_isa *k) {
-    aios__build b;
+    aios__emitter e;
+    aios__program b;
+    aios__moe moe;
     aios__kv kv;
     aios_context tmp;
     aios__bump meta = { NULL, 0 };
@@ -242,9 +210,10 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     aios__cut cut;
     uint64_t load_tmp, i;
     memset(&b, 0, sizeof b);
-    aios__build_start(&b, m, p, k);
-    aios__program_build(&b);
-    cut = b.cut;
+    memset(&moe, 0, sizeof moe);
+    aios__emitter_start(&e, m, p, k, &b, &moe);
+    if (!aios__program_count(&e)) return 0;
+    cut = e.cut;
     if (!aios__kv_size(&kv, m, p)) return 0;
     p->n_ops = b.n_ops;
     p->n_phases = b.n_phases;
@@ -270,7 +239,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
         return 0;
     p->request_bytes[AIOS_MEM_META] = aios__round_up(meta.used, 64);
     p->request_bytes[AIOS_MEM_SCRATCH] =
-        aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
+        aios__round_up(b.scratch_bytes > load_tmp ? b.scratch_bytes : load_tmp, 64);
     p->request_bytes[AIOS_MEM_KV] = kv.bytes;
     p->request_bytes[AIOS_MEM_WEIGHTS] = 0;
     for (i = 0, p->n_requests = 3; i < 3; i++) {
@@ -285,7 +254,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->weight_bytes_packed = w.packed;
     p->weight_bytes_rows = w.rows;
     p->weight_bytes_mapped = w.mapped;
-    p->token_weight_bytes = b.w_bytes + b.row_bytes;
+    p->token_weight_bytes = b.w_bytes;
     p->token_act_bytes = b.act_bytes;
     p->token_stream_bytes = b.stream_bytes;
     p->token_expert_bytes = b.expert_bytes;
@@ -401,7 +370,6 @@ static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
     static const int32_t types[] = { AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4),
                                      AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4),
                                      AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C4) };
-    const aios__hp *hp = &l->m->hp;
     int32_t i, n = p->numerics == AIOS_REFERENCE       ? 0
                    : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5
                    : p->flags & AIOS_PLAN_MAY_KV_TYPE  ? 2
@@ -410,8 +378,7 @@ static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
     aios__kv now, then;
     for (i = 0; i < n; i++) {
         less.kv_type = types[i];
-        if (aiosk_tile_bytes(types[i], hp->hd_k, hp->hd_v) >=
-                aiosk_tile_bytes(p->kv_type, hp->hd_k, hp->hd_v) ||
+        if (aios__tile_bytes(l->m, 0, types[i]) >= aios__tile_bytes(l->m, 0, p->kv_type) ||
             !aios__kv_size(&then, l->m, &less))
             continue;
         if (!aios__kv_size(&now, l->m, p) || then.bytes < now.bytes) return types[i];

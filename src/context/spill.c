@@ -65,7 +65,7 @@ static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint
             for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
                 if (row[t] != AIOS__SPILLED) continue;
                 for (;;) {
-                    if (*done && aios__time_up(c, deadline)) return AIOS_MORE + 1;
+                    if (*done && aios__time_up(&c->exec, deadline)) return AIOS_MORE + 1;
                     if (aios__spill_room(c, g, f)) break;
                     if ((r = aios__spill_one(c, g, f, any, err)) != 1) return r;
                     *done = 1;
@@ -135,7 +135,7 @@ static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64
     slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
     q->held++;
     for (r = 1, g = f = 0; r == 1 && !aios__kv_room(&c->kv, s, slot, slot + n, &g, &f);) {
-        if (*done && aios__time_up(c, deadline))
+        if (*done && aios__time_up(&c->exec, deadline))
             r = AIOS_MORE + 1;
         else if ((r = aios__spill_one(c, g, f, any, err)) == 1)
             *done = 1;
@@ -160,7 +160,7 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
     c->rescued = 0;
     if (next >= 0 && c->seq[next].n_done < c->seq[next].n_fed) {
         if ((r = aios__spill_ready(c, next, 1, deadline, &done, err)) < 0) return r;
-        if (r == 1 && !(done && aios__time_up(c, deadline))) return AIOS_OK;
+        if (r == 1 && !(done && aios__time_up(&c->exec, deadline))) return AIOS_OK;
         if (r) {
             c->rescued = next + 1;
             return AIOS_MORE;
@@ -194,7 +194,7 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
         ready = r;
         last = next;
     }
-    if (ready && done && aios__time_up(c, deadline)) return AIOS_MORE;
+    if (ready && done && aios__time_up(&c->exec, deadline)) return AIOS_MORE;
     c->rescued = 0;
     return AIOS_OK;
 }

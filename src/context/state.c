@@ -43,8 +43,8 @@ static uint64_t aios__layout_hash(const aios_context *c) {
     for (f = 0; f < AIOS__N_FORMS; f++)
         h = aios__art_sum(h, kv->type[f], (uint64_t)kv->n_layer * 4);
     /* long and short contexts can turn differently */
-    h = aios__art_sum(h, c->prog.freq, (uint64_t)hp->n_rot / 2 * 8);
-    return aios__art_sum(h, &c->prog.rope_mult, 4);
+    h = aios__art_sum(h, c->prog.freq, aios__rope_channels(hp) / 2 * 8);
+    return aios__art_sum(h, c->prog.rope_mult, (uint64_t)hp->n_ropes * 4);
 }
 /* Leading tiles that a sequence shares with its base, in all forms. */
 static int32_t aios__base_tiles(const aios_context *c, int32_t seq, int32_t base) {

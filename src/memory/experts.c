@@ -25,15 +25,13 @@ typedef struct aios__moe {
     int32_t n_expert, n_used, block_cols; /* block_cols: of a block at the most */
     int32_t n_blocks, n_active; /* of this pass and layer; active: experts with a column */
     int32_t block0, block1;     /* the blocks that are due: all, or those whose experts are there */
-    uint64_t logit_stride;
-    float *logit;  /* [n_batch][logit_stride] of the experts, then of the shared expert's gate */
-    float *weight; /* [n_batch][n_used] */
-    int32_t *chosen, *col; /* [n_batch][n_used] experts of a token; columns of its pairs */
-    int32_t *token;        /* [n_batch * n_used] of each column */
-    int32_t *first;        /* [n_expert + 1] first column of each expert */
-    int32_t *order;        /* [n_expert] the active ones as their columns lie */
-    aios__cols *block;     /* [aios__moe_blocks] */
-    int32_t *n_read;       /* [n_layer] how often weights of an expert were read in this pass */
+    float *weight;              /* [n_batch][n_used] */
+    int32_t *chosen, *col;      /* [n_batch][n_used] experts of a token; columns of its pairs */
+    int32_t *token;             /* [n_batch * n_used] of each column */
+    int32_t *first;             /* [n_expert + 1] first column of each expert */
+    int32_t *order;             /* [n_expert] the active ones as their columns lie */
+    aios__cols *block;          /* [aios__moe_blocks] */
+    int32_t *n_read; /* [n_layer] how often weights of an expert were read in this pass */
 } aios__moe;
 
 AIOS__SMALL_BEGIN
@@ -44,8 +42,6 @@ static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
 }
 static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uint64_t n_layer) {
     uint64_t pairs = n_tokens * (uint64_t)m->n_used, n_expert = (uint64_t)m->n_expert;
-    m->logit_stride = aios__round_up(n_expert + 1, 16);
-    m->logit = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
     m->weight = (float *)aios__take(b, pairs * 4, 64);
     m->chosen = (int32_t *)aios__take(b, pairs * 4, 64);
     m->col = (int32_t *)aios__take(b, pairs * 4, 64);
@@ -146,13 +142,7 @@ AIOS__SMALL_BEGIN
  *
  * The policy looks at routes alone, not at the time, so the same tokens have the same hits
  * whoever reads, if no read fails. */
-enum {
-    AIOS__GATE_PART = 0,
-    AIOS__UP_PART = 1,
-    AIOS__DOWN_PART = 2,
-    AIOS__N_PARTS = 3,
-    AIOS__EXPERT_USE = 256
-};
+enum { AIOS__EXPERT_USE = 256 };
 /* Of a layer. each: NULL, or where each expert's matrix is; else they lie one after the other,
  * off is that of expert 0. */
 typedef struct aios__bundle {
@@ -374,6 +364,7 @@ static int32_t aios__cache_next(aios__cache *c) {
     aios__crew_lock(&c->s->crew);
     c->done = c->due;
     c->moe->block0 = c->moe->block1;
+    c->moe->block1 = c->moe->n_blocks; /* until it is known which are there */
     aios__cache_asks(c);
     aios__stream_pump(c->s);
     aios__crew_unlock(&c->s->crew);

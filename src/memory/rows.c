@@ -4,7 +4,7 @@
  * will begin with. Rows go through slots of the stream behind those of the ring and of experts,
  * before anything that is read ahead. A row that is in a slot still is not read again. */
 
-enum { AIOS__N_TABLES = 2, AIOS__EMBD_TABLE = 0, AIOS__POS_TABLE = 1, AIOS__ROW_SLOTS = 32 };
+enum { AIOS__ROW_SLOTS = 32 };
 /* its first n_resident rows are in memory */
 typedef struct aios__table {
     uint64_t off, row_bytes;
@@ -25,7 +25,8 @@ typedef struct aios__rows {
     int64_t *key;
     uint8_t *busy; /* [n_slots] 1 = was asked for */
     int32_t next;  /* where the search for a slot to give away begins */
-    int32_t *soon; /* [n_slots] of tokens that come next */
+    int32_t *soon; /* [n_slots] of tokens that come next, n_soon of them */
+    int32_t n_soon;
 } aios__rows;
 
 static void aios__rows_layout(aios__rows *r, aios__bump *b, uint64_t n_slots) {
@@ -136,16 +137,16 @@ static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int
     aios__stream_pump(r->s);
     aios__crew_unlock(&r->s->crew);
 }
-/* The same for n tokens that come next, in r->soon. */
-static void aios__rows_ahead(aios__rows *r, int32_t n) {
+/* The same for the tokens that come next. */
+static void aios__rows_ahead(aios__rows *r) {
     const aios__table *x = &r->table[AIOS__EMBD_TABLE];
     int32_t i;
     if (!x->row_bytes) return;
     if (r->s->how != AIOS__READ_INLINE) {
-        aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, n);
+        aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, r->n_soon);
         return;
     }
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < r->n_soon; i++) {
         aios__unit u = aios__rows_unit(x, r->soon[i]);
         if ((uint32_t)r->soon[i] >= x->n_resident) aios__rows_hint(r, &u);
     }

@@ -248,14 +248,3 @@ static aios_status aios__keys_by_layer(aios__hparse *h) {
     }
     return h->st;
 }
-/* Layers that differ, which what runs a model does not know yet. */
-static aios_status aios__layers_alike(aios__hparse *h) {
-    int32_t i;
-    for (i = 0; i < AIOS__N_KEYS && !h->st; i++) {
-        const aios__key_row *r = &aios__key_rows[i];
-        const aios__key *k =
-            r->by_layer && aios__key_applies(h, r) ? aios__hp_key(h, r->name) : NULL;
-        if (k && !aios__key_alike(k)) aios__key_differs(h, k);
-    }
-    return h->st;
-}

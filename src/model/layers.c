@@ -36,7 +36,7 @@ static void aios__layers_make(aios__hp *p, const aios__arch *a) {
 static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
     const aios__hp *p = &h->m->hp;
     const aios__key *k;
-    int32_t longest;
+    int32_t longest, n_head = p->layer[0].n_head;
     if (!x->n_head_kv) x->n_head_kv = x->n_head;
     if (x->n_head % x->n_head_kv) {
         k = aios__hp_key(h, "attention.head_count_kv");
@@ -44,16 +44,17 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
                            (uint64_t)x->n_head_kv, "% heads cannot share % key/value heads evenly",
                            aios__i(x->n_head), aios__i(x->n_head_kv));
     }
-    if (!x->hd_k && p->n_embd % x->n_head) {
+    /* where no key says how long a head is, all are as the first layer's */
+    if (!x->hd_k && p->n_embd % n_head) {
         k = aios__hp_key(h, "attention.head_count");
         return aios__fail2(
             h->err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_embd,
-            (uint64_t)x->n_head,
+            (uint64_t)n_head,
             "an embedding of % is no multiple of % heads, and there is no attention.key_length",
-            aios__i(p->n_embd), aios__i(x->n_head));
+            aios__i(p->n_embd), aios__i(n_head));
     }
-    if (!x->hd_k) x->hd_k = p->n_embd / x->n_head;
-    if (!x->hd_v) x->hd_v = p->n_embd / x->n_head;
+    if (!x->hd_k) x->hd_k = p->n_embd / n_head;
+    if (!x->hd_v) x->hd_v = p->n_embd / n_head;
     longest = x->hd_k > x->hd_v ? x->hd_k : x->hd_v;
     if (longest > 1024 || x->hd_k < 1 || x->hd_v < 1)
         return aios__fail2(
@@ -75,29 +76,18 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
         x->n_ff_exp = x->n_ff;
     return h->st;
 }
-/* What run/ and context/ still ask the model instead of a layer. */
-static void aios__hp_flat(aios__hp *p, const aios__hp_layer *every) {
-    const aios__hp_layer *x = &p->layer[0];
-    const aios__rope *r = &p->rope[0];
-    p->n_head = x->n_head;
-    p->n_head_kv = x->n_head_kv;
-    p->hd_k = x->hd_k;
-    p->hd_v = x->hd_v;
-    p->n_ff = x->n_ff;
-    p->n_expert = x->n_expert;
-    p->n_used = x->n_used;
-    p->n_ff_exp = x->n_ff_exp;
-    p->n_ff_shared = x->n_ff_shared;
-    p->window = every->window;
-    p->n_rot = r->n_rot;
-    p->rope_scaling = r->scaling;
-    p->rope_orig_ctx = r->orig_ctx;
-    p->rope_base = r->base;
-    p->rope_factor = r->factor;
-    p->rope_attn_factor = r->attn_factor;
-    p->yarn_beta_fast = r->beta_fast;
-    p->yarn_beta_slow = r->beta_slow;
-    p->yarn_ext = r->ext;
+/* What holds for all layers together. */
+static void aios__layers_sum(aios__hp *p) {
+    int32_t l;
+    for (l = 0; l < p->n_layer; l++) {
+        const aios__hp_layer *x = &p->layer[l];
+        if (x->window > p->window) p->window = x->window;
+        if (x->n_head > p->n_head) p->n_head = x->n_head;
+        if (!x->n_expert) continue;
+        p->n_expert = x->n_expert;
+        p->n_used = x->n_used;
+        p->n_ff_exp = x->n_ff_exp;
+    }
 }
 /* What a family says where its files do not. */
 static void aios__hp_start(aios__hparse *h, aios_model *m, aios_error *err) {
@@ -128,7 +118,7 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
                            (uint64_t)p->n_layer, "% layers cannot be made of % tensors",
                            aios__i(p->n_layer), aios__u(m->gguf.n_tensors));
     }
-    if ((st = aios__layers_alike(&h)) != 0 || (st = aios__keys_by_layer(&h)) != 0) return st;
+    if ((st = aios__keys_by_layer(&h)) != 0) return st;
     for (l = 0; l < p->n_layer; l++)
         if ((st = aios__layer_check(&h, &p->layer[l])) != 0) return st;
     if (r->n_rot < 0) r->n_rot = p->layer[0].hd_k;
@@ -149,6 +139,6 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->layer[0].n_head
                                                                  : p->layer[0].hd_k;
     if (p->score_scale == 0) p->score_scale = 1.0f / aiosk__sqrt((float)scale);
-    aios__hp_flat(p, &h.every);
+    aios__layers_sum(p);
     return AIOS_OK;
 }

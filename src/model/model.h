@@ -35,25 +35,16 @@ typedef struct aios__hp {
     aios__hp_layer *layer; /* [n_layer] */
     aios__rope rope[AIOS__MAX_ROPES];
     int32_t n_ropes;
-    /* of these, what a layer has too is the first layer's */
-    int32_t n_layer, n_embd, n_head, n_head_kv, hd_k, hd_v, n_ff, n_vocab, n_ctx_train;
-    int32_t n_rot;  /* channels of a head that turn; even; 0 = no rope */
-    int32_t window; /* a query sees itself and window - 1 before it; 0 = all */
+    int32_t n_layer, n_embd, n_vocab, n_ctx_train;
+    int32_t window; /* the widest of any layer; 0 = none has one */
+    int32_t n_head; /* the most of any layer */
     float norm_eps, score_scale, score_cap, logit_cap, embd_scale;
-    int32_t rope_scaling; /* AIOS__SCALE_* */
-    int32_t rope_orig_ctx;
-    double rope_base, rope_factor, rope_attn_factor, yarn_beta_fast, yarn_beta_slow, yarn_ext;
     float residual_scale, logit_scale; /* what sub-layers and logits are multiplied with */
-    /* n_expert 0: none; n_used of them for a token */
-    int32_t n_expert, n_used, n_ff_exp, n_ff_shared;
+    /* of the layers with experts, which are alike in these; n_expert 0: there are none */
+    int32_t n_expert, n_used, n_ff_exp;
     int32_t exp_norm; /* the weights of those add up to exp_scale */
     float exp_scale;
 } aios__hp;
-
-/* Tensor index of a role, and of its bias; -1 = the file has none. */
-typedef struct aios__ref {
-    int32_t w, b;
-} aios__ref;
 
 /* Where a tensor's bytes are. Decided by aios__place_of (memory.c) before any are taken: the
  * rows below `rows` are resident, in the block of their tier or where the io maps them; those
@@ -108,7 +99,8 @@ struct aios_model {
     aios__ref role[AIOS__N_MODEL_ROLES];
     aios__ref (*layer)[AIOS__N_LAYER_ROLES]; /* [n_layer] */
     aios__place *place;                      /* [n_tensors] */
-    uint32_t n_split;                        /* of those that are the matrix of one expert */
+    aios__graph graph;
+    uint32_t n_split; /* of those that are the matrix of one expert */
     void *weights[2];
 };
 

@@ -9,11 +9,16 @@ static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size
     aios_model *x = m ? m : into;
     /* a layer has two tensors at the least, so this is enough for any file that will not be
      * refused */
-    uint64_t n_tensors = size->n_tensors, n_layer = n_tensors / 2 + 1;
+    uint64_t n_tensors = size->n_tensors, n_layer = n_tensors / 2 + 1,
+             n_nodes = aios__min_u64(n_tensors * 5 / 2 + 16, AIOS__MAX_NODES);
     x->io = (aios_io *)aios__take(b, (n_parts + 1) * sizeof(aios_io), 8);
     x->place = (aios__place *)aios__take(b, n_tensors * sizeof(aios__place), 8);
     x->layer = (aios__ref(*)[AIOS__N_LAYER_ROLES])aios__take(b, n_layer * sizeof *x->layer, 8);
     x->hp.layer = (aios__hp_layer *)aios__take(b, n_layer * sizeof *x->hp.layer, 8);
+    /* a layer of t tensors makes at most 2.25 t nodes, and as many values */
+    x->graph.max_nodes = x->graph.max_values = (uint32_t)n_nodes;
+    x->graph.node = (aios__node *)aios__take(b, n_nodes * sizeof(aios__node), 8);
+    x->graph.value = (aios__value *)aios__take(b, n_nodes * sizeof(aios__value), 8);
     return m;
 }
 
@@ -162,7 +167,8 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
                            "the model family '%' is not known to this version",
                            aios__s(m->arch_name));
     if ((st = aios__hp_load(m, err)) != 0) return st;
-    return aios__roles_load(m, err);
+    if ((st = aios__roles_load(m, err)) != 0) return st;
+    return aios__graph_draw(m, err);
 }
 
 AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req,

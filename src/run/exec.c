@@ -2,16 +2,8 @@
  * deadline. The position (phase, round, next task of every share) is all the state there is: a
  * run that was stopped goes on where it was. Each worker has its share of a phase, tasks that
  * follow each other in memory, and helps with the others' when it is through: which worker runs
- * what is left to chance, and no result depends on it. */
-
-typedef struct aios__sequence {
-    int32_t *token;        /* [n_ctx] */
-    uint8_t *want;         /* [n_ctx] 1 = keep the logits after this token */
-    uint64_t used;         /* number of the last pass that it was in */
-    int32_t pinned, held;  /* its pages are not spilled: at all, during this call */
-    int32_t its_turn;      /* to have a part in the next pass */
-    int32_t n_fed, n_done; /* tokens given, and those in the cache */
-} aios__sequence;
+ * what is left to chance, and no result depends on it. What kinds of ops there are, this file
+ * does not know. */
 
 /* tasks next..end-1 are to be taken */
 typedef struct aios__share {
@@ -19,40 +11,28 @@ typedef struct aios__share {
     char apart[56];
 } aios__share;
 
-struct aios_context {
-    aios_allocator mem;
-    aios_mem_req req[AIOS_N_MEM]; /* by kind; WEIGHTS: room for what is streamed */
-    void *block[AIOS_N_MEM];
-    aios_model *model;
-    aios_plan plan;
-    aios_context_desc desc;
-    aios_spill spill; /* zeros: none */
-    int32_t rescued;  /* by spill.c, when all wait for room: sequence + 1 */
-    /* no idle sequence has a page of this pool to give: stays so until the next verb or pass */
-    uint8_t no_idle[AIOS__N_GROUPS][AIOS__N_FORMS];
-    const aiosk_isa *k;
-    aios__kv kv;
-    aios__pass pass;
-    aios__build prog;
+typedef struct aios__exec {
+    const aios__program *p;
     aios__run run;
-    aios__sequence *seq; /* [n_seq] */
-    void *sample_work;
     aios__pool pool;
     aios__stream stream;
+    aios__rows rows; /* of tables that are not resident */
+    aios__moe moe;
     aios__cache cache; /* of experts that are not resident */
-    aios__rows rows;   /* of tables that are not */
-    aios_counters count;
+    uint64_t (*now_ns)(void *user);
+    void *now_user;
+    aios_parallel_for parallel_for; /* NULL: the pool's threads */
+    void *parallel_user;
+    int32_t profile;
+    uint64_t *busy_ns; /* [n_ops] of the phase that begins with an op, with profile */
     /* where the run stands */
-    int32_t running;     /* a pass is under way */
-    uint64_t n_passed;   /* passes finished since opening */
-    int32_t next_turn;   /* sequence that is first to have a part, when not all can */
-    int32_t n_out_ready; /* rows of the last finished pass */
-    int32_t unready;     /* the current round waits for its unit; 2: and had to */
-    aios_status failed;  /* why it will not come */
-    uint32_t op0, op1;   /* ops of the current phase */
+    int32_t unready;    /* the current round waits for what it reads; 2: and had to */
+    aios_status failed; /* why it will not come */
+    uint32_t op0, op1;  /* ops of the current phase */
     int32_t n_tasks;
-    uint64_t deadline;  /* 0 = none */
-    uint64_t since;     /* AIOS_CONTEXT_PROFILE: when the current phase began, or the step */
+    uint64_t deadline; /* 0 = none */
+    uint64_t since;    /* when the current phase began, or the step */
+    int32_t n_threads;
     int32_t n_workers;  /* that take part: 1..n_threads */
     aios__share *share; /* [n_threads] */
     char apart0[64];
@@ -60,207 +40,165 @@ struct aios_context {
     int32_t cancel, interrupt; /* set from any thread */
     int32_t halt;              /* decided by the last worker at a barrier: all leave */
     char apart1[64];
-};
+} aios__exec;
 
-static uint64_t aios__now(const aios_context *c) { return c->desc.now_ns(c->desc.now_user); }
+static uint64_t aios__now(const aios__exec *e) { return e->now_ns(e->now_user); }
 /* Does somebody want the step to return, whatever the time? */
-static int32_t aios__stop_wanted(const aios_context *c) {
-    return aios__load(&c->cancel) | aios__load(&c->interrupt);
+static int32_t aios__stop_wanted(const aios__exec *e) {
+    return aios__load(&e->cancel) | aios__load(&e->interrupt);
 }
-static int32_t aios__time_up(const aios_context *c, uint64_t deadline) {
-    return deadline && aios__now(c) >= deadline;
+static int32_t aios__time_up(const aios__exec *e, uint64_t deadline) {
+    return deadline && aios__now(e) >= deadline;
 }
 
 /* Deals the tasks of a phase, or of its next round, out to the workers. How many they are may
  * change before the phase is done: whoever is there takes what is left of any share. */
-static void aios__deal(aios_context *c) {
-    int32_t w, n = c->n_workers;
-    for (w = 0; w < c->plan.n_threads; w++) {
+static void aios__deal(aios__exec *e) {
+    int32_t w, n = e->n_workers;
+    for (w = 0; w < e->n_threads; w++) {
         /* nobody works now */
-        c->share[w].next = w < n ? (int32_t)((int64_t)c->n_tasks * w / n) : 0;
-        c->share[w].end = w < n ? (int32_t)((int64_t)c->n_tasks * (w + 1) / n) : 0;
+        e->share[w].next = w < n ? (int32_t)((int64_t)e->n_tasks * w / n) : 0;
+        e->share[w].end = w < n ? (int32_t)((int64_t)e->n_tasks * (w + 1) / n) : 0;
     }
 }
-static int32_t aios__all_taken(const aios_context *c) {
+static int32_t aios__all_taken(const aios__exec *e) {
     int32_t w;
-    for (w = 0; w < c->plan.n_threads; w++)
-        if (aios__load(&c->share[w].next) < c->share[w].end) return 0;
+    for (w = 0; w < e->n_threads; w++)
+        if (aios__load(&e->share[w].next) < e->share[w].end) return 0;
     return 1;
 }
 /* Counts the tasks of a round and deals them out. */
-static void aios__round_deal(aios_context *c) {
-    uint32_t op;
-    c->n_tasks = 0;
-    for (op = c->op0; op < c->op1; op++) c->n_tasks += aios__op_tasks(&c->prog.op[op], &c->run);
-    aios__deal(c);
+static void aios__round_deal(aios__exec *e) {
+    const aios__op *o = e->p->op;
+    uint32_t i;
+    e->n_tasks = 0;
+    for (i = e->op0; i < e->op1; i++) e->n_tasks += o[i].kind->tasks(&o[i], &e->run);
+    aios__deal(e);
 }
-/* Begins a round of the current phase. One that awaits experts is dealt out when it is known
- * which are there. */
-static void aios__round_enter(aios_context *c, int32_t round) {
-    uint32_t flags = c->prog.op[c->op0].flags;
-    c->run.round = round;
-    if (flags & AIOS__ROWS) {
-        const aios__op *op = &c->prog.op[c->op0];
-        int32_t t = aios__round_token(op, &c->run);
-        aios__rows_ask(&c->rows, op->part, aios__table_rows(&c->pass, op->part), t, c->pass.n - t);
-    }
-    c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT | AIOS__ROWS)) != 0;
-    if (flags & AIOS__AWAIT)
-        c->n_tasks = 1;
-    else
-        aios__round_deal(c);
+/* Begins a round of the current phase. */
+static void aios__round_enter(aios__exec *e, int32_t round) {
+    const aios__op *o = &e->p->op[e->op0];
+    e->run.round = round;
+    if (o->kind->enter) o->kind->enter(o, &e->run);
+    e->unready = o->kind->ready != NULL;
+    aios__round_deal(e);
 }
 /* Makes the phase that starts at op the current one, passing over phases without tasks. */
-static void aios__phase_enter(aios_context *c, uint32_t op) {
-    const aios__build *p = &c->prog;
-    for (;; op = c->op1) {
-        c->op0 = op;
+static void aios__phase_enter(aios__exec *e, uint32_t op) {
+    const aios__program *p = e->p;
+    for (;; op = e->op1) {
+        e->op0 = op;
         if (op >= p->n_ops) return;
-        c->op1 = op + 1;
-        while (c->op1 < p->n_ops && p->op[c->op1].flags & AIOS__JOIN) c->op1++;
-        aios__round_enter(c, 0);
-        if (c->n_tasks) return;
-        /* nobody wants these rows now */
-        if (c->unready) {
-            int32_t i;
-            for (i = 0; i < p->op[op].n_units; i++) aios__stream_pass(&c->stream);
-        }
+        e->op1 = op + 1;
+        while (e->op1 < p->n_ops && p->op[e->op1].phase == p->op[op].phase) e->op1++;
+        aios__round_enter(e, 0);
+        if (e->n_tasks) return;
+        if (p->op[op].kind->skip) p->op[op].kind->skip(&p->op[op], &e->run);
     }
 }
-/* Is what the current round reads there? 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
-static int32_t aios__round_try(aios_context *c, uint64_t timeout_ns) {
-    uint32_t flags = c->prog.op[c->op0].flags;
-    if (flags & AIOS__AWAIT) return aios__cache_try(&c->cache, timeout_ns);
-    if (flags & AIOS__ROWS) return aios__rows_try(&c->rows, timeout_ns);
-    return aios__stream_try(&c->stream, timeout_ns);
-}
-/* Waits for it until it is there (1), or time is up, or it cannot be read. */
-static int32_t aios__phase_ready(aios_context *c) {
-    uint64_t t0 = 0, now, slice;
-    uint32_t flags = c->prog.op[c->op0].flags;
-    int32_t r;
-    if (!c->unready) return 1;
-    /* what the worker reads itself, it waits for */
-    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1 && flags & AIOS__STREAMED) {
-        t0 = aios__now(c) | 1;
-        c->count.n_stalls++;
-        c->unready = 2;
-    }
-    for (;;) {
-        now = aios__now(c);
+/* Waits until what the current round reads is there (1), or time is up, or it cannot be read. */
+static int32_t aios__phase_ready(aios__exec *e) {
+    const aios__op *o = &e->p->op[e->op0];
+    int32_t r, own = e->stream.how == AIOS__READ_INLINE, waited = 0;
+    uint64_t t0, reads = own ? e->stream.n_reads : 0, now, slice;
+    if (!e->unready) return 1;
+    for (now = t0 = aios__now(e);; now = aios__now(e)) {
         /* cancelling is heard within 2 ms */
-        slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now
+        slice = e->deadline && e->deadline > now && e->deadline - now < 2000000 ? e->deadline - now
                                                                                 : 2000000;
-        r = aios__round_try(c, t0 ? slice : 0);
-        if (r) break;
-        if (!t0) {
-            t0 = now ? now : 1;
-            c->count.n_stalls += c->unready == 1;
-            c->unready = 2;
+        r = o->kind->ready(o, &e->run, waited ? slice : 0);
+        /* what the worker read itself, it waited for */
+        waited |= !r || (own && e->stream.n_reads != reads);
+        if (waited && e->unready == 1) {
+            e->run.count->n_stalls++;
+            e->unready = 2;
         }
-        if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) {
-            aios__store(&c->stop, 1);
+        if (r) break;
+        if (aios__stop_wanted(e) || aios__time_up(e, e->deadline)) {
+            aios__store(&e->stop, 1);
             break;
         }
     }
-    if (t0) c->count.stall_ns += aios__now(c) - t0;
+    if (waited) e->run.count->stall_ns += aios__now(e) - t0;
     /* the read was the worker's own */
-    if (r == 1 && c->stream.how == AIOS__READ_INLINE &&
-        (aios__stop_wanted(c) || aios__time_up(c, c->deadline)))
-        aios__store(&c->stop, 1);
-    if (r < 0) c->failed = r;
+    if (r == 1 && own && (aios__stop_wanted(e) || aios__time_up(e, e->deadline)))
+        aios__store(&e->stop, 1);
+    if (r < 0) e->failed = r;
     if (r != 1) return 0;
-    c->unready = 0;
-    if (flags & AIOS__AWAIT) aios__round_deal(c);
-    if (!(flags & AIOS__STREAMED)) return 1;
-    c->run.streamed = aios__stream_data(&c->stream);
-    c->count.n_units++;
+    e->unready = 0;
+    aios__round_deal(e); /* how many there are may have been unknown */
     return 1;
 }
-/* Asks for the rows of tokens that are not in the pass: the next pass will want them. */
-static void aios__read_ahead(aios_context *c) {
-    int32_t s, i, k = 0, n = 0;
-    if (!c->rows.n_slots) return;
-    for (s = 0; s < c->plan.n_seq; s++) {
-        const aios__sequence *q = &c->seq[s];
-        for (i = q->n_done; c->running && k < c->pass.n && c->pass.seq[k] == s; k++)
-            i = c->pass.pos[k] + 1;
-        for (; i < q->n_fed && n < c->rows.n_slots; i++) c->rows.soon[n++] = q->token[i];
-    }
-    aios__rows_ahead(&c->rows, n);
-}
-static int32_t aios__exec_done(const aios_context *c) { return c->op0 >= c->prog.n_ops; }
+static int32_t aios__exec_done(const aios__exec *e) { return e->op0 >= e->p->n_ops; }
 
 /* Takes tasks of the current phase until there are none or time is up. */
-static void aios__phase_work(aios_context *c, int32_t worker) {
+static void aios__phase_work(aios__exec *e, int32_t worker) {
     int32_t i, w = worker;
-    for (i = 0; i < c->plan.n_threads; i++, w = w + 1 < c->plan.n_threads ? w + 1 : 0) {
-        aios__share *s = &c->share[w];
-        while (aios__load(&s->next) < s->end && !aios__load(&c->stop)) {
-            const aios__op *op = &c->prog.op[c->op0];
+    for (i = 0; i < e->n_threads; i++, w = w + 1 < e->n_threads ? w + 1 : 0) {
+        aios__share *s = &e->share[w];
+        while (aios__load(&s->next) < s->end && !aios__load(&e->stop)) {
+            const aios__op *o = &e->p->op[e->op0];
             int32_t t = aios__fetch_add(&s->next, 1), n;
             if (t >= s->end) break;
-            while (t >= (n = aios__op_tasks(op, &c->run))) {
+            while (t >= (n = o->kind->tasks(o, &e->run))) {
                 t -= n;
-                op++;
+                o++;
             }
-            op->run(op, &c->run, t, worker);
-            if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) aios__store(&c->stop, 1);
+            o->kind->run(o, &e->run, t, worker);
+            if (aios__stop_wanted(e) || aios__time_up(e, e->deadline)) aios__store(&e->stop, 1);
         }
     }
 }
 /* The time since the phase, or this step of it, began. */
-static void aios__book(aios_context *c) {
+static void aios__book(aios__exec *e) {
     uint64_t now;
-    if (!(c->desc.flags & AIOS_CONTEXT_PROFILE)) return;
-    now = aios__now(c);
-    if (now > c->since) c->prog.op[c->op0].busy_ns += now - c->since;
-    c->since = now;
+    if (!(e->profile)) return;
+    now = aios__now(e);
+    if (now > e->since) e->busy_ns[e->op0] += now - e->since;
+    e->since = now;
 }
 /* After all workers have left the phase: goes to the next round or phase if it is finished. A
  * phase of one task is done here and now: the others would wait for it all the same, and a
  * barrier is saved. */
-static void aios__phase_leave(aios_context *c, int32_t worker) {
+static void aios__phase_leave(aios__exec *e, int32_t worker) {
     int32_t ready = 1;
-    while (aios__all_taken(c)) {
-        c->count.n_tasks += (uint64_t)c->n_tasks;
-        aios__book(c);
-        if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
-        if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run))
-            aios__round_enter(c, c->run.round + 1);
-        else if (c->prog.op[c->op0].flags & AIOS__AGAIN && aios__cache_next(&c->cache))
-            aios__phase_enter(c, c->op0 - (uint32_t)c->prog.op[c->op0].back);
+    while (aios__all_taken(e)) {
+        const aios__op *o = &e->p->op[e->op0];
+        int32_t back = 0;
+        e->run.count->n_tasks += (uint64_t)e->n_tasks;
+        aios__book(e);
+        if (o->kind->leave) o->kind->leave(o, &e->run);
+        if (o->kind->rounds && e->run.round + 1 < o->kind->rounds(o, &e->run))
+            aios__round_enter(e, e->run.round + 1);
         else {
-            if (c->prog.op[c->op0].flags & AIOS__ROWS &&
-                c->prog.op[c->op0].part == c->prog.last_table)
-                aios__read_ahead(c);
-            aios__phase_enter(c, c->op1);
+            if (o->kind->again) back = o->kind->again(o, &e->run);
+            aios__phase_enter(e, back ? e->op0 - (uint32_t)back : e->op1);
         }
-        if (aios__exec_done(c) || aios__load(&c->stop)) break; /* nothing is read past the end */
-        ready = aios__phase_ready(c);
+        if (aios__exec_done(e) || aios__load(&e->stop)) break; /* nothing is read past the end */
+        ready = aios__phase_ready(e);
         /* waiting is nobody's work */
-        if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);
-        if (!ready || c->n_tasks > 1) break;
-        aios__phase_work(c, worker);
+        if (e->profile) e->since = aios__now(e);
+        if (!ready || e->n_tasks > 1) break;
+        aios__phase_work(e, worker);
     }
-    if (!aios__exec_done(c)) aios__book(c);
-    c->halt = aios__load(&c->stop) || aios__exec_done(c) || !ready;
+    if (!aios__exec_done(e)) aios__book(e);
+    e->halt = aios__load(&e->stop) || aios__exec_done(e) || !ready;
 }
 
 /* One worker of our own pool: all that have joined walk through the phases together. */
 static void aios__exec_walk(void *arg, int32_t worker) {
-    aios_context *c = (aios_context *)arg;
+    aios__exec *e = (aios__exec *)arg;
     uint64_t fp = aiosk_fp_begin();
     int32_t gen, over = 0;
     while (!over) {
-        aios__phase_work(c, worker);
-        if (aios__barrier_arrive(&c->pool, &gen)) {
-            aios__phase_leave(c, worker);
-            over = c->halt;
+        aios__phase_work(e, worker);
+        if (aios__barrier_arrive(&e->pool, &gen)) {
+            aios__phase_leave(e, worker);
+            over = e->halt;
             /* the step may be over for its caller from here on: c is not ours */
-            aios__barrier_release(&c->pool, over);
+            aios__barrier_release(&e->pool, over);
         } else
-            over = aios__barrier_wait(&c->pool, gen);
+            over = aios__barrier_wait(&e->pool, gen);
     }
     aiosk_fp_end(fp);
 }
@@ -268,40 +206,32 @@ static void aios__exec_walk(void *arg, int32_t worker) {
 static void aios__exec_lent(void *arg, int32_t i, int32_t worker) {
     uint64_t fp = aiosk_fp_begin();
     (void)i;
-    aios__phase_work((aios_context *)arg, worker);
+    aios__phase_work((aios__exec *)arg, worker);
     aiosk_fp_end(fp);
 }
 
 /* Runs until the pass is done (1) or stopped (0). */
-static int32_t aios__exec(aios_context *c, uint64_t deadline) {
+static int32_t aios__exec_run(aios__exec *e, uint64_t deadline) {
     uint64_t fp;
-    c->deadline = deadline;
-    c->halt = 0;
-    c->failed = AIOS_OK;
-    aios__store(&c->stop, aios__stop_wanted(c));
-    if (aios__load(&c->stop) || !aios__phase_ready(c) || aios__load(&c->stop)) return 0;
-    if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);
-    if (c->pool.n > 1 && c->n_workers > 1) {
-        aios__pool_run(&c->pool, aios__exec_walk, c);
-        return aios__exec_done(c);
+    e->deadline = deadline;
+    e->halt = 0;
+    e->failed = AIOS_OK;
+    aios__store(&e->stop, aios__stop_wanted(e));
+    if (aios__load(&e->stop) || !aios__phase_ready(e) || aios__load(&e->stop)) return 0;
+    if (e->profile) e->since = aios__now(e);
+    if (e->pool.n > 1 && e->n_workers > 1) {
+        aios__pool_run(&e->pool, aios__exec_walk, e);
+        return aios__exec_done(e);
     }
     fp = aiosk_fp_begin();
     do {
-        int32_t n = c->n_workers < c->n_tasks ? c->n_workers : c->n_tasks;
-        if (c->desc.parallel_for && n > 1)
-            c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
+        int32_t n = e->n_workers < e->n_tasks ? e->n_workers : e->n_tasks;
+        if (e->parallel_for && n > 1)
+            e->parallel_for(e->parallel_user, n, aios__exec_lent, e);
         else
-            aios__phase_work(c, 0);
-        aios__phase_leave(c, 0);
-    } while (!c->halt);
+            aios__phase_work(e, 0);
+        aios__phase_leave(e, 0);
+    } while (!e->halt);
     aiosk_fp_end(fp);
-    return aios__exec_done(c);
-}
-
-/* Is the running pass at work on tokens of the sequence from n on? */
-static int32_t aios__in_pass(const aios_context *c, int32_t seq, int32_t n) {
-    int32_t i;
-    for (i = 0; c->running && i < c->pass.n; i++)
-        if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) return 1;
-    return 0;
+    return aios__exec_done(e);
 }

@@ -1,35 +1,35 @@
-/* program.c: model + plan -> a flat array of ops (ops.c). Each op holds its pointers, kernels,
- * shapes and byte counts; running is a loop over it (exec.c) that looks up no name, chooses no
- * path and takes no memory. The same function counts and builds, so that the plan knows the
- * program's size to the byte.
+/* program.c: the graph of a model and a plan -> a flat array of ops (op.h). Each op holds its
+ * pointers, kernels, shapes and byte counts; running is a loop over it (exec.c) that looks up no
+ * name, chooses no path and takes no memory. The same walk counts and builds, so that the plan
+ * knows the program's size to the byte.
  *
- * Ops run in phases: an op with AIOS__JOIN runs side by side with the one before it, any other
- * starts a new phase and sees everything that the phases before it wrote. An op is cut into
- * tasks that may run in any order. */
+ * An op joins the phase before it when it reads nothing that this writes, writes nothing that it
+ * touches, and neither goes in rounds. A value has its place in scratch memory from the phase
+ * that makes it to the last one that reads it: what is free then goes to the next value, the
+ * smallest that is large enough, or else the largest, which grows. */
 
 /* ---- rope frequencies ---- */
 /* Each pair i turns by pos * freq[i]: every scaling method comes down to another table. Returns
  * what cos and sin are multiplied with in *mult_out. From: linear (Chen 2023), YaRN (Peng 2023),
  * LongRoPE (Ding 2024), as GGUF writes their parameters. */
-AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n_ctx, double *freq,
-                                                  float *mult_out, aios_error *err) {
-    const aios__hp *p = &m->hp;
+AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, const aios__rope *p,
+                                                  int32_t n_ctx, double *freq, float *mult_out,
+                                                  aios_error *err) {
     int32_t i, n = p->n_rot / 2, r = AIOS__T_ROPE_FREQS;
-    double log_base = aios__log(p->rope_base), mult = p->rope_attn_factor, low = 0, high = 0;
+    double log_base = aios__log(p->base), mult = p->attn_factor, low = 0, high = 0;
     const float *div;
-    if (p->rope_scaling == AIOS__SCALE_YARN) {
+    if (p->scaling == AIOS__SCALE_YARN) {
         double d = (double)p->n_rot / (2 * log_base), two_pi = 6.283185307179586;
-        low = aios__floor(d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_fast * two_pi)));
-        high =
-            -aios__floor(-d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_slow * two_pi)));
+        low = aios__floor(d * aios__log((double)p->orig_ctx / (p->beta_fast * two_pi)));
+        high = -aios__floor(-d * aios__log((double)p->orig_ctx / (p->beta_slow * two_pi)));
         if (low < 0) low = 0;
         if (high > p->n_rot - 1) high = p->n_rot - 1;
         if (high - low < 0.001) high = low + 0.001;
-        if (p->yarn_ext != 0) mult *= 1 + 0.1 * aios__log(p->rope_factor);
+        if (p->ext != 0) mult *= 1 + 0.1 * aios__log(p->factor);
     }
     if (m->role[AIOS__T_ROPE_LONG].w >= 0 && m->role[AIOS__T_ROPE_SHORT].w >= 0)
-        r = n_ctx > p->rope_orig_ctx ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT;
-    div = m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
+        r = n_ctx > p->orig_ctx ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT;
+    div = p->divide && m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
     for (i = 0; i < n; i++) {
         double f = aios__exp(-(double)(2 * i) / (double)p->n_rot * log_base);
         if (div) {
@@ -40,13 +40,13 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n
                                    aios__s(m->gguf.tensor[m->role[r].w].name));
             f /= (double)div[i];
         }
-        if (p->rope_scaling == AIOS__SCALE_LINEAR) f /= p->rope_factor;
-        if (p->rope_scaling == AIOS__SCALE_YARN) {
+        if (p->scaling == AIOS__SCALE_LINEAR) f /= p->factor;
+        if (p->scaling == AIOS__SCALE_YARN) {
             double ramp = ((double)i - low) / (high - low), keep;
             ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
             /* 1 = the fast pairs turn as trained, 0 = slowed down */
-            keep = (1 - ramp) * p->yarn_ext;
-            f = f / p->rope_factor * (1 - keep) + f * keep;
+            keep = (1 - ramp) * p->ext;
+            f = f / p->factor * (1 - keep) + f * keep;
         }
         if ((double)n_ctx * f > 1e6)
             return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1000000, (uint64_t)n_ctx,
@@ -58,715 +58,608 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n
     return AIOS_OK;
 }
 
-/* ---- building ---- */
-typedef struct aios__build {
-    const aios_model *m;
-    const aiosk_isa *k;
-    int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, numerics;
-    /* tiles of the cache are sealed; some of them stay for the attention they get */
-    int32_t coded, heavy;
-    aios__cut cut;
-    aios__op *op;     /* NULL = count */
-    aios__unit *unit; /* what is streamed, in the order of use; filled when op is there */
+/* ---- the program ---- */
+typedef struct aios__program {
+    aios__op *op;       /* [n_ops] */
+    aios__unit *unit;   /* [n_units] what is streamed, in the order of use */
+    aios__expert *each; /* [n_split of the model] */
+    double *freq;       /* of all ropes, one after the other: [n_rot / 2] */
+    float rope_mult[AIOS__MAX_ROPES];
     uint32_t n_ops, n_phases, n_units, n_each;
-    uint64_t slot_bytes; /* of the largest unit */
-    /* the last op is one that goes from unit to unit: nothing runs beside it */
-    int32_t after_units;
-    /* per decoded token; expert: of stream */
-    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes, expert_bytes;
-    aios__bump scratch; /* base NULL = count */
-    uint64_t work_bytes;
-    char *work;
-    double *freq; /* [n_rot / 2] in the context's META */
-    float rope_mult;
-    float *x, *qkv, *att, *ffn, *tmp, *cs, *logits; /* of all tokens of a pass */
-    float *state, *part, *mass;                     /* as in aios__run */
-    aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
-    int32_t n_qkv, n_att;
-    uint64_t ffn_stride;
-    aios__moe moe;            /* experts: of all pairs of a pass */
-    aios__acts a_pair, a_exp; /* what gate and up read, and down */
-    float *exp, *exp_out, *shared;
-    aios__bundle *bundle;               /* [n_layer] filled when op is there */
-    aios__expert *each;                 /* [n_split of the model] the same */
-    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest */
-    aios__table table[AIOS__N_TABLES];  /* tables of which rows are read */
-    uint32_t n_tables;
-    int32_t last_table;                 /* that the program takes rows of */
+    uint64_t slot_bytes;                /* of the largest unit */
+    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot for experts: the widest */
+    aios__table table[AIOS__N_TABLES];  /* tables of which rows are read from storage */
+    int32_t n_tables;
     uint64_t row_slot_bytes, row_align; /* of the longest row */
-} aios__build;
+    /* per decoded token: weights, activations; from storage; of these, of experts */
+    uint64_t w_bytes, act_bytes, stream_bytes, expert_bytes;
+    uint64_t scratch_bytes, work_bytes; /* of all; of one worker */
+    char *work;
+    const float *logits, *embedding; /* [n_outputs][n_vocab], [n_outputs][n_embd] */
+} aios__program;
 
-/* The forms a matrix reads its input in, as a mask of 1 << kind. */
-static uint32_t aios__mask(const aios__build *b, aios__ref r) {
-    if (r.w < 0) return 0;
-    if (b->numerics == AIOS_REFERENCE) return 1u << AIOSK_FLT;
-    return 1u << aiosk_type_info((int32_t)b->m->gguf.tensor[r.w].type)->family;
+/* A place in scratch memory. */
+typedef struct aios__buffer {
+    uint64_t bytes, off;
+    int32_t value, form; /* of which it has the rows; -1 = it is free */
+} aios__buffer;
+enum { AIOS__MAX_BUFFERS = 64 };
+
+/* A walk over the graph. */
+typedef struct aios__emitter {
+    const aios_model *m;
+    const aios__graph *g;
+    const aiosk_isa *k;
+    aios__program *p;
+    int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, numerics;
+    int32_t coded, heavy; /* tiles of the cache are sealed; some stay for the attention they get */
+    aios__cut cut;
+    int32_t n_block; /* tokens that attention takes together */
+    char *base;      /* of scratch memory; NULL = count */
+    aios__moe *moe;
+    aios__bundle *bundle; /* [n_layer] where experts are cached */
+    int32_t first_node;   /* of the current phase; -1 = it takes no more */
+    int32_t first_expert; /* op of a layer that waits for experts */
+    int32_t last_table;   /* op that takes rows from storage, -1 = none */
+    int32_t full;
+    aios__buffer buffer[AIOS__MAX_BUFFERS];
+    uint64_t off[AIOS__MAX_BUFFERS];
+    int32_t n_buffers;
+    aios__op local;
+} aios__emitter;
+
+/* ---- values in scratch memory ---- */
+/* The forms in which a value is read. */
+static uint32_t aios__mask(const aios__emitter *e, int32_t v) {
+    return e->numerics == AIOS_REFERENCE ? 1u << AIOSK_FLT : e->g->value[v].forms;
 }
-static void aios__acts_layout(aios__build *b, aios__acts *a, int32_t n, int32_t n_tokens,
-                              uint32_t mask) {
+/* The form in which a matrix reads its input. */
+static int32_t aios__form_read(const aios__emitter *e, const aios__tensor *t) {
+    return e->numerics == AIOS_REFERENCE ? (int32_t)AIOSK_FLT
+                                         : (int32_t)aiosk_type_info((int32_t)t->type)->family;
+}
+static uint64_t aios__value_rows(const aios__emitter *e, const aios__value *v) {
+    uint64_t n = (uint64_t)e->n_batch;
+    switch (v->rows) {
+    case AIOS__OF_TOKENS: return n;
+    case AIOS__OF_OUTPUTS: return (uint64_t)e->n_outputs;
+    case AIOS__OF_PAIRS: return n * (uint64_t)e->m->hp.n_used;
+    case AIOS__OF_PARTS: return (uint64_t)aios__attend_most_parts(e->n_ctx);
+    case AIOS__OF_MASSES: return e->heavy ? n * (uint64_t)aios__tiles(e->n_ctx) : 0;
+    default: return 0;
+    }
+}
+static uint64_t aios__row_stride(int32_t width, int32_t form) {
+    return form == AIOSK_FLT ? (uint64_t)width * 4
+                             : aios__round_up(aiosk_act_bytes(form, (uint64_t)width), 64);
+}
+/* A free buffer for so many bytes: -1 = a new one. */
+static int32_t aios__buffer_find(const aios__emitter *e, uint64_t bytes) {
+    int32_t i, best = -1;
+    for (i = 0; i < e->n_buffers; i++) {
+        const aios__buffer *b = &e->buffer[i], *than = best < 0 ? NULL : &e->buffer[best];
+        if (b->value >= 0) continue;
+        if (!than || (than->bytes < bytes ? b->bytes > than->bytes
+                                          : b->bytes >= bytes && b->bytes < than->bytes))
+            best = i;
+    }
+    return best;
+}
+/* Where the rows of a value are, in one of its forms; they get a place when they have none yet.
+ * NULL while counting, and where the plan has no rows of it. */
+static char *aios__rows_at(aios__emitter *e, int32_t v, int32_t form, uint64_t *stride) {
+    const aios__value *x = &e->g->value[v];
+    uint64_t at = 0, bytes;
+    int32_t i;
+    if (form == AIOSK_FLT && x->base >= 0) { /* views have their f32 in place */
+        at = (uint64_t)x->at * 4;
+        v = x->base;
+        x = &e->g->value[v];
+    }
+    *stride = aios__row_stride(x->width, form);
+    bytes = aios__round_up(*stride * aios__value_rows(e, x), 64);
+    if (!bytes) return NULL;
+    for (i = 0; i < e->n_buffers; i++)
+        if (e->buffer[i].value == v && e->buffer[i].form == form)
+            return e->base ? e->base + e->off[i] + at : NULL;
+    i = aios__buffer_find(e, bytes);
+    if (i < 0 && e->n_buffers == AIOS__MAX_BUFFERS) {
+        e->full = 1;
+        return NULL;
+    }
+    if (i < 0) {
+        i = e->n_buffers++;
+        e->buffer[i].bytes = 0;
+    }
+    if (e->buffer[i].bytes < bytes) e->buffer[i].bytes = bytes;
+    e->buffer[i].value = v;
+    e->buffer[i].form = form;
+    return e->base ? e->base + e->off[i] + at : NULL;
+}
+static float *aios__f32_at(aios__emitter *e, int32_t v, uint64_t *floats) {
+    uint64_t stride = 0;
+    float *p;
+    if (v < 0) return NULL;
+    p = (float *)(void *)aios__rows_at(e, v, AIOSK_FLT, &stride);
+    if (floats) *floats = stride / 4;
+    return p;
+}
+/* All forms of mask; gives the bytes of a row of them. */
+static uint64_t aios__acts_at(aios__emitter *e, int32_t v, uint32_t mask, aios__acts *a) {
+    uint64_t bytes = 0;
     int32_t k;
-    memset(a, 0, sizeof *a);
-    a->n = n;
+    a->n = e->g->value[v].width;
     for (k = 0; k < AIOSK_N_ACTS; k++) {
         if (!(mask & 1u << k)) continue;
-        a->stride[k] = aios__round_up(aiosk_act_bytes(k, (uint64_t)n), 64);
-        a->p[k] = (char *)aios__take(&b->scratch, a->stride[k] * (uint64_t)n_tokens, 64);
+        a->p[k] = aios__rows_at(e, v, k, &a->stride[k]);
+        bytes += a->stride[k];
     }
+    return bytes;
 }
-/* Only the forms of a that mask names. */
-static aios__acts aios__acts_of(const aios__acts *a, uint32_t mask) {
-    aios__acts x = *a;
-    int32_t k;
-    for (k = 0; k < AIOSK_N_ACTS; k++)
-        if (!(mask & 1u << k)) x.p[k] = NULL;
-    return x;
-}
-static uint64_t aios__acts_bytes(const aios__acts *a, uint32_t mask) {
-    uint64_t n = 0;
-    int32_t k;
-    for (k = 0; k < AIOSK_N_ACTS; k++)
-        if (mask & 1u << k) n += a->stride[k];
-    return n;
+/* The next phase begins with a node: what nobody reads any more is free. */
+static void aios__buffers_free(aios__emitter *e, int32_t node) {
+    int32_t i;
+    for (i = 0; i < e->n_buffers; i++)
+        if (e->buffer[i].value >= 0 && e->g->value[e->buffer[i].value].last < node)
+            e->buffer[i].value = -1;
 }
 
-static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, const char *name,
-                            int32_t layer, int32_t per, uint32_t flags) {
-    aios__op *o = b->op ? &b->op[b->n_ops] : local;
+/* ---- phases ---- */
+static int32_t aios__overlap_values(const aios__graph *g, int32_t a, int32_t b) {
+    const aios__value *x, *y;
+    if (a < 0 || b < 0) return 0;
+    if (a == b) return 1;
+    x = &g->value[a];
+    y = &g->value[b];
+    if ((x->base < 0 ? a : x->base) != (y->base < 0 ? b : y->base)) return 0;
+    return x->base < 0 || y->base < 0 || (x->at < y->at + y->width && y->at < x->at + x->width);
+}
+/* Does one write what the other touches? */
+static int32_t aios__nodes_meet(const aios__graph *g, const aios__node *a, const aios__node *b) {
+    int32_t i, k;
+    for (i = 0; i < AIOS__MAX_OUT; i++) {
+        for (k = 0; k < AIOS__MAX_IN; k++)
+            if (aios__overlap_values(g, a->out[i], b->in[k]) ||
+                aios__overlap_values(g, b->out[i], a->in[k]))
+                return 1;
+        for (k = 0; k < AIOS__MAX_OUT; k++)
+            if (aios__overlap_values(g, a->out[i], b->out[k])) return 1;
+    }
+    return 0;
+}
+static int32_t aios__joins(const aios__emitter *e, int32_t node, const aios__op_kind *kind) {
+    int32_t i;
+    if (e->first_node < 0 || kind->alone) return 0;
+    for (i = e->first_node; i < node; i++)
+        if (aios__nodes_meet(e->g, &e->g->node[i], &e->g->node[node])) return 0;
+    return 1;
+}
+/* An op of a node, in the current phase or the next one. */
+static aios__op *aios__op_new(aios__emitter *e, const aios__node *n, const aios__op_kind *kind) {
+    aios__program *p = e->p;
+    aios__op *o = e->base ? &p->op[p->n_ops] : &e->local;
+    int32_t node = (int32_t)(n - e->g->node);
     memset(o, 0, sizeof *o);
-    o->run = run;
-    o->name = name;
-    o->layer = layer;
-    o->per = per;
-    o->flags = flags;
-    b->n_ops++;
-    if (!(flags & AIOS__JOIN)) {
-        b->n_phases++;
-        b->after_units = 0;
+    if (!aios__joins(e, node, kind)) {
+        aios__buffers_free(e, node);
+        e->first_node = kind->alone ? -1 : node;
+        p->n_phases++;
     }
-    o->phase = (int32_t)b->n_phases - 1;
+    p->n_ops++;
+    o->kind = kind;
+    o->name = n->name;
+    o->layer = n->layer;
+    o->phase = (int32_t)p->n_phases - 1;
+    o->type = o->tier = -1;
+    if (n->out[0] >= 0) o->outputs = e->g->value[n->out[0]].rows == AIOS__OF_OUTPUTS;
     return o;
 }
-static const float *aios__vec(const aios__build *b, int32_t tensor) {
-    return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p;
+/* Its byte counts are known. work: what a worker needs for a task of it. */
+static void aios__op_done(aios__emitter *e, const aios__op *o, uint64_t work) {
+    e->p->w_bytes += o->w_bytes;
+    e->p->act_bytes += o->act_bytes;
+    if (work > e->p->work_bytes) e->p->work_bytes = work;
 }
-static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) {
-    return tensor < 0 ? 0 : b->m->gguf.tensor[tensor].n[0] * 4;
+static const float *aios__vec(const aios__emitter *e, int32_t tensor) {
+    return tensor < 0 ? NULL : (const float *)e->m->place[tensor].p;
+}
+static uint64_t aios__vec_bytes(const aios__emitter *e, int32_t tensor) {
+    return tensor < 0 ? 0 : e->m->gguf.tensor[tensor].n[0] * 4;
 }
 
-static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r,
-                             int32_t table, float scale) {
-    aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, 0);
-    const aios__tensor *t = &b->m->gguf.tensor[r.w];
+/* ---- a node's ops ---- */
+static void aios__emit_copy(aios__emitter *e, const aios__node *n) {
+    if (e->n_seq > 1) aios__op_done(e, aios__op_new(e, n, &aios__kind_copy), 0);
+}
+/* A table of which not all rows are resident: what reading one takes. */
+static void aios__emit_stored(aios__emitter *e, aios__op *o, const aios__tensor *t,
+                              const aios__place *at) {
+    aios__program *p = e->p;
+    aios__table *x = &p->table[o->u.table.which];
+    uint64_t most = aios__window_most(t->row_bytes, &e->m->io[t->part]);
+    x->off = t->off;
+    x->row_bytes = t->row_bytes;
+    x->part = t->part;
+    x->n_resident = at->rows;
+    if (!at->rows) o->tier = AIOS_TIER_STREAM;
+    e->last_table = (int32_t)p->n_ops - 1;
+    p->n_tables++;
+    if (aios__stream_align(&e->m->io[t->part]) > 1) p->row_align = AIOS__STREAM_ALIGN;
+    p->row_slot_bytes =
+        aios__round_up(most > p->row_slot_bytes ? most : p->row_slot_bytes, p->row_align);
+    p->stream_bytes += most;
+}
+static void aios__emit_table(aios__emitter *e, const aios__node *n) {
+    const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
     uint64_t off[2] = { 0, 0 };
-    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
-    o->w = p.p;
-    o->layout = p.layout;
-    o->tier = p.tier;
+    aios__place at = aios__place_of(e->m, &e->cut, (uint32_t)n->w.w, off);
+    int32_t stored = at.rows < t->n[1];
+    aios__op *o = aios__op_new(e, n, stored ? &aios__kind_stored_table : &aios__kind_table);
+    aios__op_table *x = &o->u.table;
     o->type = (int32_t)t->type;
-    o->n_in = b->m->hp.n_embd;
-    o->y = b->x;
-    o->y_stride = (uint64_t)b->m->hp.n_embd;
-    o->scale = scale;
-    o->row_bytes = t->row_bytes;
-    o->act_bytes = (uint64_t)o->n_in * 4;
-    b->row_bytes += o->row_bytes;
-    b->act_bytes += o->act_bytes;
-    if (p.rows < t->n[1]) {
-        aios__table *x = &b->table[table];
-        uint64_t most = aios__window_most(t->row_bytes, &b->m->io[t->part]);
-        x->off = t->off;
-        x->row_bytes = t->row_bytes;
-        x->part = t->part;
-        x->n_resident = p.rows;
-        o->flags |= AIOS__ROWS;
-        o->part = table;
-        if (!p.rows) o->tier = AIOS_TIER_STREAM;
-        b->n_tables++;
-        b->last_table = table;
-        if (aios__stream_align(&b->m->io[t->part]) > 1) b->row_align = AIOS__STREAM_ALIGN;
-        b->row_slot_bytes =
-            aios__round_up(most > b->row_slot_bytes ? most : b->row_slot_bytes, b->row_align);
-        b->stream_bytes += most;
-    }
+    o->tier = at.tier;
+    x->w = at.p;
+    x->layout = at.layout;
+    x->row_bytes = t->row_bytes;
+    x->n = (int32_t)t->n[0];
+    x->which = n->which;
+    x->scale = n->scale;
+    x->add = n->in[0] >= 0;
+    x->y = aios__f32_at(e, n->out[0], &x->y_stride);
+    if (stored) aios__emit_stored(e, o, t, &at);
+    o->w_bytes = t->row_bytes;
+    o->act_bytes = (uint64_t)x->n * 4;
+    /* the row, then the same dequantised */
+    aios__op_done(e, o, t->row_bytes + (uint64_t)x->n * 4);
 }
-/* x -> norm -> the forms of out that mask names; or, with out NULL, x -> norm, added to the
- * residual add. */
-static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aios__ref r,
-                            const float *x, const aios__acts *out, uint32_t mask, float *add,
-                            uint32_t flags) {
-    aios__op local, *o = aios__emit(b, &local, aios__op_norm, name, layer, AIOS__PER_TOKEN, flags);
-    o->type = b->m->arch->norm;
-    o->scale = b->m->hp.norm_eps;
-    o->n_in = b->m->hp.n_embd;
-    o->w = aios__vec(b, r.w);
-    o->b = aios__vec(b, r.b);
-    o->x = (float *)(uintptr_t)x;
-    o->x_stride = (uint64_t)b->m->hp.n_embd;
-    o->y = add;
-    o->y_stride = (uint64_t)b->m->hp.n_embd;
-    if (out) o->out = aios__acts_of(out, mask);
-    o->w_bytes = aios__vec_bytes(b, r.w) + aios__vec_bytes(b, r.b);
-    o->act_bytes = (uint64_t)o->n_in * (out ? 4 : 12) + (out ? aios__acts_bytes(out, mask) : 0);
-    b->w_bytes += o->w_bytes;
-    b->act_bytes += o->act_bytes;
+static const double *aios__rope_freq(const aios__emitter *e, int32_t rope) {
+    const double *freq = e->p->freq;
+    int32_t i;
+    if (rope < 0 || !freq) return NULL;
+    for (i = 0; i < rope; i++) freq += e->m->hp.rope[i].n_rot / 2;
+    return freq;
 }
-enum { AIOS__TASK_PRODUCTS = 1 << 24, AIOS__TASK_COLS = 32 };
-/* Rows row0 .. row1-1 of a matrix: those that are resident, or (STREAMED) those that are not,
- * unit after unit. */
-static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r,
-                                 const aios__place *p, int32_t layout, uint32_t row0, uint32_t row1,
-                                 const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags,
-                                 aios__op *local) {
-    aios__op *o = aios__emit(b, local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
-    const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    int64_t rows, most, cols = flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch;
+static void aios__emit_angles(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_angles);
+    aios__op_angles *x = &o->u.angles;
+    x->n = e->m->hp.rope[n->which].n_rot / 2;
+    x->freq = aios__rope_freq(e, n->which);
+    x->mult = e->p->rope_mult[n->which];
+    x->y = aios__f32_at(e, n->out[0], NULL);
+    o->act_bytes = (uint64_t)x->n * 8;
+    aios__op_done(e, o, 0);
+}
+static void aios__emit_norm(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_norm);
+    aios__op_norm *x = &o->u.norm;
+    uint64_t bytes = 0;
+    x->kind = e->m->arch->norm;
+    x->eps = e->m->hp.norm_eps;
+    x->n = e->g->value[n->in[0]].width;
+    x->w = aios__vec(e, n->w.w);
+    x->b = aios__vec(e, n->w.b);
+    x->x = aios__f32_at(e, n->in[0], NULL);
+    if (n->in[1] >= 0)
+        x->add = aios__f32_at(e, n->in[1], NULL);
+    else
+        bytes = aios__acts_at(e, n->out[0], aios__mask(e, n->out[0]), &x->out);
+    o->w_bytes = aios__vec_bytes(e, n->w.w) + aios__vec_bytes(e, n->w.b);
+    o->act_bytes = (uint64_t)x->n * (n->in[1] < 0 ? 4 : 12) + bytes;
+    aios__op_done(e, o, (uint64_t)x->n * 4);
+}
+
+/* Rows row0 .. row1-1 of a matrix: those that are resident, or those that are not. */
+static aios__op *aios__emit_rows(aios__emitter *e, const aios__node *n, const aios__op_kind *kind,
+                                 const aios__place *at, int32_t layout, uint32_t row0,
+                                 uint32_t row1) {
+    const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
+    aios__op *o = aios__op_new(e, n, kind);
+    aios__op_matrix *x = &o->u.matrix;
+    int32_t form = aios__form_read(e, t), most = o->outputs ? e->n_outputs : e->n_batch,
+            cols = most < AIOSK__MAX_COLS ? most : (int32_t)AIOSK__MAX_COLS;
     o->type = (int32_t)t->type;
-    o->layout = layout;
-    o->w = p->p;
-    o->tier = flags & AIOS__STREAMED ? (int32_t)AIOS_TIER_STREAM : (int32_t)p->tier;
-    o->b = aios__vec(b, r.b);
-    if (o->b) o->b += row0;
-    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
+    o->tier = kind == &aios__kind_matrix ? (int32_t)at->tier : (int32_t)AIOS_TIER_STREAM;
+    x->w = at->p;
+    x->bias = aios__vec(e, n->w.b);
+    if (x->bias) x->bias += row0;
+    if (e->numerics != AIOS_REFERENCE) x->mm = e->k->matmul[o->type][layout];
     /* asks the CPU: not while counting */
-    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS)
-        o->mm = aiosk_matmul_fast(b->k, o->type);
-    o->in = *in;
-    o->y = y ? y + row0 : NULL;
-    o->y_stride = y_stride;
-    o->n_in = (int32_t)t->n[0];
-    o->n_out = (int32_t)(row1 - row0);
-    /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products
-     * (some tenths of a millisecond), but whole pairs of panels, which kernels for many columns
-     * take together */
-    rows = (int64_t)(65536 / t->row_bytes);
-    if (cols > AIOSK__MAX_COLS) cols = AIOSK__MAX_COLS;
-    most = AIOS__TASK_PRODUCTS / ((int64_t)o->n_in * cols);
-    if (rows > most) rows = most;
-    o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
-    if (o->rows_per_task < 32) o->rows_per_task = 32;
-    /* long rows: fewer columns, while unpacking a weight for so few costs next to nothing: at 64
-     * nothing that can be measured, at 32 some percent of the product, at 16 twenty */
-    for (o->cols_per_task = AIOSK__MAX_COLS; o->cols_per_task > AIOS__TASK_COLS;
-         o->cols_per_task /= 2)
-        if ((int64_t)o->rows_per_task * o->n_in *
-                (o->cols_per_task < cols ? o->cols_per_task : cols) <=
-            AIOS__TASK_PRODUCTS)
-            break;
+    if (e->base && e->numerics == AIOS_FAST && layout == AIOSK_ROWS)
+        x->mm = aiosk_matmul_fast(e->k, o->type);
+    x->x = aios__rows_at(e, n->in[0], form, &x->x_stride);
+    x->y = aios__f32_at(e, n->out[0], &x->y_stride);
+    if (x->y) x->y += row0;
+    x->n_in = (int32_t)t->n[0];
+    x->n_out = (int32_t)(row1 - row0);
+    x->add = n->in[1] >= 0;
+    x->rows_per_task = aios__task_rows(t->row_bytes, x->n_in, x->n_out, cols);
+    x->cols_per_task = aios__task_cols(x->rows_per_task, x->n_in, cols);
     o->w_bytes =
-        aios__rows_bytes(t, layout, row1 - row0) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
-    o->act_bytes =
-        aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
-    b->w_bytes += o->w_bytes;
-    b->act_bytes += o->act_bytes;
+        aios__rows_bytes(t, layout, row1 - row0) + (n->w.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
+    o->act_bytes = x->x_stride + (uint64_t)x->n_out * (x->add ? 8 : 4);
+    /* the reference dequantises a row */
+    aios__op_done(e, o, e->numerics == AIOS_REFERENCE ? (uint64_t)x->n_in * 4 : 0);
     return o;
 }
-/* A matrix: what is resident of it, then what is streamed, in a phase of its own with a round
- * for each unit. */
-static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, aios__ref r,
-                              const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags) {
-    const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    uint64_t off[2] = { 0, 0 };
-    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
-    aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
-    uint32_t row = p.rows, n_rows = (uint32_t)t->n[1];
-    aios__op local, *o;
-    if (b->after_units) flags &= ~(uint32_t)AIOS__JOIN;
-    if (row) {
-        aios__emit_rows(b, name, layer, r, &p, p.layout, 0, row, in, y, y_stride, flags, &local);
-        b->after_units = 0;
-    }
+/* What is resident of a matrix, then what is streamed, in a phase of its own with a round for
+ * each unit. */
+static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
+    const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
+    uint64_t off[2] = { 0, 0 }, window;
+    aios__place at = aios__place_of(e->m, &e->cut, (uint32_t)n->w.w, off);
+    aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)n->w.w);
+    aios__program *p = e->p;
+    uint32_t row = at.rows, n_rows = (uint32_t)t->n[1], unit_rows;
+    aios__op *o;
+    if (row) aios__emit_rows(e, n, &aios__kind_matrix, &at, at.layout, 0, row);
     if (row == n_rows) return;
-    o = aios__emit_rows(b, name, layer, r, &p, from.layout, row, n_rows, in, y, y_stride,
-                        (flags & ~(uint32_t)AIOS__JOIN) | AIOS__STREAMED, &local);
-    o->unit_rows = (int32_t)aios__unit_rows(t, b->cut.unit_bytes);
-    for (; row < n_rows; row += (uint32_t)o->unit_rows, b->n_units++, o->n_units++) {
+    o = aios__emit_rows(e, n, &aios__kind_streamed_matrix, &at, from.layout, row, n_rows);
+    unit_rows = aios__unit_rows(t, e->cut.unit_bytes);
+    o->u.matrix.unit_rows = (int32_t)unit_rows;
+    for (; row < n_rows; row += unit_rows, p->n_units++, o->n_units++) {
         aios__unit u;
-        uint64_t window;
         u.off = from.off + aios__rows_bytes(t, from.layout, row);
         u.part = from.io;
-        u.n_bytes = (uint32_t)aios__rows_bytes(t, from.layout,
-                                               aios__min_u64((uint64_t)o->unit_rows, n_rows - row));
-        window = aios__unit_window(&u, &b->m->io[u.part]);
-        if (window > b->slot_bytes) b->slot_bytes = window;
-        b->stream_bytes += window;
-        if (b->op) b->unit[b->n_units] = u;
+        u.n_bytes =
+            (uint32_t)aios__rows_bytes(t, from.layout, aios__min_u64(unit_rows, n_rows - row));
+        window = aios__unit_window(&u, &e->m->io[u.part]);
+        if (window > p->slot_bytes) p->slot_bytes = window;
+        p->stream_bytes += window;
+        if (e->base) p->unit[p->n_units] = u;
     }
-    b->after_units = 1;
 }
 
-/* tmp, scaled, into the residual. */
-static void aios__emit_residual(aios__build *b, const char *name, int32_t layer) {
-    aios__op local, *o = aios__emit(b, &local, aios__op_residual, name, layer, AIOS__PER_TOKEN, 0);
-    o->n_in = b->m->hp.n_embd;
-    o->x = b->tmp;
-    o->y = b->x;
-    o->x_stride = o->y_stride = (uint64_t)o->n_in;
-    o->scale = b->m->hp.residual_scale;
-    o->act_bytes = (uint64_t)o->n_in * 16;
-    b->act_bytes += o->act_bytes;
+static void aios__emit_heads(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_heads);
+    aios__op_heads *x = &o->u.heads;
+    int32_t q = e->m->layer[n->layer][AIOS__T_ATTN_Q_NORM].w,
+            k = e->m->layer[n->layer][AIOS__T_ATTN_K_NORM].w;
+    x->x = aios__f32_at(e, n->in[0], &x->x_stride);
+    x->cs = aios__f32_at(e, n->in[1], NULL);
+    x->q_norm = aios__vec(e, q);
+    x->k_norm = aios__vec(e, k);
+    x->q_norm_n = (int32_t)(aios__vec_bytes(e, q) / 4);
+    x->k_norm_n = (int32_t)(aios__vec_bytes(e, k) / 4);
+    x->eps = e->m->hp.norm_eps;
+    o->w_bytes = aios__vec_bytes(e, q) + aios__vec_bytes(e, k);
+    o->act_bytes = x->x_stride * 8;
+    aios__op_done(e, o, 0);
 }
-/* The forms that a layer's feed-forward reads its input in. */
-static uint32_t aios__ffn_mask(const aios__build *b, const aios__ref *r) {
-    static const uint8_t roles[] = { AIOS__T_FFN_GATE,       AIOS__T_FFN_UP,
-                                     AIOS__T_FFN_ROUTER,     AIOS__T_FFN_GATE_EXPS,
-                                     AIOS__T_FFN_UP_EXPS,    AIOS__T_FFN_SHARED,
-                                     AIOS__T_FFN_GATE_SHEXP, AIOS__T_FFN_UP_SHEXP };
-    uint32_t mask = 0, i;
-    for (i = 0; i < sizeof roles; i++) mask |= aios__mask(b, r[roles[i]]);
-    return mask;
+static void aios__emit_seal(aios__emitter *e, const aios__node *n) {
+    const aios__hp_layer *h = &e->m->hp.layer[n->layer];
+    if (e->coded)
+        aios__op_done(e, aios__op_new(e, n, &aios__kind_seal),
+                      AIOSK_CONVERT_SCRATCH(h->hd_k > h->hd_v ? h->hd_k : h->hd_v));
 }
-
-static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *in) {
-    const aios_model *m = b->m;
-    const aios__hp *hp = &m->hp;
-    const aios__ref *ref = m->layer[l];
-    uint64_t nq = (uint64_t)hp->n_head * (uint64_t)hp->hd_k,
-             nk = (uint64_t)hp->n_head_kv * (uint64_t)hp->hd_k, stride = (uint64_t)b->n_qkv;
-    int32_t post = ref[AIOS__T_POST_ATTN_NORM].w >= 0, direct = !post && hp->residual_scale == 1.0f;
-    uint32_t mask = aios__mask(b, ref[AIOS__T_ATTN_OUT]) & ~(1u << AIOSK_FLT);
-    aios__op local, *o;
-    if (ref[AIOS__T_ATTN_QKV].w >= 0)
-        aios__emit_matmul(b, "qkv", l, ref[AIOS__T_ATTN_QKV], in, b->qkv, stride, 0);
-    else {
-        aios__emit_matmul(b, "q", l, ref[AIOS__T_ATTN_Q], in, b->qkv, stride, 0);
-        aios__emit_matmul(b, "k", l, ref[AIOS__T_ATTN_K], in, b->qkv ? b->qkv + nq : NULL, stride,
-                          AIOS__JOIN);
-        aios__emit_matmul(b, "v", l, ref[AIOS__T_ATTN_V], in, b->qkv ? b->qkv + nq + nk : NULL,
-                          stride, AIOS__JOIN);
-    }
-    o = aios__emit(b, &local, aios__op_heads, "heads", l, AIOS__PER_TOKEN, 0);
-    o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE;
-    o->x = b->qkv;
-    o->x_stride = stride;
-    o->y = b->cs;
-    o->y_stride = (uint64_t)hp->n_rot;
-    o->scale = hp->norm_eps;
-    o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w);
-    o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
-    o->n_in = aios__role_dim(m, 'M', l);
-    o->n_out = aios__role_dim(m, 'N', l);
-    o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) +
-                 aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
-    o->act_bytes = stride * 8;
-    b->w_bytes += o->w_bytes;
-    b->act_bytes += o->act_bytes;
-
-    if (b->coded) aios__emit(b, &local, aios__op_seal, "seal", l, AIOS__PER_SEAL, 0);
-    o = aios__emit(b, &local, aios__op_attend, "attend", l, AIOS__PER_HEAD, 0);
-    o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE;
-    o->freq = b->freq;
-    o->x = b->qkv;
-    o->x_stride = stride;
-    o->y = b->att;
-    o->y_stride = (uint64_t)b->n_att;
-    o->window = m->hp.layer[l].window;
-    o->n_in = b->n_batch;
-    o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
-    b->act_bytes += o->act_bytes;
-    o = aios__emit(b, &local, aios__op_attend_end, "attend_end", l, AIOS__PER_TOKEN, 0);
-    o->x = b->att;
-    o->x_stride = (uint64_t)b->n_att;
-    o->out = aios__acts_of(&b->a_att, mask);
-    o->window = m->hp.layer[l].window;
-    o->n_in = b->n_batch;
-    o->act_bytes = (uint64_t)b->n_att * 8 + aios__acts_bytes(&b->a_att, mask);
-    b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, direct ? b->x : b->tmp,
-                      (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
-    if (post)
-        aios__emit_norm(b, "post_attn", l, ref[AIOS__T_POST_ATTN_NORM], b->tmp, NULL, 0, b->x, 0);
-    else if (!direct)
-        aios__emit_residual(b, "attn_add", l);
+/* The buffers that both ops of attention know. v: y, state, parts, masses. */
+static void aios__attend_buffers(aios__emitter *e, const aios__node *n, const int16_t *v,
+                                 aios__op_attend *x) {
+    x->window = e->m->hp.layer[n->layer].window;
+    x->n_batch = e->n_batch;
+    x->n_parts = aios__attend_most_parts(e->n_ctx);
+    x->y = aios__f32_at(e, v[0], NULL);
+    x->state = aios__f32_at(e, v[1], NULL);
+    x->part = aios__f32_at(e, v[2], NULL);
+    x->mass = aios__f32_at(e, v[3], NULL);
 }
-static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
-    const aios_model *m = b->m;
-    const aios__hp *hp = &m->hp;
-    const aios__ref *ref = m->layer[l];
-    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0,
-            direct = !post && hp->residual_scale == 1.0f;
-    uint64_t stride = b->ffn_stride;
-    uint32_t mask = aios__mask(b, ref[AIOS__T_FFN_DOWN]);
-    aios__op local, *o;
-    if (ref[AIOS__T_FFN_GATE].w >= 0) {
-        aios__emit_matmul(b, "gate", l, ref[AIOS__T_FFN_GATE], in, b->ffn, stride, 0);
-        aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn ? b->ffn + hp->n_ff : NULL,
-                          stride, AIOS__JOIN);
-    } else
-        aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn, stride, 0);
-    o = aios__emit(b, &local, aios__op_act, "act", l, AIOS__PER_TOKEN, gated ? AIOS__GATE : 0);
-    o->type = m->arch->act;
-    o->n_in = hp->n_ff;
-    o->x = b->ffn;
-    o->x_stride = stride;
-    o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
-    o->out.n = hp->n_ff;
-    o->act_bytes = (uint64_t)hp->n_ff * (gated ? 12 : 8) + aios__acts_bytes(&b->a_ffn, mask);
-    b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, direct ? b->x : b->tmp,
-                      (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
-    if (post)
-        aios__emit_norm(b, "post_ffn", l, ref[AIOS__T_POST_FFN_NORM], b->tmp, NULL, 0, b->x, 0);
-    else if (!direct)
-        aios__emit_residual(b, "ffn_add", l);
+static void aios__emit_attend(aios__emitter *e, const aios__node *n) {
+    const aios__hp_layer *h = &e->m->hp.layer[n->layer];
+    aios__op *o = aios__op_new(e, n, &aios__kind_attend);
+    aios__op_attend *x = &o->u.attend;
+    aios__attend_work w;
+    aios__bump work = { NULL, 0 };
+    x->x = aios__f32_at(e, n->in[0], &x->x_stride);
+    x->freq = aios__rope_freq(e, h->rope);
+    aios__attend_buffers(e, n, n->out, x);
+    aios__attend_layout(&w, &work, h, e->n_block, h->rope >= 0 ? e->m->hp.rope[h->rope].n_rot : 0);
+    o->act_bytes = (uint64_t)(h->n_head * (h->hd_k + h->hd_v)) * 4;
+    aios__op_done(e, o, work.used);
+}
+static void aios__emit_attend_end(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_attend_end);
+    uint32_t mask = aios__mask(e, n->out[0]) & ~(1u << AIOSK_FLT);
+    aios__attend_buffers(e, n, n->in, &o->u.attend);
+    o->act_bytes = (uint64_t)e->g->value[n->out[0]].width * 8 +
+                   aios__acts_at(e, n->out[0], mask, &o->u.attend.out);
+    aios__op_done(e, o, 0);
+}
+static void aios__emit_act(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_act);
+    aios__op_act *x = &o->u.act;
+    uint32_t mask = aios__mask(e, n->out[0]) & ~(1u << AIOSK_FLT);
+    x->x = aios__f32_at(e, n->in[0], &x->x_stride);
+    x->up = aios__f32_at(e, n->in[1], NULL);
+    x->n = e->g->value[n->out[0]].width;
+    x->act = e->m->arch->act;
+    x->pairs = e->g->value[n->out[0]].rows == AIOS__OF_PAIRS;
+    o->act_bytes =
+        (uint64_t)x->n * (n->in[1] >= 0 ? 12 : 8) + aios__acts_at(e, n->out[0], mask, &x->out);
+    if (x->pairs) o->act_bytes *= (uint64_t)e->m->hp.n_used;
+    aios__op_done(e, o, 0);
+}
+static void aios__emit_rescale(aios__emitter *e, const aios__node *n, const aios__op_kind *kind) {
+    aios__op *o = aios__op_new(e, n, kind);
+    aios__op_scale *x = &o->u.scale;
+    x->x = aios__f32_at(e, n->in[0], NULL);
+    x->y = aios__f32_at(e, n->in[1], NULL);
+    x->n = e->g->value[n->in[0]].width;
+    x->scale = n->scale;
+    o->act_bytes = (uint64_t)x->n * (n->in[1] < 0 ? 8 : 16);
+    aios__op_done(e, o, 0);
+}
+static void aios__emit_scale(aios__emitter *e, const aios__node *n) {
+    aios__emit_rescale(e, n, &aios__kind_scale);
+}
+static void aios__emit_cap(aios__emitter *e, const aios__node *n) {
+    aios__emit_rescale(e, n, &aios__kind_cap);
+}
+static void aios__emit_add(aios__emitter *e, const aios__node *n) {
+    aios__emit_rescale(e, n, &aios__kind_add);
 }
 
+/* ---- experts ---- */
+static void aios__emit_route(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_route);
+    o->u.moe.logit = aios__f32_at(e, n->in[0], &o->u.moe.logit_stride);
+    o->act_bytes = (uint64_t)e->m->hp.n_expert * 12 + (uint64_t)e->m->hp.n_used * 8;
+    aios__op_done(e, o, 0);
+}
+static void aios__emit_group(aios__emitter *e, const aios__node *n) {
+    aios__op_done(e, aios__op_new(e, n, &aios__kind_group), 0);
+}
+static void aios__emit_gather(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_gather);
+    uint32_t mask = aios__mask(e, n->out[0]);
+    aios__acts_at(e, n->in[0], mask, &o->u.gather.in);
+    aios__acts_at(e, n->out[0], mask, &o->u.gather.out);
+    aios__op_done(e, o, 0);
+}
 /* Where the experts' matrices are that are tensors of their own; first: that of expert 0. */
-static const aios__expert *aios__build_each(aios__build *b, int32_t first) {
-    aios__expert *p = b->each + b->n_each;
+static const aios__expert *aios__emit_each(aios__emitter *e, int32_t first) {
+    aios__expert *each = e->p->each + e->p->n_each;
     int32_t i;
-    for (i = first; i >= 0; i = b->m->place[i].next) {
-        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)i);
-        aios__expert *x = &b->each[b->n_each++];
-        x->p = b->m->place[i].p;
+    for (i = first; i >= 0; i = e->m->place[i].next) {
+        aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)i);
+        aios__expert *x = &e->p->each[e->p->n_each++];
+        x->p = e->m->place[i].p;
         x->off = from.off;
         x->part = from.io;
     }
-    return p;
+    return each;
 }
-/* The most that is read for one of them. */
-static uint64_t aios__each_window(const aios__build *b, int32_t first, uint32_t n_bytes) {
-    uint64_t most = 0, n;
+/* The most that is read for a matrix of one expert. */
+static uint64_t aios__expert_window(const aios__emitter *e, int32_t first, uint64_t n_bytes) {
+    uint64_t most = 0, n, align;
     int32_t i;
-    for (i = first; i >= 0; i = b->m->place[i].next) {
-        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)i);
+    aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)first);
+    if (!e->m->place[first].split) {
+        align = aios__stream_align(&e->m->io[from.io]);
+        return aios__round_up(n_bytes + (from.off % align || n_bytes % align ? align - 1 : 0),
+                              align);
+    }
+    for (i = first; i >= 0; i = e->m->place[i].next) {
         aios__unit u;
+        from = aios__source_of(e->m, &e->cut, (uint32_t)i);
         u.off = from.off;
         u.part = from.io;
-        u.n_bytes = n_bytes;
-        n = aios__unit_window(&u, &b->m->io[u.part]);
+        u.n_bytes = (uint32_t)n_bytes;
+        n = aios__unit_window(&u, &e->m->io[u.part]);
         if (n > most) most = n;
     }
     return most;
 }
-/* One matrix of every expert. in: columns of pairs; one: with one token alone, its own. */
-static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, aios__ref r,
-                               const aios__acts *in, const aios__acts *one, float *y,
-                               uint64_t y_stride, int32_t part, uint32_t flags) {
-    aios__op local,
-        *o = aios__emit(b, &local, aios__op_experts, name, layer, AIOS__PER_EXPERT, flags);
-    const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    uint64_t off[2] = { 0, 0 };
-    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
+static void aios__emit_cached(aios__emitter *e, aios__op *o, const aios__node *n) {
+    aios__program *p = e->p;
+    const aios__op_experts *x = &o->u.experts;
+    aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)n->w.w);
+    uint64_t window = aios__expert_window(e, n->w.w, x->expert_bytes),
+             read = window * (uint64_t)e->m->hp.n_used;
+    o->tier = AIOS_TIER_STREAM;
+    if (window > p->part_bytes[x->which])
+        p->part_bytes[x->which] = aios__round_up(window, AIOS__STREAM_ALIGN);
+    p->stream_bytes += read;
+    p->expert_bytes += read;
+    if (e->base) {
+        aios__bundle *b = &e->bundle[n->layer];
+        b->each[x->which] = x->each;
+        b->off[x->which] = from.off;
+        b->part[x->which] = from.io;
+        b->n_bytes[x->which] = (uint32_t)x->expert_bytes;
+    }
+}
+static void aios__emit_experts(aios__emitter *e, const aios__node *n) {
+    const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
+    uint64_t off[2] = { 0, 0 }, used = (uint64_t)e->m->hp.n_used;
+    aios__place at = aios__place_of(e->m, &e->cut, (uint32_t)n->w.w, off);
+    aios__op *o = aios__op_new(
+        e, n, e->cut.experts ? &aios__kind_cached_experts[n->which] : &aios__kind_experts);
+    aios__op_experts *x = &o->u.experts;
+    int32_t form = aios__form_read(e, t);
     o->type = (int32_t)t->type;
-    o->layout = p.layout;
-    o->tier = p.tier;
-    o->w = p.p;
-    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
-    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS)
-        o->mm = aiosk_matmul_fast(b->k, o->type);
-    o->in = *in;
-    o->out = *one;
-    o->y = y;
-    o->y_stride = y_stride;
-    o->n_in = (int32_t)t->n[0];
-    o->n_out = (int32_t)t->n[1];
-    o->expert_bytes = aios__rows_bytes(t, p.layout, t->n[1]);
-    if (b->op && p.split) o->each = aios__build_each(b, r.w);
-    /* as of any matrix */
-    o->rows_per_task = (int32_t)aios__min_u64(65536 / t->row_bytes, t->n[1]) / 32 * 32;
-    if (o->rows_per_task < 32) o->rows_per_task = 32;
-    if (b->cut.experts) {
-        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
-        uint64_t align = aios__stream_align(&b->m->io[from.io]),
-                 window = aios__round_up(
-                     o->expert_bytes +
-                         (from.off % align || o->expert_bytes % align ? align - 1 : 0),
-                     align);
-        if (p.split) window = aios__each_window(b, r.w, (uint32_t)o->expert_bytes);
-        o->flags |= AIOS__CACHED;
-        o->part = part;
-        o->tier = AIOS_TIER_STREAM;
-        if (window > b->part_bytes[part])
-            b->part_bytes[part] = aios__round_up(window, AIOS__STREAM_ALIGN);
-        b->stream_bytes += window * (uint64_t)b->moe.n_used;
-        b->expert_bytes += window * (uint64_t)b->moe.n_used;
-        if (b->op) {
-            b->bundle[layer].each[part] = o->each;
-            b->bundle[layer].off[part] = from.off;
-            b->bundle[layer].part[part] = from.io;
-            b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes;
-        }
-    }
-    o->w_bytes = o->expert_bytes * (uint64_t)b->moe.n_used;
-    o->act_bytes =
-        (aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * 4) * (uint64_t)b->moe.n_used;
-    b->w_bytes += o->w_bytes;
-    b->act_bytes += o->act_bytes;
+    o->tier = at.tier;
+    x->w = at.p;
+    x->mm = e->numerics == AIOS_REFERENCE ? NULL : e->k->matmul[o->type][at.layout];
+    if (e->base && e->numerics == AIOS_FAST && at.layout == AIOSK_ROWS)
+        x->mm = aiosk_matmul_fast(e->k, o->type);
+    x->x = aios__rows_at(e, n->in[0], form, &x->x_stride);
+    if (n->in[2] >= 0) x->alone = aios__rows_at(e, n->in[2], form, &x->x_stride);
+    x->y = aios__f32_at(e, n->out[0], &x->y_stride);
+    x->n_in = (int32_t)t->n[0];
+    x->n_out = (int32_t)t->n[1];
+    x->rows_per_task = aios__task_rows(t->row_bytes, x->n_in, x->n_out, 0);
+    x->which = n->which;
+    if (n->which == AIOS__GATE_PART) e->first_expert = (int32_t)e->p->n_ops - 1;
+    x->back = (int32_t)e->p->n_ops - 1 - e->first_expert;
+    x->expert_bytes = aios__rows_bytes(t, at.layout, t->n[1]);
+    if (e->base && at.split) x->each = aios__emit_each(e, n->w.w);
+    if (e->cut.experts) aios__emit_cached(e, o, n);
+    o->w_bytes = x->expert_bytes * used;
+    o->act_bytes = (x->x_stride + (uint64_t)x->n_out * 4) * used;
+    aios__op_done(e, o, e->numerics == AIOS_REFERENCE ? (uint64_t)x->n_in * 4 : 0);
 }
-/* The feed-forward of a layer with experts: routes, orders the pairs, works on them, sums up.
- * The shared expert runs beside. */
-static void aios__build_experts(aios__build *b, int32_t l, const aios__acts *in) {
-    const aios_model *m = b->m;
-    const aios__hp *hp = &m->hp;
-    const aios__ref *ref = m->layer[l];
-    int32_t shared = ref[AIOS__T_FFN_UP_SHEXP].w >= 0,
-            n_shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
-    uint64_t e = (uint64_t)hp->n_embd, used = (uint64_t)hp->n_used,
-             pair = (uint64_t)hp->n_ff_exp * 2, stride = b->ffn_stride;
-    uint32_t in_exp = aios__mask(b, ref[AIOS__T_FFN_GATE_EXPS]) |
-                      aios__mask(b, ref[AIOS__T_FFN_UP_EXPS]),
-             down = aios__mask(b, ref[AIOS__T_FFN_DOWN_EXPS]),
-             mask = aios__mask(b, ref[AIOS__T_FFN_DOWN_SHEXP]);
-    uint32_t cached = b->cut.experts != 0, first;
-    aios__op local, *o;
-    aios__emit_matmul(b, "router", l, ref[AIOS__T_FFN_ROUTER], in, b->moe.logit,
-                      b->moe.logit_stride, 0);
-    if (shared) {
-        if (ref[AIOS__T_FFN_SHARED].w >= 0)
-            aios__emit_matmul(b, "shared_weight", l, ref[AIOS__T_FFN_SHARED], in,
-                              b->moe.logit ? b->moe.logit + hp->n_expert : NULL,
-                              b->moe.logit_stride, AIOS__JOIN);
-        aios__emit_matmul(b, "shared_gate", l, ref[AIOS__T_FFN_GATE_SHEXP], in, b->ffn, stride,
-                          AIOS__JOIN);
-        aios__emit_matmul(b, "shared_up", l, ref[AIOS__T_FFN_UP_SHEXP], in,
-                          b->ffn ? b->ffn + n_shared : NULL, stride, AIOS__JOIN);
-    }
-    o = aios__emit(b, &local, aios__op_route, "route", l, AIOS__PER_TOKEN, 0);
-    o->act_bytes = (uint64_t)hp->n_expert * 12 + used * 8;
-    b->act_bytes += o->act_bytes;
-    if (shared) {
-        o = aios__emit(b, &local, aios__op_act, "shared_act", l, AIOS__PER_TOKEN,
-                       AIOS__JOIN | AIOS__GATE);
-        o->type = m->arch->act;
-        o->n_in = n_shared;
-        o->x = b->ffn;
-        o->x_stride = stride;
-        o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
-        o->out.n = n_shared;
-        o->act_bytes = (uint64_t)n_shared * 12 + aios__acts_bytes(&b->a_ffn, mask);
-        b->act_bytes += o->act_bytes;
-    }
-    aios__emit(b, &local, aios__op_group, "group", l, AIOS__PER_PASS, 0);
-    if (shared)
-        aios__emit_matmul(b, "shared_down", l, ref[AIOS__T_FFN_DOWN_SHEXP], &b->a_ffn, b->shared, e,
-                          AIOS__JOIN);
-    o = aios__emit(b, &local, aios__op_gather, "gather", l, AIOS__PER_MOVED_PAIR, 0);
-    o->in = *in;
-    o->out = aios__acts_of(&b->a_pair, in_exp);
-    first = b->n_ops;
-    aios__emit_experts(b, "experts_gate", l, ref[AIOS__T_FFN_GATE_EXPS], &b->a_pair, in, b->exp,
-                       pair, AIOS__GATE_PART, cached ? AIOS__AWAIT : 0);
-    aios__emit_experts(b, "experts_up", l, ref[AIOS__T_FFN_UP_EXPS], &b->a_pair, in,
-                       b->exp ? b->exp + hp->n_ff_exp : NULL, pair, AIOS__UP_PART, AIOS__JOIN);
-    o = aios__emit(b, &local, aios__op_act, "experts_act", l, AIOS__PER_PAIR, AIOS__GATE);
-    o->type = m->arch->act;
-    o->n_in = hp->n_ff_exp;
-    o->x = b->exp;
-    o->x_stride = pair;
-    o->out = aios__acts_of(&b->a_exp, down & ~(1u << AIOSK_FLT));
-    o->act_bytes = ((uint64_t)hp->n_ff_exp * 12 + aios__acts_bytes(&b->a_exp, down)) * used;
-    b->act_bytes += o->act_bytes;
-    aios__emit_experts(b, "experts_down", l, ref[AIOS__T_FFN_DOWN_EXPS], &b->a_exp, &b->a_exp,
-                       b->exp_out, e, AIOS__DOWN_PART,
-                       cached ? AIOS__OF_PAIRS | AIOS__AGAIN : AIOS__OF_PAIRS);
-    if (b->op) b->op[b->n_ops - 1].back = (int32_t)(b->n_ops - 1 - first);
-    o = aios__emit(b, &local, aios__op_combine, "combine", l, AIOS__PER_TOKEN,
-                   ref[AIOS__T_FFN_SHARED].w >= 0 ? AIOS__GATE : 0);
-    o->n_in = hp->n_embd;
-    o->x = b->exp_out;
-    o->x_stride = e;
-    o->y = b->x;
-    o->y_stride = e;
-    o->scale = hp->residual_scale;
-    if (shared) {
-        o->in.p[AIOSK_FLT] = (char *)b->shared;
-        o->in.stride[AIOSK_FLT] = e * 4;
-    }
-    o->act_bytes = e * 4 * (used + 2 + (uint64_t)shared);
-    b->act_bytes += o->act_bytes;
+static void aios__emit_combine(aios__emitter *e, const aios__node *n) {
+    aios__op *o = aios__op_new(e, n, &aios__kind_combine);
+    aios__op_moe *x = &o->u.moe;
+    uint64_t width = (uint64_t)e->g->value[n->in[0]].width;
+    x->x = aios__f32_at(e, n->in[0], NULL);
+    x->logit = aios__f32_at(e, n->in[1], &x->logit_stride);
+    x->y = aios__f32_at(e, n->in[3], NULL);
+    x->shared = aios__f32_at(e, n->in[4], NULL);
+    x->n = (int32_t)width;
+    x->gate = n->which;
+    x->scale = n->scale;
+    o->act_bytes = width * 4 * ((uint64_t)e->m->hp.n_used + 2 + (uint64_t)(n->in[4] >= 0));
+    aios__op_done(e, o, width * 8);
 }
 
-/* Buffers of a pass. f32 forms of attention and feed-forward are the buffers that their ops
- * write anyway. */
-static void aios__build_buffers(aios__build *b) {
-    const aios_model *m = b->m;
-    const aios__hp *hp = &m->hp;
-    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, pairs = n * (uint64_t)hp->n_used,
-             longest;
-    uint32_t in_attn = 0, in_ffn = 0, in_out = 0, in_down = 0, in_exp = 0, in_exp_down = 0, in_head;
-    int32_t l, norm2 = 0,
-               tmp = (m->arch->flags & AIOS__POST_NORM) != 0 || hp->residual_scale != 1.0f,
-               n_ff = 0, shared = 0;
-    for (l = 0; l < hp->n_layer; l++) {
-        const aios__ref *r = m->layer[l];
-        in_attn |= aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) |
-                   aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
-        in_ffn |= aios__ffn_mask(b, r);
-        in_exp |= aios__mask(b, r[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, r[AIOS__T_FFN_UP_EXPS]);
-        in_exp_down |= aios__mask(b, r[AIOS__T_FFN_DOWN_EXPS]);
-        if (r[AIOS__T_FFN_UP].w >= 0 && hp->n_ff > n_ff) n_ff = hp->n_ff;
-        if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) {
-            shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
-            if (shared > n_ff) n_ff = shared;
-        }
-        in_out |= aios__mask(b, r[AIOS__T_ATTN_OUT]);
-        in_down |= aios__mask(b, r[AIOS__T_FFN_DOWN]) | aios__mask(b, r[AIOS__T_FFN_DOWN_SHEXP]);
-        norm2 |= r[AIOS__T_ATTN_NORM_2].w >= 0;
+/* ---- the walk ---- */
+static void aios__walk(aios__emitter *e) {
+    static void (*const emit[])(aios__emitter * e, const aios__node *n) = {
+#define AIOS__X(N, n) aios__emit_##n,
+        AIOS__NODES(AIOS__X)
+#undef AIOS__X
+    };
+    aios__program *p = e->p;
+    aios__bump lists;
+    uint64_t at;
+    uint32_t i;
+    p->n_ops = p->n_phases = p->n_units = p->n_each = 0;
+    p->n_tables = 0;
+    p->w_bytes = p->act_bytes = p->stream_bytes = p->expert_bytes = 0;
+    p->slot_bytes = p->work_bytes = p->row_slot_bytes = 0;
+    p->row_align = 64;
+    memset(p->part_bytes, 0, sizeof p->part_bytes);
+    memset(p->table, 0, sizeof p->table);
+    e->n_buffers = 0;
+    e->first_node = e->last_table = -1;
+    for (i = 0; i < e->g->n_nodes; i++) emit[e->g->node[i].kind](e, &e->g->node[i]);
+    lists.base = e->base;
+    lists.used = 0;
+    if (e->m->hp.n_expert)
+        aios__moe_layout(e->moe, &lists, (uint64_t)e->n_batch, (uint64_t)e->m->hp.n_layer);
+    at = aios__round_up(lists.used, 64);
+    for (i = 0; i < (uint32_t)e->n_buffers; i++) {
+        e->off[i] = at;
+        at += e->buffer[i].bytes;
     }
-    in_head = aios__mask(b, m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT]
-                                                           : m->role[AIOS__T_TOKEN_EMBD]);
-    b->n_qkv = (hp->n_head + hp->n_head_kv) * hp->hd_k + hp->n_head_kv * hp->hd_v;
-    b->n_att = hp->n_head * hp->hd_v;
-    b->ffn_stride = (uint64_t)n_ff * (m->arch->flags & AIOS__GATED ? 2 : 1);
-    b->x = (float *)aios__take(&b->scratch, n * e * 4, 64);
-    b->qkv = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_qkv * 4, 64);
-    b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
-    b->state = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * 8, 64);
-    b->part = (float *)aios__take(&b->scratch,
-                                  (uint64_t)aios__attend_slots(b->n_ctx) * (uint64_t)hp->n_head *
-                                      (aios__round_up((uint64_t)hp->hd_v, 16) + 2) * 4,
-                                  64);
-    b->mass = b->heavy ? (float *)aios__take(
-                             &b->scratch,
-                             n * (uint64_t)hp->n_head * (uint64_t)aios__tiles(b->n_ctx) * 8, 64)
-                       : NULL;
-    b->ffn = (float *)aios__take(&b->scratch, n * b->ffn_stride * 4, 64);
-    b->tmp = tmp ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
-    b->cs = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);
-    aios__acts_layout(b, &b->a_norm, hp->n_embd, b->n_batch, in_attn | in_ffn);
-    aios__acts_layout(b, &b->a_norm2, hp->n_embd, b->n_batch, norm2 ? in_attn : 0);
-    aios__acts_layout(b, &b->a_att, b->n_att, b->n_batch, in_out & ~(1u << AIOSK_FLT));
-    aios__acts_layout(b, &b->a_ffn, n_ff, b->n_batch, in_down & ~(1u << AIOSK_FLT));
-    /* f32: the embedding that the host may read */
-    aios__acts_layout(b, &b->a_out, hp->n_embd, b->n_outputs, in_head | 1u << AIOSK_FLT);
-    b->a_att.p[AIOSK_FLT] = (char *)b->att;
-    b->a_att.stride[AIOSK_FLT] = (uint64_t)b->n_att * 4;
-    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn;
-    b->a_ffn.stride[AIOSK_FLT] = b->ffn_stride * 4;
-    if (hp->n_expert) {
-        b->moe.n_expert = hp->n_expert;
-        b->moe.n_used = hp->n_used;
-        longest = (uint64_t)(hp->n_ff_exp > hp->n_embd ? hp->n_ff_exp : hp->n_embd);
-        /* as for any matrix */
-        for (b->moe.block_cols = AIOSK__MAX_COLS; b->moe.block_cols > AIOS__TASK_COLS;
-             b->moe.block_cols /= 2)
-            if (32 * longest * (uint64_t)b->moe.block_cols <= AIOS__TASK_PRODUCTS) break;
-        aios__moe_layout(&b->moe, &b->scratch, n, (uint64_t)hp->n_layer);
-        b->exp = (float *)aios__take(&b->scratch, pairs * (uint64_t)hp->n_ff_exp * 8, 64);
-        b->exp_out = (float *)aios__take(&b->scratch, pairs * e * 4, 64);
-        b->shared = shared ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
-        aios__acts_layout(b, &b->a_pair, hp->n_embd, (int32_t)pairs, in_exp);
-        aios__acts_layout(b, &b->a_exp, hp->n_ff_exp, (int32_t)pairs,
-                          in_exp_down & ~(1u << AIOSK_FLT));
-        b->a_exp.p[AIOSK_FLT] = (char *)b->exp;
-        b->a_exp.stride[AIOSK_FLT] = (uint64_t)hp->n_ff_exp * 8;
-    }
-    b->logits =
-        (float *)aios__take(&b->scratch, (uint64_t)b->n_outputs * (uint64_t)hp->n_vocab * 4, 64);
+    p->work_bytes = aios__round_up(p->work_bytes, 64);
+    p->work = e->base ? e->base + at : NULL;
+    p->scratch_bytes = at + p->work_bytes * (uint64_t)e->n_threads;
 }
-/* What one worker needs for itself: the largest of what its ops do. */
-static uint64_t aios__build_work(const aios__build *b) {
-    const aios__hp *hp = &b->m->hp;
-    uint64_t n = (uint64_t)hp->n_embd * 4, row = 0, w;
-    int32_t i, tables[2];
-    aios__attend_work aw;
-    aios__bump c = { NULL, 0 };
-    tables[0] = b->m->role[AIOS__T_TOKEN_EMBD].w;
-    tables[1] = b->m->role[AIOS__T_POS_EMBD].w;
-    for (i = 0; i < 2; i++)
-        if (tables[i] >= 0 && b->m->gguf.tensor[tables[i]].row_bytes > row)
-            row = b->m->gguf.tensor[tables[i]].row_bytes;
-    w = n + row;                              /* a table's row, then the same dequantised */
-    if (hp->n_expert && w < 2 * n) w = 2 * n; /* combine */
-    if (b->numerics == AIOS_REFERENCE) {      /* a dequantised row of any matrix */
-        uint64_t longest = (uint64_t)(hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd);
-        if (longest < (uint64_t)hp->n_ff_exp) longest = (uint64_t)hp->n_ff_exp;
-        if (longest < (uint64_t)hp->n_ff_shared) longest = (uint64_t)hp->n_ff_shared;
-        if (longest < (uint64_t)b->n_att) longest = (uint64_t)b->n_att;
-        if (w < longest * 4) w = longest * 4;
-    }
-    aios__attend_layout(&aw, &c, hp);
-    if (b->coded && w < AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v))
-        w = AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v);
-    return aios__round_up(w > c.used ? w : c.used, 64);
+/* Counts what a program takes. 0: the model has more values at a time than there are buffers. */
+static int32_t aios__program_count(aios__emitter *e) {
+    e->base = NULL;
+    aios__walk(e);
+    return !e->full;
 }
-
-/* Counts (op NULL, scratch.base NULL) or builds. m's tensors must have their places when it
- * builds. */
-static void aios__program_build(aios__build *b) {
-    const aios_model *m = b->m;
-    const aios__hp *hp = &m->hp;
-    aios__ref head =
-        m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
-    aios__op local, *o;
-    int32_t l;
-    b->n_ops = b->n_phases = b->n_units = b->n_each = 0;
-    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes =
-        0;
-    memset(b->part_bytes, 0, sizeof b->part_bytes);
-    memset(b->table, 0, sizeof b->table);
-    b->row_slot_bytes = b->n_tables = 0;
-    b->row_align = 64;
-    aios__build_buffers(b);
-    b->work_bytes = aios__build_work(b);
-    b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
-
-    if (b->n_seq > 1) aios__emit(b, &local, aios__op_copy, "copy", -1, AIOS__PER_COPY, 0);
-    aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], AIOS__EMBD_TABLE,
-                     hp->embd_scale);
-    if (hp->n_rot) {
-        /* beside what goes in rounds nothing runs */
-        o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN,
-                       b->n_tables ? 0 : AIOS__JOIN);
-        o->n_in = hp->n_rot / 2;
-        o->freq = b->freq;
-        o->scale = b->rope_mult;
-        o->y = b->cs;
-        o->y_stride = (uint64_t)hp->n_rot;
-        o->act_bytes = (uint64_t)hp->n_rot * 4;
-        b->act_bytes += o->act_bytes;
-    }
-    if (m->role[AIOS__T_POS_EMBD].w >= 0 && m->arch->flags & AIOS__POS_EMBD)
-        aios__emit_table(b, aios__op_positions, "positions", m->role[AIOS__T_POS_EMBD],
-                         AIOS__POS_TABLE, 1.0f);
-    for (l = 0; l < hp->n_layer; l++) {
-        const aios__ref *r = m->layer[l];
-        uint32_t in_attn = aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) |
-                           aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
-        uint32_t in_ffn = aios__ffn_mask(b, r);
-        /* both read the block's input, so both norms come first */
-        if (m->arch->flags & AIOS__PARALLEL) {
-            int32_t two = r[AIOS__T_ATTN_NORM_2].w >= 0;
-            aios__emit_norm(b, "norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm,
-                            two ? in_ffn : in_attn | in_ffn, NULL, 0);
-            if (two)
-                aios__emit_norm(b, "norm_2", l, r[AIOS__T_ATTN_NORM_2], b->x, &b->a_norm2, in_attn,
-                                NULL, AIOS__JOIN);
-            aios__build_attention(b, l, two ? &b->a_norm2 : &b->a_norm);
-            aios__build_ffn(b, l, &b->a_norm);
-        } else {
-            aios__emit_norm(b, "attn_norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, in_attn,
-                            NULL, 0);
-            aios__build_attention(b, l, &b->a_norm);
-            aios__emit_norm(b, "ffn_norm", l, r[AIOS__T_FFN_NORM], b->x, &b->a_norm, in_ffn, NULL,
-                            0);
-            if (r[AIOS__T_FFN_ROUTER].w >= 0)
-                aios__build_experts(b, l, &b->a_norm);
-            else
-                aios__build_ffn(b, l, &b->a_norm);
-        }
-    }
-    aios__emit_norm(b, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], b->x, &b->a_out,
-                    aios__mask(b, head) | 1u << AIOSK_FLT, NULL, AIOS__ON_OUTPUTS);
-    aios__emit_matmul(b, "output", -1, head, &b->a_out, b->logits, (uint64_t)hp->n_vocab,
-                      AIOS__ON_OUTPUTS);
-    if (hp->logit_scale != 1.0f) {
-        o = aios__emit(b, &local, aios__op_scale, "logit_scale", -1, AIOS__PER_TOKEN,
-                       AIOS__ON_OUTPUTS);
-        o->x = b->logits;
-        o->x_stride = (uint64_t)hp->n_vocab;
-        o->n_in = hp->n_vocab;
-        o->scale = hp->logit_scale;
-        o->act_bytes = (uint64_t)hp->n_vocab * 8;
-        b->act_bytes += o->act_bytes;
-    }
-    if (hp->logit_cap != 0) {
-        o = aios__emit(b, &local, aios__op_cap, "cap", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
-        o->x = b->logits;
-        o->x_stride = (uint64_t)hp->n_vocab;
-        o->n_in = hp->n_vocab;
-        o->scale = hp->logit_cap;
-        o->act_bytes = (uint64_t)hp->n_vocab * 8;
-        b->act_bytes += o->act_bytes;
-    }
+/* Builds it over scratch memory, with p's arrays in their places and the model's tensors in
+ * theirs. */
+static void aios__program_build(aios__emitter *e, char *scratch) {
+    aios__program *p = e->p;
+    aios__program_count(e); /* where the buffers are */
+    e->base = scratch;
+    aios__walk(e);
+    if (e->last_table >= 0) p->op[e->last_table].u.table.last = 1;
+    p->logits = aios__f32_at(e, e->g->logits, NULL);
+    p->embedding = aios__f32_at(e, e->g->embedding, NULL);
 }
