@@ -69,8 +69,9 @@ typedef struct options {
     int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, kv_old, kv_recent, kv_window, kv_sinks, kv_heavy, numerics, against, against_kv, special, json, hash, bytes, reader;
     int32_t keep_batch, no_stream, may_kv, may_codes, may_ctx, in_place, pin, readers, tensors;    /* readers: -1 = the library's choice */
     int32_t greedy, quiet, no_echo, top_k;
-    double temp, top_p, min_p, repeat, read_gb_s, disk_gb_s;
+    double temp, top_p, min_p, typical_p, top_n_sigma, xtc_probability, xtc_threshold, repeat, read_gb_s, disk_gb_s;   /* temp, top_p: -1 = not said */
     uint64_t seed, ram, hot, warm, deadline_us;
+    uint8_t order[16];                              /* --samplers: AIOS_STAGE_* */
 } options;
 
 static const char *command_name = "aios";
@@ -573,10 +574,24 @@ static int run(const options *o) {
     aios_counters c;
     aios_error err = { 0 };
     output out;
-    uint64_t n_text, t0, t1, t2, opening = wall_ns();
+    const float nothing = 0;
+    uint64_t n_text, t0, t1, t2, opening = wall_ns(), work[8];
     int32_t n, *ids, n_read, echo, n_new = 0, id, i, n_steps = 0;
     const char *prompt = o->prompt ? o->prompt : "Once upon a time", *stop = NULL;
     char *file = o->file ? read_all(o->file, &n_text) : NULL, why[80], kv[8];
+    aios_sampler_init(&sampler);
+    sampler.temperature = o->greedy ? 0 : (float)o->temp;
+    sampler.top_k = o->top_k;
+    sampler.top_p = (float)o->top_p;
+    sampler.min_p = (float)o->min_p;
+    sampler.typical_p = (float)o->typical_p;
+    sampler.top_n_sigma = (float)o->top_n_sigma;
+    sampler.xtc_probability = (float)o->xtc_probability;
+    sampler.xtc_threshold = (float)o->xtc_threshold;
+    sampler.repeat_penalty = (float)o->repeat;
+    memcpy(sampler.order, o->order, sizeof sampler.order);
+    sampler.seed = o->seed;
+    need(aios_sample_logits(&sampler, &nothing, 1, NULL, 0, 0, work, &id, &err), &err);     /* says now what a draw would */
     open_model(&s, o, 0);
     if (!file) n_text = strlen(prompt);
     ids = tokenize(&s, file ? file : prompt, n_text, AIOS_TOK_BOS | (o->special ? AIOS_TOK_SPECIAL : 0), &n);
@@ -587,13 +602,6 @@ static int run(const options *o) {
     opening = wall_ns() - opening;
     catch_interrupt();
 
-    aios_sampler_init(&sampler);
-    sampler.temperature = o->greedy ? 0 : (float)o->temp;
-    sampler.top_k = o->top_k;
-    sampler.top_p = (float)o->top_p;
-    sampler.min_p = (float)o->min_p;
-    sampler.repeat_penalty = (float)o->repeat;
-    sampler.seed = o->seed;
     if (o->special) detok.flags |= AIOS_DETOK_SPECIAL;
 
     t0 = aios_now_ns(s.ctx);
@@ -960,7 +968,7 @@ static const command commands[] = {
     { PACK,       "pack",       "MODEL OUT",   "packed weights in a file beside the model, for --artifact; OUT alone: checks it", pack } };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
-/* kind: s text, S texts, i int32, u uint64, b bytes with K M G, d number, f flag, l list of ids, k type of cache, a a yardstick, or the names to choose from */
+/* kind: s text, S texts, i int32, u uint64, b bytes with K M G, d number, f flag, l list of ids, k type of cache, a a yardstick, o order of stages, or the names to choose from */
 typedef struct option {
     const char *name, *kind, *value, *what;
     uint32_t where;
@@ -971,6 +979,7 @@ typedef struct option {
 #define BIG 2147483647.0
 #define ISA_NAMES "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm|avx512-vbmi|avx512-bw"      /* in the order of AIOSK_ISA_* */
 #define KV_NAMES  "f32, f16, or the bits of keys and values: kv8 kv84 kv54 kv44 kv43 kv33 ..."
+#define STAGE_NAMES "bias;repeat;top_n_sigma;top_k;temperature;typical_p;top_p;min_p;xtc"
 static const option option_table[] = {
     { "-m",            "s", "MODEL",  "a .gguf file; without it the model that is built in",  ANY,             AT(model),       0, 0      },
     { "--artifact",    "s", "FILE",   "what aios pack made of the model",                     PLANS,           AT(artifact),    0, 0      },
@@ -1015,6 +1024,11 @@ static const option option_table[] = {
     { "--top-k",       "i", "K",      "draw from the K likeliest",                            RUN,             AT(top_k),       0, BIG    },
     { "--top-p",       "d", "P",      "draw from the likeliest that make up P, 0.9; 1 = all", RUN,             AT(top_p),       0, 1      },
     { "--min-p",       "d", "P",      "draw from those at least P times as likely as the first", RUN,          AT(min_p),       0, 1      },
+    { "--typical-p",   "d", "P",      "draw from those nearest to the expected surprise that make up P", RUN,  AT(typical_p),   0, 1      },
+    { "--top-n-sigma", "d", "N",      "draw from logits up to N standard deviations below the best", RUN,      AT(top_n_sigma), 0, 1e30   },
+    { "--xtc",         "d", "P",      "in this share of the draws, leave out all likely ones but the last", RUN,  AT(xtc_probability), 0, 1 },
+    { "--xtc-threshold", "d", "P",    "how likely that is, 0.1",                              RUN,             AT(xtc_threshold), 0, 1    },
+    { "--samplers",    "o", "A;B",    "these stages alone, in this order; without it " STAGE_NAMES, RUN,       AT(order),       0, 0      },
     { "--repeat",      "d", "X",      "divide the logits of recent tokens by X",              RUN,             AT(repeat),      0, 1e30   },
     { "--seed",        "u", "S",      "same seed, same text; without it another one each time", RUN,           AT(seed),        0, 1.8e19 },
     { "--stop",        "S", "TEXT",   "end before this text, which is not shown; may be given more than once", RUN, AT(stops),  0, 0      },
@@ -1135,6 +1149,26 @@ static void parse_tokens(options *o, const char *text) {       /* adds: "1,2,3" 
         text = end + 1;
     }
 }
+static void parse_order(options *o, const option *p, const char *text) {       /* "top_k;temperature"; a comma or - for _ will do */
+    size_t n_order = 0, n, i;
+    memset(o->order, 0, sizeof o->order);
+    for (;; text += n + 1) {
+        const char *name;
+        char word[24];
+        int32_t stage = 1;
+        n = strcspn(text, ";,");
+        for (i = 0; i < n && i + 1 < sizeof word; i++) word[i] = text[i] == '-' ? '_' : text[i];
+        word[i] = 0;
+        while ((name = aios_stage_name(stage)) != NULL && strcmp(name, word)) stage++;
+        if (!name || n_order == sizeof o->order) die_usage("%s takes names of " STAGE_NAMES ", not '%.*s'", p->name, (int)n, text);
+        o->order[n_order++] = (uint8_t)stage;
+        if (!text[n]) return;
+    }
+}
+/* What nobody said about a stage is the command's default when it runs. */
+static double said(const options *o, double v, int32_t stage, double otherwise, double off) {
+    return v >= 0 ? v : !o->order[0] || memchr(o->order, stage, sizeof o->order) ? otherwise : off;
+}
 static void parse_value(options *o, const option *p, const char *text) {
     void *at = (char *)o + p->at;
     if (strlen(p->kind) > 1) {                                  /* one of the names, in the order of the library's enum */
@@ -1163,6 +1197,7 @@ static void parse_value(options *o, const option *p, const char *text) {
         o->stops[o->n_stops++] = text;
         break;
     case 'l': parse_tokens(o, text); break;
+    case 'o': parse_order(o, p, text); break;
     case 'k':
         if ((*(int32_t *)at = aiosk_kv_parse(text)) < 0) die_usage("%s takes a type of cache (" KV_NAMES "), not '%s'", p->name, text);
         break;
@@ -1203,8 +1238,7 @@ int main(int argc, char **argv) {
     o.runs = 5;
     o.window = 512;
     o.against = o.readers = -1;
-    o.temp = 0.7;
-    o.top_p = 0.9;
+    o.temp = o.top_p = -1;
     o.seed = some_seed();
     o.threads = 1;
 #ifdef _SC_NPROCESSORS_ONLN
@@ -1229,6 +1263,8 @@ int main(int argc, char **argv) {
         parse_value(&o, p, argv[++i]);
     }
     quiet = o.quiet;
+    o.temp = said(&o, o.temp, AIOS_STAGE_TEMPERATURE, 0.7, 1);
+    o.top_p = said(&o, o.top_p, AIOS_STAGE_TOP_P, 0.9, 1);
     if (o.n < 0) o.n = o.bytes ? 200 : 32;
 #ifdef _WIN32
     _setmode(_fileno(stdin), _O_BINARY);                        /* bytes are bytes */

@@ -902,7 +902,21 @@ AIOS_API void        aios_reset_telemetry(aios_blocks *b);
 /* ---- sampler ----------------------------------------------------------------------------------------------- */
 typedef struct aios_logit_bias { int32_t id; float bias; } aios_logit_bias;
 
-/* Zero = greedy. The random number of a token is a function of (seed, its position) alone: same seed, same text. */
+/* What a sampler does, a stage each, listed in the order of an aios_sampler.order of zeros. A number never changes its meaning. */
+enum {
+    AIOS_STAGE_BIAS = 1,            /* bias added                                                      */
+    AIOS_STAGE_REPEAT = 2,          /* repeat_penalty on the tokens of the repeat_last                 */
+    AIOS_STAGE_TOP_N_SIGMA = 7,     /* logits no further than top_n_sigma standard deviations below the best one */
+    AIOS_STAGE_TOP_K = 3,           /* the top_k likeliest                                             */
+    AIOS_STAGE_TEMPERATURE = 4,     /* logits divided by it; 0 = the likeliest alone                   */
+    AIOS_STAGE_TYPICAL_P = 8,       /* those whose surprise is nearest to the entropy, until they make up typical_p */
+    AIOS_STAGE_TOP_P = 5,           /* the likeliest that make up top_p                                */
+    AIOS_STAGE_MIN_P = 6,           /* those at least min_p times as likely as the likeliest           */
+    AIOS_STAGE_XTC = 9              /* in xtc_probability of the draws: of those of at least xtc_threshold only the least likely stays */
+};
+AIOS_API const char *aios_stage_name(int32_t stage);    /* "top_p"; NULL: there is no such stage */
+
+/* Zero = greedy. The random numbers of a token are functions of (seed, its position) alone: same seed, same text. */
 typedef struct aios_sampler {
     uint32_t struct_size, flags;
     uint64_t seed;
@@ -913,11 +927,17 @@ typedef struct aios_sampler {
     int32_t repeat_last;            /* how many recent tokens count; 0 = 64                            */
     const aios_logit_bias *bias;    /* [n_bias] added first                                            */
     uint32_t n_bias, reserved;
+    float typical_p;                /* 0 or 1 = off                                                    */
+    float top_n_sigma;              /* 0 = off                                                         */
+    float xtc_probability;          /* 0 = off                                                         */
+    float xtc_threshold;            /* 0 = 0.1; above 0.5 nothing happens                              */
+    uint8_t order[16];              /* AIOS_STAGE_*, up to the first 0; zeros = as listed above. It names every stage that a field
+                                       turns on (temperature: unless that is 1), once; the others may be named and do nothing */
 } aios_sampler;
 AIOS__DESC_INIT(aios_sampler)
 #define aios_sampler_init(d) aios__aios_sampler_init(d)
-/* Draws the next token of a sequence from the logits of its newest output row (which stay as they are). Order: bias, repetition
- * penalty, top-k, temperature, softmax, top-p, min-p, draw. */
+/* Draws the next token of a sequence from the logits of its newest output row (which stay as they are). The stages of the sampler work one
+ * after the other; each sees the candidates that those before it have left, their probabilities adding up to 1 at the temperature of then. */
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err);
 /* The same on any logits; recent [n_recent] ids, pos the number of the draw; work [aios_sample_work_bytes(n_vocab)], 8-byte aligned. */
 AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab);

@@ -51,7 +51,8 @@ class aios_model_desc(Struct):
 
 class aios_sampler(Struct):
     _fields_ = [("struct_size", u32), ("flags", u32), ("seed", u64), ("temperature", f32), ("top_p", f32), ("min_p", f32), ("top_k", i32),
-                ("repeat_penalty", f32), ("repeat_last", i32), ("bias", ptr), ("n_bias", u32), ("reserved", u32)]
+                ("repeat_penalty", f32), ("repeat_last", i32), ("bias", ptr), ("n_bias", u32), ("reserved", u32),
+                ("typical_p", f32), ("top_n_sigma", f32), ("xtc_probability", f32), ("xtc_threshold", f32), ("order", C.c_uint8 * 16)]
 
 
 class aios_key_info(Struct):

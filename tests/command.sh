@@ -148,6 +148,27 @@ is "another seed, another text" "$(cmp -s "$out" "$dir/first" || echo yes)" yes
 aios run -p Once -n 12 --temp 0
 is "--temp 0 = --greedy" "$(cat "$out") $(grep -c '; greedy$' "$err")" "$(cat "$dir/whole") 1"
 
+order=$($A help run | sed -n 's/.*--samplers .* without it \([a-z_;]*\).*/\1/p')
+is "help names the stages" "$(echo "$order" | tr ';' '\n' | wc -l | tr -d ' ')" "$(sed -n 's/^    AIOS_STAGE_[A-Z_]* = .*/x/p' aios.h | wc -l | tr -d ' ')"
+aios run -p Once -n 40 --seed "$seed" --samplers "$order"
+is "--samplers with all of them, in the order of the help" "$(cat "$out")" "$(cat "$dir/first")"
+aios run -p Once -n 12 --samplers temperature --temp 0
+is "one stage alone" "$(cat "$out")" "$(cat "$dir/whole")"
+draws() { aios run -p Once -n 40 --seed 7 "$@" && cat "$out"; }
+is "top-p is 0.9 where it is named" "$(draws --samplers 'top-p,temperature')" "$(draws --samplers 'top_p;temperature' --top-p 0.9 --temp 0.7)"
+is "nothing where it is not" "$(draws --samplers top_k --top-k 9)" "$(draws --temp 1 --top-p 1 --top-k 9)"
+is "the order matters" "$(draws --samplers 'temperature;min_p' --temp 3 --min-p 0.2)" "$(draws --temp 3 --top-p 1 --min-p 0.2)"
+is "and is another one" "$(draws --samplers 'min_p;temperature' --temp 3 --min-p 0.2 >"$dir/second"; draws --temp 3 --top-p 1 --min-p 0.2 | cmp -s - "$dir/second" || echo yes)" yes
+for stage in "typical-p 0.3" "top-n-sigma 0.7" "xtc 1" "min-p 0.9"; do
+    # shellcheck disable=SC2086
+    is "--$stage does something" "$(draws --temp 1 --top-p 1 --$stage >"$dir/second"; draws --temp 1 --top-p 1 | cmp -s - "$dir/second" || echo yes)" yes
+done
+is "--top-n-sigma of next to nothing is greedy" "$(draws -n 12 --temp 5 --top-n-sigma 0.0001)" "$(cat "$dir/whole")"
+says "--samplers takes names of bias;repeat;" run --samplers "top_k;nonsense"
+says "not ''" run --samplers ""
+says "names top_k twice" run --samplers "top_k;top_k"
+says "leaves out min_p, which sampler.min_p asks for" run --samplers "top_k;temperature" --min-p 0.1
+
 # ---- Ctrl-C: text and statistics, exit status 130 ------------------------------------------------------------------
 interrupt() {       # interrupt OPTION...: a run that goes on for minutes
     "$A" run -c 30000 -n 29000 "$@" >"$out" 2>"$err" </dev/null &

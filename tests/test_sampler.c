@@ -279,6 +279,321 @@ static void test_extremes(void) {
     CHECK(n_bad == 0);
 }
 
+/* ---- stages ------------------------------------------------------------------------------------------------ */
+/* A stage by its definition: candidates sorted, probabilities and logarithms in double. */
+typedef struct ref { double x; int32_t id; } ref;
+static ref ref_c[1024];
+static double ref_p[1024], ref_score[1024], ref_temperature;
+static int32_t ref_n;
+static int ref_by_logit(const void *a, const void *b) {
+    const ref *x = (const ref *)a, *y = (const ref *)b;
+    return x->x < y->x ? 1 : x->x > y->x ? -1 : (x->id > y->id) - (x->id < y->id);
+}
+static void ref_weigh(void) {
+    double sum = 0;
+    int32_t i;
+    qsort(ref_c, (size_t)ref_n, sizeof *ref_c, ref_by_logit);
+    for (i = 0; i < ref_n; i++) sum += ref_p[i] = exp((ref_c[i].x - ref_c[0].x) / ref_temperature);
+    for (i = 0; i < ref_n; i++) ref_p[i] /= sum;
+}
+static void ref_stage(const aios_sampler *s, int32_t stage, const int32_t *recent, int32_t n_recent, uint64_t pos) {
+    int32_t i, k, n = ref_n, first = 0;
+    double sum = 0, mean = 0, sigma = 0;
+    ref_weigh();
+    switch (stage) {
+    case AIOS_STAGE_BIAS:
+        for (k = 0; k < (int32_t)s->n_bias; k++)
+            for (i = 0; i < n; i++) if (ref_c[i].id == s->bias[k].id) ref_c[i].x = (double)((float)ref_c[i].x + s->bias[k].bias);
+        break;
+    case AIOS_STAGE_REPEAT:
+        for (i = 0; i < n; i++)
+            for (k = n_recent; s->repeat_penalty > 0 && k-- > 0 && k >= n_recent - s->repeat_last;)
+                if (ref_c[i].id == recent[k]) {
+                    ref_c[i].x = (double)(ref_c[i].x > 0 ? (float)ref_c[i].x / s->repeat_penalty : (float)ref_c[i].x * s->repeat_penalty);
+                    break;
+                }
+        break;
+    case AIOS_STAGE_TOP_N_SIGMA:
+        if (s->top_n_sigma == 0) break;
+        for (i = 0; i < n; i++) mean += ref_c[i].x / n;
+        for (i = 0; i < n; i++) sigma += (ref_c[i].x - mean) * (ref_c[i].x - mean) / n;
+        for (k = 0; k < n && ref_c[k].x >= ref_c[0].x - (double)s->top_n_sigma * sqrt(sigma); k++) {}
+        n = k;
+        break;
+    case AIOS_STAGE_TOP_K: if (s->top_k > 0 && s->top_k < n) n = s->top_k; break;
+    case AIOS_STAGE_TEMPERATURE:
+        if (s->temperature > 0) ref_temperature = (double)s->temperature;
+        else n = 1;
+        break;
+    case AIOS_STAGE_TYPICAL_P:
+        if (s->typical_p == 0 || s->typical_p == 1) break;
+        for (i = 0; i < n; i++) mean -= ref_p[i] * log(ref_p[i]);
+        for (i = 0; i < n; i++) ref_score[i] = fabs(-log(ref_p[i]) - mean);
+        for (k = 0; k < n && sum < (double)s->typical_p; k++) {      /* the nearest of those that are left; of equal logits, from the mean outwards */
+            int32_t best = -1;
+            for (i = 0; i < n; i++)
+                if (ref_score[i] >= 0 && (best < 0 || ref_score[i] < ref_score[best] - 1e-12 || (ref_score[i] < ref_score[best] + 1e-12 && -log(ref_p[i]) < mean + 1e-12))) best = i;
+            sum += ref_p[best];
+            ref_score[best] = -1;
+        }
+        for (i = k = 0; i < n; i++) if (ref_score[i] < 0) ref_c[k++] = ref_c[i];
+        n = k;
+        break;
+    case AIOS_STAGE_TOP_P:
+        if (s->top_p == 0 || s->top_p == 1) break;
+        for (k = 0; k < n && sum < (double)s->top_p; k++) sum += ref_p[k];
+        n = k;
+        break;
+    case AIOS_STAGE_MIN_P:
+        for (k = 1; k < n && ref_p[k] >= (double)s->min_p * ref_p[0]; k++) {}
+        n = k;
+        break;
+    case AIOS_STAGE_XTC:
+        if (aios__uniform(~s->seed, pos) >= (double)s->xtc_probability) break;
+        for (k = 0; k < n && ref_p[k] >= (double)(s->xtc_threshold > 0 ? s->xtc_threshold : 0.1f); k++) {}
+        first = k > 1 ? k - 1 : 0;
+        break;
+    default: CHECK(0);
+    }
+    ref_n = n - first;
+    memmove(ref_c, ref_c + first, (size_t)ref_n * sizeof *ref_c);
+    ref_weigh();
+}
+/* The stages of a sampler on logits [n], n <= 1024: the candidates and their probabilities, and by definition. How many differ. */
+static int stages_differ(const aiosk_isa *isa, const aios_sampler *s, const float *logits, int32_t n, const int32_t *recent, int32_t n_recent, uint64_t pos) {
+    static const uint8_t in_order[16] = { AIOS_STAGE_BIAS, AIOS_STAGE_REPEAT, AIOS_STAGE_TOP_N_SIGMA, AIOS_STAGE_TOP_K, AIOS_STAGE_TEMPERATURE,
+                                          AIOS_STAGE_TYPICAL_P, AIOS_STAGE_TOP_P, AIOS_STAGE_MIN_P, AIOS_STAGE_XTC };
+    aios__draw d;
+    int32_t i, n_kept, one, wrong = 0;
+    const uint8_t *order = s->order[0] ? s->order : in_order;
+    ref_n = n;
+    ref_temperature = 1;
+    for (i = 0; i < n; i++) { ref_c[i].x = (double)logits[i]; ref_c[i].id = i; }
+    for (i = 0; i < 16 && order[i]; i++) ref_stage(s, order[i], recent, n_recent, pos);
+    memset(&d, 0x55, sizeof d);
+    d.k = isa; d.s = s; d.recent = recent; d.n_recent = (uint64_t)n_recent; d.pos = pos; d.n_vocab = n;
+    d.key = work; d.x = (float *)(void *)(work + n); d.e = d.x + n;
+    aios__sample_chain(&d, logits);
+    n_kept = aios__draw_count(&d);
+    one = n_kept < 2;
+    while (ref_n > 1 && ref_p[ref_n - 1] < 1e-20) ref_n--;                  /* what AIOS__SAMPLE_FLOOR may leave out */
+    while (n_kept > 1 && (double)d.e[aios__draw_rank(&d, d.first + n_kept - 1)] < 1e-20 * d.sum) n_kept--;
+    if (n_kept != ref_n) return 1 + abs(n_kept - ref_n);
+    for (i = 0; i < n_kept; i++) {
+        int32_t id = one ? aios__draw_best(&d) : aios__draw_rank(&d, d.first + i);
+        double p = one ? 1 : (double)d.e[id] / d.sum;
+        wrong += id != ref_c[i].id || fabs(p - ref_p[i]) > 1e-5 * ref_p[i];
+    }
+    return wrong;
+}
+/* What numpy makes of the papers' definitions on twelve logits (in double, everything sorted): which ids are left, and their entropy. */
+static void test_stages_golden(void) {
+    static const float x[12] = { 2.0f, -1.5f, 3.25f, 0.5f, 3.0f, -4.0f, 1.75f, 2.5f, -0.25f, 1.0f, 3.25f, -2.0f };
+    enum { TYPICAL = AIOS_STAGE_TYPICAL_P, SIGMA = AIOS_STAGE_TOP_N_SIGMA, XTC = AIOS_STAGE_XTC, K = AIOS_STAGE_TOP_K, P = AIOS_STAGE_TOP_P,
+           MIN = AIOS_STAGE_MIN_P, T = AIOS_STAGE_TEMPERATURE };
+    static const struct { uint8_t stage[3]; float v[3]; uint32_t kept; double entropy; } cases[] = {
+        { { TYPICAL }, { 0.1f },  0x010, 0 },            { { TYPICAL }, { 0.2f }, 0x090, 0.662847319 }, { { TYPICAL }, { 0.8f },  0x494, 1.347868881 },
+        { { TYPICAL }, { 0.9f },  0x4D5, 1.654828170 },  { { TYPICAL }, { 0.97f }, 0x6D5, 1.734805489 },
+        { { TYPICAL }, { 0.5f },  0x490, 1.055311316 },  /* 2 or 10, which are as likely: the nearer to those that are kept by rank */
+        { { SIGMA }, { 0.1f }, 0x404, 0.693147181 },     { { SIGMA }, { 0.5f }, 0x494, 1.347868881 },   { { SIGMA }, { 1 }, 0x4D5, 1.654828170 },
+        { { SIGMA }, { 1.5f }, 0x6DD, 1.789714775 },     { { SIGMA }, { 2.5f }, 0xFDF, 1.840067319 },
+        { { XTC }, { 0.05f }, 0xB6A, 1.293079258 },      { { XTC }, { 0.1f }, 0xBEB, 1.549789902 },     { { XTC }, { 0.2f }, 0xFFB, 1.706785675 },
+        { { XTC }, { 0.25f }, 0xFFB, 1.706785675 },      { { XTC }, { 0.01f }, 0x92A, 1.048616780 },    { { XTC }, { 0.6f }, 0xFFF, 1.841459078 },
+        { { P, T }, { 0.9f, 3 }, 0x4D5, 1.773410593 },   { { T, P }, { 3, 0.9f }, 0x7DD, 2.130633778 },
+        { { MIN, P }, { 0.3f, 0.7f }, 0x414, 1.092085728 }, { { P, MIN }, { 0.7f, 0.3f }, 0x494, 1.347868881 },
+        { { XTC, MIN }, { 0.1f, 0.4f }, 0x0C1, 1.048130378 }, { { MIN, XTC }, { 0.4f, 0.1f }, 0x080, 0 },
+        { { K, SIGMA }, { 6, 1 }, 0x414, 1.092085728 },  { { SIGMA, K }, { 1, 6 }, 0x4D5, 1.654828170 },
+        { { XTC, K }, { 0.1f, 3 }, 0x0C1, 1.048130378 }, { { K, XTC }, { 3, 0.1f }, 0x010, 0 },
+        { { XTC, TYPICAL, T }, { 0.1f, 0.5f, 0.5f }, 0x0C1, 0.905959256 } };
+    size_t i;
+    int32_t k, r;
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        aios_sampler s = defaults();
+        aios__draw d;
+        uint32_t kept = 0, seen = 0;
+        double entropy = 0;
+        s.temperature = 1;
+        s.xtc_probability = 0;
+        memcpy(s.order, cases[i].stage, 3);
+        for (k = 0; k < 3; k++) {
+            const float v = cases[i].v[k];
+            switch (cases[i].stage[k]) {
+            case TYPICAL: s.typical_p = v; break;
+            case SIGMA: s.top_n_sigma = v; break;
+            case XTC: s.xtc_threshold = v; s.xtc_probability = 1; break;
+            case K: s.top_k = (int32_t)v; break;
+            case P: s.top_p = v; break;
+            case MIN: s.min_p = v; break;
+            case T: s.temperature = v; break;
+            default: break;
+            }
+        }
+        memset(&d, 0, sizeof d);
+        d.k = kernels; d.s = &s; d.n_vocab = 12; d.key = work; d.x = (float *)(void *)(work + 12); d.e = d.x + 12;
+        aios__sample_chain(&d, x);
+        if (aios__draw_count(&d) < 2) kept = 1u << aios__draw_best(&d);
+        for (r = d.first; r < d.end && !kept; r++) {
+            double p = (double)d.e[aios__draw_rank(&d, r)] / d.sum;
+            entropy -= p * log(p);
+        }
+        for (r = d.first; r < d.end && entropy > 0; r++) kept |= 1u << aios__draw_rank(&d, r);
+        for (k = 0; k < 400; k++) seen |= 1u << (draw(&s, x, 12, (uint64_t)k) & 31);
+        if (!CHECK(kept == cases[i].kept) || !CHECK(fabs(entropy - cases[i].entropy) < 2e-6) || !CHECK((seen & ~kept) == 0))
+            printf("  case %d: 0x%03X entropy %.9f, drawn 0x%03X\n", (int)i, (unsigned)kept, entropy, (unsigned)seen);
+        CHECK(seen == kept || cases[i].entropy > 1.2);          /* rare ones may not come in 400 draws */
+    }
+}
+/* Stages at random, in an order at random, some of them off, over logits of several kinds. */
+static void random_sampler(aios_sampler *s, uint64_t *r, int32_t n) {
+    uint8_t all[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+    int32_t i, k;
+    *s = defaults();
+    s->seed = test_rand(r);
+    s->temperature = test_rand(r) % 16 == 0 ? 0 : test_rand(r) % 3 ? 0.3f + 3 * fabsf(test_randf(r)) : 1;
+    if (test_rand(r) % 2) s->top_k = 1 + (int32_t)(test_rand(r) % (uint64_t)(n + 9));
+    if (test_rand(r) % 2) s->top_p = fabsf(test_randf(r));
+    if (test_rand(r) % 3 == 0) s->min_p = test_randf(r) * test_randf(r) > 0 ? 0.07f : 0.003f;
+    if (test_rand(r) % 2) s->typical_p = fabsf(test_randf(r));
+    if (test_rand(r) % 3 == 0) s->top_n_sigma = 0.2f + 3 * fabsf(test_randf(r));
+    if (test_rand(r) % 2) s->xtc_probability = test_rand(r) % 2 ? 1 : 0.5f;
+    if (test_rand(r) % 2) s->xtc_threshold = 0.3f * fabsf(test_randf(r));
+    if (test_rand(r) % 2) s->repeat_penalty = 1 + 0.5f * fabsf(test_randf(r));
+    s->repeat_last = 1 + (int32_t)(test_rand(r) % 40);
+    for (i = 9; i-- > 1;) {
+        uint8_t t = all[k = (int32_t)(test_rand(r) % (uint64_t)(i + 1))];
+        all[k] = all[i];
+        all[i] = t;
+    }
+    if (test_rand(r) % 4) memcpy(s->order, all, 9);
+}
+static void random_logits(uint64_t *r, int32_t n, float *x) {
+    const uint64_t kind = test_rand(r) % 4;
+    int32_t j;
+    for (j = 0; j < n; j++)
+        x[j] = kind == 0 ? (float)(test_rand(r) % 9) : kind == 1 ? 15 * test_randf(r) : kind == 2 ? 4 * test_randf(r) * test_randf(r) + (float)(j % 7) : 0.5f * test_randf(r);
+}
+static void test_stages(void) {
+    static float x[700];
+    uint64_t r = 29;
+    int32_t i, j, n_bad = 0, isa;
+    for (i = 0; i < 6000; i++) {
+        aios_sampler s;
+        aios_logit_bias bias[2];
+        int32_t n = 1 + (int32_t)(test_rand(&r) % (i % 9 ? 60 : 700)), recent[50];
+        const aiosk_isa *k = i % 2 ? kernels : aiosk_select(AIOSK_ISA_SCALAR);
+        random_logits(&r, n, x);
+        random_sampler(&s, &r, n);
+        for (j = 0; j < 50; j++) recent[j] = (int32_t)(test_rand(&r) % (uint64_t)n);
+        for (j = 0; j < 2; j++) { bias[j].id = (int32_t)(test_rand(&r) % (uint64_t)n); bias[j].bias = 3 * test_randf(&r); }
+        s.bias = bias;
+        s.n_bias = (uint32_t)(test_rand(&r) % 3);
+        if ((j = stages_differ(k, &s, x, n, recent, 50, (uint64_t)i)) != 0) {
+            if (!n_bad++) printf("  sampler %d, %d logits: %d candidates differ\n", i, n, j);
+        }
+    }
+    CHECK(n_bad == 0);
+    for (isa = AIOSK_ISA_SCALAR; isa < AIOSK_N_ISA; isa++) {        /* the same tokens with every set, and as when this line was written */
+        static float big[20000];
+        const aiosk_isa *k = aiosk_select(isa);
+        uint64_t h = 0xCBF29CE484222325u;
+        if (!k) continue;
+        r = 41;
+        for (i = 0; i < 200; i++) {
+            aios_sampler s;
+            int32_t id = 0, recent = i;
+            random_logits(&r, 20000 - i, big);
+            random_sampler(&s, &r, 50);
+            CHECK(aios__sample(k, &s, big, 20000 - i, &recent, 1, (uint64_t)i, work, &id, NULL) == AIOS_OK);
+            h = (h ^ (uint64_t)id) * 0x100000001B3u;
+        }
+        if (!CHECK(h == 0xAB039A1BB700B748u)) printf("  %s draws 0x%016llX\n", k->name, (unsigned long long)h);
+    }
+}
+static void test_order(void) {
+    float x[300];
+    uint64_t r = 31;
+    int32_t i, j, n_bad = 0, n_hit = 0, id;
+    const char *name;
+    uint8_t order[16] = { 1, 2, 7, 3, 4, 8, 5, 6, 9 };
+    aios_error err;
+    aios_sampler s, t;
+    for (i = 1; (name = aios_stage_name(i)) != NULL; i++)
+        for (j = 1; j < i; j++) CHECK(strcmp(name, aios_stage_name(j)));
+    CHECK(i == 10 && !aios_stage_name(0) && !aios_stage_name(-1) && !aios_stage_name(INT32_MAX) && !strcmp(aios_stage_name(AIOS_STAGE_TYPICAL_P), "typical_p"));
+    for (i = 0; i < 3000; i++) {            /* the order of zeros, written out; stages that are off, left out */
+        int32_t k = 0;
+        random_logits(&r, 300, x);
+        random_sampler(&s, &r, 300);
+        memset(s.order, 0, 16);
+        t = s;
+        for (j = 0; j < 9; j++) {
+            int on = order[j] == AIOS_STAGE_BIAS ? 0 : order[j] == AIOS_STAGE_REPEAT ? s.repeat_penalty != 0 : order[j] == AIOS_STAGE_TOP_K ? s.top_k != 0 :
+                     order[j] == AIOS_STAGE_TOP_P ? s.top_p != 0 : order[j] == AIOS_STAGE_MIN_P ? s.min_p != 0 : order[j] == AIOS_STAGE_TYPICAL_P ? s.typical_p != 0 :
+                     order[j] == AIOS_STAGE_TOP_N_SIGMA ? s.top_n_sigma != 0 : order[j] == AIOS_STAGE_XTC ? s.xtc_probability != 0 : s.temperature != 1;
+            if (on || (i & 1)) t.order[k++] = order[j];
+        }
+        n_bad += draw(&s, x, 300, (uint64_t)i) != draw(&t, x, 300, (uint64_t)i);
+    }
+    CHECK(n_bad == 0);
+    s = defaults();                         /* XTC comes in its share of the draws, whatever is drawn */
+    s.temperature = 1;
+    s.xtc_probability = 0.3f;
+    for (j = 0; j < 300; j++) x[j] = -50;
+    x[7] = 9;
+    x[8] = 8.9f;
+    for (i = 0; i < N_DRAWS; i++) n_hit += aios__uniform(~s.seed, (uint64_t)i) < (double)s.xtc_probability;
+    CHECK(fabs(n_hit - 0.3 * N_DRAWS) < 4.5 * sqrt(0.21 * N_DRAWS));
+    for (i = n_hit = 0; i < N_DRAWS; i++) n_hit += draw(&s, x, 300, (uint64_t)i) == 8;
+    CHECK(fabs(n_hit - (0.3 + 0.7 / (1 + exp(0.1))) * N_DRAWS) < 4.5 * sqrt(0.25 * N_DRAWS));
+    for (i = 0; i < 8; i++) {               /* what is no order */
+        static const char *const said[] = { "sampler.order[1] is 77, which is no stage", "names top_p twice", "ends with its first 0, at 2, but 4 has a stage",
+            "leaves out top_k, which sampler.top_k asks for", "leaves out temperature", "leaves out bias", "leaves out xtc, which sampler.xtc_probability", "" };
+        aios_logit_bias b = { 1, 1 };
+        s = defaults();
+        s.temperature = 1;
+        s.order[0] = AIOS_STAGE_TOP_P;
+        s.order[1] = AIOS_STAGE_MIN_P;
+        switch (i) {
+        case 0: s.order[1] = 77; break;
+        case 1: s.order[2] = AIOS_STAGE_TOP_P; break;
+        case 2: s.order[4] = AIOS_STAGE_TOP_K; break;
+        case 3: s.top_k = 5; break;
+        case 4: s.temperature = 0; break;
+        case 5: s.bias = &b; s.n_bias = 1; break;
+        case 6: s.xtc_probability = 0.1f; break;
+        default: break;
+        }
+        memset(&err, 0, sizeof err);
+        CHECK(aios_sample_logits(&s, x, 300, NULL, 0, 0, work, &id, &err) == (i < 7 ? AIOS_ERR_ARG : AIOS_OK));
+        if (!CHECK(strstr(err.text, said[i]) != NULL && (id >= 0) == (i == 7))) printf("  %s\n", err.text);
+    }
+    for (i = 0; i < 9; i++) {               /* fields out of range */
+        s = defaults();
+        switch (i) {
+        case 0: s.typical_p = -0.1f; break;
+        case 1: s.typical_p = 1.1f; break;
+        case 2: s.typical_p = NAN; break;
+        case 3: s.top_n_sigma = -1; break;
+        case 4: s.top_n_sigma = INFINITY; break;
+        case 5: s.xtc_probability = 2; break;
+        case 6: s.xtc_threshold = -1; break;
+        case 7: s.xtc_threshold = NAN; break;
+        default: s.struct_size = (uint32_t)offsetof(aios_sampler, typical_p); s.typical_p = 7; s.order[0] = 200; break;     /* an older caller */
+        }
+        CHECK(aios_sample_logits(&s, x, 300, NULL, 0, 0, work, &id, &err) == (i < 8 ? AIOS_ERR_ARG : AIOS_OK));
+    }
+    s = defaults();                         /* a ban that comes late: what an earlier stage has left is banned, so nothing can be drawn */
+    {
+        aios_logit_bias b = { 7, -INFINITY };
+        s.bias = &b;
+        s.n_bias = 1;
+        memcpy(s.order, "\4\1", 2);
+        CHECK(aios_sample_logits(&s, x, 300, NULL, 0, 0, work, &id, &err) == AIOS_ERR_ARG && strstr(err.text, "no token can be drawn"));
+        memcpy(s.order, "\1\4", 2);
+        CHECK(aios_sample_logits(&s, x, 300, NULL, 0, 0, work, &id, &err) == AIOS_OK && id == 8);
+    }
+}
+
 /* ---- wrong arguments --------------------------------------------------------------------------------------- */
 static void test_arguments(void) {
     const float x[4] = { 1, 2, 3, 4 }, nothing[2] = { -INFINITY, NAN };
@@ -345,6 +660,9 @@ int main(void) {
     test_sameness();
     test_work();
     test_extremes();
+    test_stages_golden();
+    test_stages();
+    test_order();
     test_arguments();
     return test_end();
 }

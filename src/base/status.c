@@ -246,7 +246,8 @@ static const struct aios__older {
                     AIOS__ENDED(aios_counters, n_units),
                     AIOS__ENDED(aios_counters, tier_bytes),
                     AIOS__ENDED(aios_counters, n_expert_hits),
-                    AIOS__ENDED(aios_counters, n_spilled) };
+                    AIOS__ENDED(aios_counters, n_spilled),
+                    AIOS__ENDED(aios_sampler, typical_p) };
 #undef AIOS__ENDED
 
 /* The struct_size at p, which this or an older version had, or a newer one may have; 0 = it is
