@@ -961,8 +961,8 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
 #include "aios_kernels.h"
 
 /* ======== base/base.h ======== */
-/* base.h: integers that cannot overflow unseen, strings with a length, aligned bumps. Uses
- * <string.h>; no state. */
+/* base.h: integers that cannot overflow unseen, sets of bits, strings with a length, aligned bumps.
+ * Uses <string.h>; no state. */
 #ifndef AIOS__BASE_H
 #define AIOS__BASE_H
 
@@ -1042,6 +1042,13 @@ static inline uint64_t aios__round_up(uint64_t x, uint64_t align) {
     return (x + align - 1) / align * align;
 }
 static inline uint64_t aios__min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
+/* Bit i of a set. */
+static inline int32_t aios__bit(const uint32_t *set, uint32_t i) {
+    return (set[i >> 5] >> (i & 31) & 1) != 0;
+}
+static inline void aios__bit_set(uint32_t *set, uint32_t i) {
+    set[i >> 5] |= (uint32_t)1 << (i & 31);
+}
 static inline int32_t aios__str_eq(aios__str s, const char *z) {
     uint64_t i;
     for (i = 0; i < s.n; i++)
@@ -1126,19 +1133,9 @@ AIOSK__STRICT static void aios__sincos(double x, double *sin_x, double *cos_x) {
 
 AIOS__SMALL_BEGIN
 
-/* ======== base/status.c ======== */
-/* status.c: the error record, the public structs and their versions, the caller's allocator.
- * Formats without stdio, so that the library reaches no printf. */
-
-AIOS_API const char *aios_status_name(aios_status s) {
-    switch (s) {
-#define AIOS__X(name, value) \
-    case name: return #name;
-        AIOS_STATUSES(AIOS__X)
-#undef AIOS__X
-    default: return "unknown status";
-    }
-}
+/* ======== base/text.c ======== */
+/* text.c: text in a buffer of fixed size. Formats without stdio, so that the library reaches no
+ * printf; error.c writes its sentences with it. */
 
 /* A text being built in a buffer of fixed size: cut, never overrun, always terminated. */
 typedef struct aios__text {
@@ -1224,6 +1221,20 @@ static void aios__put_f(aios__text *t, double v) {
     }
 }
 
+/* ======== base/error.c ======== */
+/* error.c: names of status codes, the caller's error record, notes to the caller's log. Behind
+ * text.c; every file below fails through here. */
+
+AIOS_API const char *aios_status_name(aios_status s) {
+    switch (s) {
+#define AIOS__X(name, value) \
+    case name: return #name;
+        AIOS_STATUSES(AIOS__X)
+#undef AIOS__X
+    default: return "unknown status";
+    }
+}
+
 /* One argument of aios__fail, so that no varargs are needed and no type can be mistaken: two
  * words, which travel in registers. A string, or a number n where p is one of the marks; n
  * AIOS__TO_ZERO: up to its zero byte. */
@@ -1305,23 +1316,10 @@ static inline void aios__clear(aios_error *err) {
     if (err) memset(err, 0, sizeof *err);
 }
 
-/* One request of the caller's allocator; what it answers must be there and aligned. */
-static aios_status aios__alloc(const aios_allocator *mem, const aios_mem_req *req, const char *what,
-                               void **out, aios_error *err) {
-    *out = mem->alloc(mem->user, req);
-    if (!*out)
-        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->bytes, 0,
-                           "the allocator gave no memory for the % (% bytes)", aios__z(what),
-                           aios__u(req->bytes));
-    if (!((uintptr_t)*out & (req->align - 1))) return AIOS_OK;
-    mem->free(mem->user, *out, req);
-    *out = NULL;
-    return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->align, 0,
-                       "the allocator's memory for the % is not aligned to % bytes", aios__z(what),
-                       aios__u(req->align));
-}
+/* ======== base/desc.c ======== */
+/* desc.c: the public structs and their versions: sizes by name, *_init, copies of what a caller
+ * with an older or newer header gives, and the way back. Behind error.c. */
 
-/* ---- public structs ---- */
 /* Those with struct_size, and the others. A new one of api.h goes here too. */
 /* clang-format off */
 #define AIOS__SIZED(X) \
@@ -1456,6 +1454,26 @@ static aios_status aios__desc_fill(uint32_t id, void *dst, const void *src) {
     return AIOS_OK;
 }
 
+/* ======== base/alloc.c ======== */
+/* alloc.c: memory of the caller: one request, and the allocator that a desc names, or the one that
+ * is built in (AIOS_DEFAULT_ALLOC). Behind desc.c. */
+
+/* One request of the caller's allocator; what it answers must be there and aligned. */
+static aios_status aios__alloc(const aios_allocator *mem, const aios_mem_req *req, const char *what,
+                               void **out, aios_error *err) {
+    *out = mem->alloc(mem->user, req);
+    if (!*out)
+        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->bytes, 0,
+                           "the allocator gave no memory for the % (% bytes)", aios__z(what),
+                           aios__u(req->bytes));
+    if (!((uintptr_t)*out & (req->align - 1))) return AIOS_OK;
+    mem->free(mem->user, *out, req);
+    *out = NULL;
+    return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->align, 0,
+                       "the allocator's memory for the % is not aligned to % bytes", aios__z(what),
+                       aios__u(req->align));
+}
+
 /* The allocator that a desc names, or the one that is built in. */
 #ifdef AIOS_DEFAULT_ALLOC
 static void *aios__default_take(void *user, const aios_mem_req *req) {
@@ -1511,9 +1529,9 @@ static aios_status aios__allocator_copy(aios_allocator *dst, const aios_allocato
 
 AIOS__SMALL_END
 
-/* ======== host/job.c ======== */
-/* job.c: atomics, the clock, and a small pool of threads for hosts that lend none. A waiting
- * thread spins for a bounded time (some tens of microseconds), then sleeps in the kernel. */
+/* ======== host/atomic.c ======== */
+/* atomic.c: atomic words, sequentially consistent, and the pause of a loop that spins. Nothing
+ * above it is used; threads.c, the ring and the reads under way stand on it. */
 
 #if defined(__GNUC__) || defined(__clang__)
 static inline int32_t aios__load(const int32_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
@@ -1551,7 +1569,10 @@ static inline void aios__pause(void) {
 #endif
 }
 
-/* ---- clock ---- */
+/* ======== host/clock.c ======== */
+/* clock.c: nanoseconds of the system's clock that never goes back; with AIOS_NO_CLOCK there is
+ * none and the host's answers. */
+
 #if defined(AIOS_NO_CLOCK)
 static uint64_t aios__system_ns(void *user) {
     (void)user;
@@ -1588,6 +1609,12 @@ static uint64_t aios__system_ns(void *user) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 #endif
+
+/* ======== host/threads.c ======== */
+/* threads.c: threads of our own, for hosts that lend none. A pool, which works on one job at a
+ * time with its caller, and a crew, which waits for things to do. A waiting thread spins for a
+ * bounded time (some tens of microseconds), then sleeps in the kernel. Behind atomic.c and
+ * clock.c. */
 
 /* ---- pool ---- */
 /* A job is one call of aios__pool_run: its caller is worker 0, and the pool's threads join when
@@ -4145,7 +4172,7 @@ AIOS__SMALL_END
 
 /* ======== text/unicode.h ======== */
 /* unicode.h: what the pre-tokenizers need of Unicode: the first letter of the general category and White_Space.
- * Unicode 15.1. Tables only; vocab.c looks things up. The tables below were written by a script from the Unicode
+ * Unicode 15.1. Tables only; char.c looks things up. The tables below were written by a script from the Unicode
  * character data and are not edited by hand. */
 #ifndef AIOS__UNICODE_H
 #define AIOS__UNICODE_H
@@ -4357,7 +4384,7 @@ static const uint32_t aios__cased[164] = {
 
 /* ======== text/nfc.h ======== */
 /* nfc.h: canonical composition (NFC): what splits into what, what joins to what, and the order of marks. Unicode 15.1.0.
- * Tables only; vocab.c looks things up. Written by tools/nfc.py, not edited by hand. Hangul goes by formula. */
+ * Tables only; nfc.c looks things up. Written by tools/nfc.py, not edited by hand. Hangul goes by formula. */
 #ifndef AIOS__NFC_H
 #define AIOS__NFC_H
 
@@ -4724,81 +4751,9 @@ static const uint32_t aios__nfc_odd[190] = {
 
 #endif
 
-/* ======== text/vocab.c ======== */
-/* vocab.c: text <-> token ids. After gguf.c (keys as views), before model.c; knows nothing of
- * tensors.
- *
- * Two families, told apart by tokenizer.ggml.model: "llama" (SentencePiece BPE: the pair whose
- * union has the best score is joined first, leftmost on ties; bytes as <0xXX>) and "gpt2"
- * (byte-level BPE: text is cut into words by the matcher that tokenizer.ggml.pre names, then the
- * pair of lowest rank is joined first). Others are recorded and refused when used, so that their
- * models still load. Token texts, scores and merges stay in the header; META holds offsets and
- * hashes.
- *
- * Where the model's own tokenizer composes text (NFC), so does this one, word by word, and only
- * the words that are not composed already.
- *
- * Nothing here allocates: words and texts of any length go through one window on the stack
- * (aios__window, 34 KiB), see aios__piece for why the result is exactly that of joining the
- * whole text at once. Behaviour follows llama.cpp (src/llama-vocab.cpp, src/unicode.cpp), on
- * valid UTF-8, but for what is marked "unlike llama.cpp". */
-
-enum { AIOS__VOCAB_NONE = 0, AIOS__VOCAB_SPM, AIOS__VOCAB_BPE, AIOS__VOCAB_OTHER };
-
-/* Token attributes: the file's token type, and what follows from texts and keys. */
-enum {
-    AIOS__T_UNDEFINED = 0,
-    AIOS__T_NORMAL,
-    AIOS__T_UNKNOWN,
-    AIOS__T_CONTROL,
-    AIOS__T_USER,
-    AIOS__T_UNUSED,
-    AIOS__T_BYTE,
-    AIOS__T_TYPE = 7, /* mask of the above */
-    AIOS__T_END = 8,  /* ends a text */
-    AIOS__T_RSTRIP = 16
-}; /* takes the white space behind it along */
-
-enum {
-    AIOS__WINDOW_SYMBOLS = 1024,
-    /* bytes of a special token that text is searched for; the longest known has 40 */
-    AIOS__MAX_SPECIAL = 255,
-    AIOS__MAX_PROBES = 1024 /* of one hash insertion; random texts need 200 at a load of 2/3 */
-};
-
-typedef struct aios__merge {
-    int32_t left, right, id;
-} aios__merge; /* its index is its rank */
-typedef struct aios__pre aios__pre;
-
-typedef struct aios__vocab {
-    int32_t kind, n_tokens;
-    int32_t bos, eos, eot, pad, unk; /* -1 = none */
-    int32_t add_bos, add_eos, add_space;
-    aios__str model, pre_name; /* as the file has them */
-    const aios__pre *pre;      /* NULL: pre_name is not known */
-    const uint8_t *token_p;    /* first token string in the header */
-    const uint8_t *score_p;    /* f32 [n_tokens]; NULL = all 0 */
-    uint32_t max_token_bytes, n_slots, n_merge_slots;
-    uint32_t *off;        /* [n_tokens] from token_p */
-    uint8_t *attr;        /* [n_tokens] */
-    uint32_t *slot;       /* [n_slots] token id + 1 by text; 0 = empty */
-    uint32_t *merge_slot; /* [n_merge_slots] merge index + 1 by (left, right) */
-    aios__merge *merge;   /* [n_merges] */
-    int32_t has_user;     /* some tokens are matched without AIOS_TOK_SPECIAL */
-    /* bit sets over special tokens: bytes 0 and 1, length */
-    uint32_t first[8], second[8], length[8];
-    int32_t byte_id[256]; /* token of one byte; -1 = none */
-} aios__vocab;
-
-static inline int32_t aios__bit(const uint32_t *set, uint32_t i) {
-    return (set[i >> 5] >> (i & 31) & 1) != 0;
-}
-static inline void aios__bit_set(uint32_t *set, uint32_t i) {
-    set[i >> 5] |= (uint32_t)1 << (i & 31);
-}
-
-/* ---- characters ---- */
+/* ======== text/char.c ======== */
+/* char.c: characters of UTF-8 text, their classes (unicode.h), the byte alphabet of GPT-2. The
+ * first of the text files; knows no vocabulary. */
 
 /* How many bytes follow a first byte, and the range of the second; 0 for bytes that start
  * nothing longer than themselves. Refuses overlong forms, surrogates and what is above U+10FFFF.
@@ -4882,7 +4837,16 @@ static inline int32_t aios__char_byte(uint32_t cp) { /* -1: not in the alphabet 
     return aios__byte_char((uint8_t)cp) == cp ? (int32_t)cp : -1;
 }
 
-/* ---- composing ----
+static inline uint32_t aios__utf8_put(char *s, uint32_t cp) {
+    uint32_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4, i;
+    for (i = n - 1; i; i--, cp >>= 6) s[i] = (char)(0x80 | (cp & 0x3F));
+    s[0] = (char)(n == 1 ? cp : (0xF00u >> n & 0xFF) | cp);
+    return n;
+}
+
+/* ======== text/nfc.c ======== */
+/* nfc.c: composing text. Behind char.c; encode.c composes where a model's own tokenizer does.
+ *
  * Unicode's canonical composition (NFC), with the tables of nfc.h. Text falls into stretches
  * that are composed alone: a character that joins nothing before it, and what follows up to the
  * next such one. */
@@ -5097,93 +5061,11 @@ AIOSK__NOINLINE static uint64_t aios__nfc_next(const char *s, uint64_t p, uint64
     }
     return n;
 }
-static inline uint32_t aios__utf8_put(char *s, uint32_t cp) {
-    uint32_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4, i;
-    for (i = n - 1; i; i--, cp >>= 6) s[i] = (char)(0x80 | (cp & 0x3F));
-    s[0] = (char)(n == 1 ? cp : (0xF00u >> n & 0xFF) | cp);
-    return n;
-}
 
-/* ---- hashes ----
- * Open addressing, linear probing, 3 slots for 2 entries. FNV-1a, mixed at the end, because the
- * high bits choose the slot. */
-
-static inline uint32_t aios__fnv(uint32_t h, uint8_t b) { return (h ^ b) * 16777619u; }
-static inline uint32_t aios__slot_of(uint32_t h, uint32_t n_slots) {
-    h ^= h >> 16;
-    h *= 0x85EBCA6Bu;
-    h ^= h >> 13;
-    h *= 0xC2B2AE35u;
-    h ^= h >> 16;
-    return (uint32_t)((uint64_t)h * n_slots >> 32);
-}
-static inline uint32_t aios__slots_for(uint64_t n) { return (uint32_t)(n + n / 2 + 1); }
-
-static inline aios__str aios__vocab_text(const aios__vocab *v, int32_t id) {
-    const uint8_t *p = v->token_p + v->off[id];
-    return aios__key_next_str(&p);
-}
-static inline int32_t aios__find_hashed(const aios__vocab *v, uint32_t h, const char *s,
-                                        uint64_t n) {
-    uint32_t i = aios__slot_of(h, v->n_slots);
-    for (; v->slot[i]; i = i + 1 == v->n_slots ? 0 : i + 1) {
-        aios__str t = aios__vocab_text(v, (int32_t)(v->slot[i] - 1));
-        if (t.n == n && memcmp(t.p, s, (size_t)n) == 0) return (int32_t)(v->slot[i] - 1);
-    }
-    return -1;
-}
-/* The token with this text, or -1. */
-static inline int32_t aios__token_find(const aios__vocab *v, const char *s, uint64_t n) {
-    uint32_t h = 2166136261u;
-    uint64_t i;
-    if (n == 0 || n > v->max_token_bytes) return -1;
-    for (i = 0; i < n; i++) h = aios__fnv(h, (uint8_t)s[i]);
-    return aios__find_hashed(v, h, s, n);
-}
-/* The same where texts have no hash, too: the first one, by looking at all. */
-static inline int32_t aios__token_find_any(const aios__vocab *v, const char *s, uint64_t n) {
-    int32_t id;
-    if (v->kind != AIOS__VOCAB_OTHER) return aios__token_find(v, s, n);
-    for (id = 0; id < v->n_tokens; id++) {
-        aios__str t = aios__vocab_text(v, id);
-        if (n && t.n == n && memcmp(t.p, s, (size_t)n) == 0) return id;
-    }
-    return -1;
-}
-/* The token for bytes whose text in the vocabulary is written in GPT-2's alphabet. */
-static inline int32_t aios__token_find_bytes(const aios__vocab *v, const char *s, uint64_t n) {
-    /* every word that is a token of a known vocabulary fits; longer ones are joined */
-    char text[512];
-    uint32_t m = 0;
-    uint64_t i;
-    if (n > sizeof text / 2) return -1;
-    for (i = 0; i < n; i++) {
-        uint32_t c = aios__byte_char((uint8_t)s[i]);
-        if (c >= 0x80) {
-            text[m++] = (char)(0xC0 | c >> 6);
-            c = 0x80 | (c & 0x3F);
-        }
-        text[m++] = (char)c;
-    }
-    return aios__token_find(v, text, m);
-}
-static inline uint32_t aios__merge_slot_of(const aios__vocab *v, int32_t left, int32_t right) {
-    return aios__slot_of((uint32_t)left * 0x9E3779B1u ^ (uint32_t)right * 0x85EBCA77u,
-                         v->n_merge_slots);
-}
-/* The rank of joining two tokens, or -1. */
-static inline int32_t aios__merge_find(const aios__vocab *v, int32_t left, int32_t right) {
-    uint32_t i;
-    if (left < 0 || right < 0) return -1;
-    i = aios__merge_slot_of(v, left, right);
-    for (; v->merge_slot[i]; i = i + 1 == v->n_merge_slots ? 0 : i + 1) {
-        const aios__merge *m = &v->merge[v->merge_slot[i] - 1];
-        if (m->left == left && m->right == right) return (int32_t)(v->merge_slot[i] - 1);
-    }
-    return -1;
-}
-
-/* ---- pre-tokenizers ----
+/* ======== text/words.c ======== */
+/* words.c: cutting text into words, which are joined alone, as the pre-tokenizer that the file
+ * names has it. Behind char.c; knows no vocabulary.
+ *
  * A pre-tokenizer is a list of stages, each of which cuts the pieces of the one before it
  * further. A stage is what was a regular expression: its matches are pieces, and so is what lies
  * between two matches. */
@@ -5221,11 +5103,11 @@ enum {
 typedef struct aios__stage {
     uint8_t op, flags, set, min, max;
 } aios__stage; /* max 0 = no limit */
-struct aios__pre {
+typedef struct aios__pre {
     const char *names;
     uint32_t flags;
     aios__stage stage[6];
-};
+} aios__pre;
 
 /* clang-format off */
 #define AIOS__GPT2                      { AIOS__OP_GPT2, 0, 0, 0, 0 }
@@ -5561,9 +5443,6 @@ AIOSK__NOINLINE static uint64_t aios__pre_next(const aios__pre *pre, uint64_t bo
     }
     return end;
 }
-
-/* ---- loading ---- */
-
 AIOS__SMALL_BEGIN
 /* A missing name is "default", as llama.cpp has it (with a warning: such files are from before
  * names existed). */
@@ -5585,7 +5464,151 @@ static inline const aios__pre *aios__pre_find(aios__str name) {
     }
     return NULL;
 }
+AIOS__SMALL_END
 
+/* ======== text/vocab.c ======== */
+/* vocab.c: what a tokenizer's keys say: tokens by id, by text and by bytes, merges, special tokens.
+ * After gguf.c (keys as views), before model.c; knows nothing of tensors.
+ *
+ * Two families, told apart by tokenizer.ggml.model: "llama" (SentencePiece BPE: the pair whose
+ * union has the best score is joined first, leftmost on ties; bytes as <0xXX>) and "gpt2"
+ * (byte-level BPE: text is cut into words by the matcher that tokenizer.ggml.pre names, then the
+ * pair of lowest rank is joined first). Others are recorded and refused when used, so that their
+ * models still load. Token texts, scores and merges stay in the header; META holds offsets and
+ * hashes.
+ *
+ * Behaviour of the text files follows llama.cpp (src/llama-vocab.cpp, src/unicode.cpp), on valid
+ * UTF-8, but for what is marked "unlike llama.cpp". */
+
+enum { AIOS__VOCAB_NONE = 0, AIOS__VOCAB_SPM, AIOS__VOCAB_BPE, AIOS__VOCAB_OTHER };
+
+/* Token attributes: the file's token type, and what follows from texts and keys. */
+enum {
+    AIOS__T_UNDEFINED = 0,
+    AIOS__T_NORMAL,
+    AIOS__T_UNKNOWN,
+    AIOS__T_CONTROL,
+    AIOS__T_USER,
+    AIOS__T_UNUSED,
+    AIOS__T_BYTE,
+    AIOS__T_TYPE = 7, /* mask of the above */
+    AIOS__T_END = 8,  /* ends a text */
+    AIOS__T_RSTRIP = 16
+}; /* takes the white space behind it along */
+
+enum {
+    AIOS__WINDOW_SYMBOLS = 1024,
+    /* bytes of a special token that text is searched for; the longest known has 40 */
+    AIOS__MAX_SPECIAL = 255,
+    AIOS__MAX_PROBES = 1024 /* of one hash insertion; random texts need 200 at a load of 2/3 */
+};
+
+typedef struct aios__merge {
+    int32_t left, right, id;
+} aios__merge; /* its index is its rank */
+
+typedef struct aios__vocab {
+    int32_t kind, n_tokens;
+    int32_t bos, eos, eot, pad, unk; /* -1 = none */
+    int32_t add_bos, add_eos, add_space;
+    aios__str model, pre_name; /* as the file has them */
+    const aios__pre *pre;      /* NULL: pre_name is not known */
+    const uint8_t *token_p;    /* first token string in the header */
+    const uint8_t *score_p;    /* f32 [n_tokens]; NULL = all 0 */
+    uint32_t max_token_bytes, n_slots, n_merge_slots;
+    uint32_t *off;        /* [n_tokens] from token_p */
+    uint8_t *attr;        /* [n_tokens] */
+    uint32_t *slot;       /* [n_slots] token id + 1 by text; 0 = empty */
+    uint32_t *merge_slot; /* [n_merge_slots] merge index + 1 by (left, right) */
+    aios__merge *merge;   /* [n_merges] */
+    int32_t has_user;     /* some tokens are matched without AIOS_TOK_SPECIAL */
+    /* bit sets over special tokens: bytes 0 and 1, length */
+    uint32_t first[8], second[8], length[8];
+    int32_t byte_id[256]; /* token of one byte; -1 = none */
+} aios__vocab;
+
+/* ---- hashes ----
+ * Open addressing, linear probing, 3 slots for 2 entries. FNV-1a, mixed at the end, because the
+ * high bits choose the slot. */
+
+static inline uint32_t aios__fnv(uint32_t h, uint8_t b) { return (h ^ b) * 16777619u; }
+static inline uint32_t aios__slot_of(uint32_t h, uint32_t n_slots) {
+    h ^= h >> 16;
+    h *= 0x85EBCA6Bu;
+    h ^= h >> 13;
+    h *= 0xC2B2AE35u;
+    h ^= h >> 16;
+    return (uint32_t)((uint64_t)h * n_slots >> 32);
+}
+static inline uint32_t aios__slots_for(uint64_t n) { return (uint32_t)(n + n / 2 + 1); }
+
+static inline aios__str aios__vocab_text(const aios__vocab *v, int32_t id) {
+    const uint8_t *p = v->token_p + v->off[id];
+    return aios__key_next_str(&p);
+}
+static inline int32_t aios__find_hashed(const aios__vocab *v, uint32_t h, const char *s,
+                                        uint64_t n) {
+    uint32_t i = aios__slot_of(h, v->n_slots);
+    for (; v->slot[i]; i = i + 1 == v->n_slots ? 0 : i + 1) {
+        aios__str t = aios__vocab_text(v, (int32_t)(v->slot[i] - 1));
+        if (t.n == n && memcmp(t.p, s, (size_t)n) == 0) return (int32_t)(v->slot[i] - 1);
+    }
+    return -1;
+}
+/* The token with this text, or -1. */
+static inline int32_t aios__token_find(const aios__vocab *v, const char *s, uint64_t n) {
+    uint32_t h = 2166136261u;
+    uint64_t i;
+    if (n == 0 || n > v->max_token_bytes) return -1;
+    for (i = 0; i < n; i++) h = aios__fnv(h, (uint8_t)s[i]);
+    return aios__find_hashed(v, h, s, n);
+}
+/* The same where texts have no hash, too: the first one, by looking at all. */
+static inline int32_t aios__token_find_any(const aios__vocab *v, const char *s, uint64_t n) {
+    int32_t id;
+    if (v->kind != AIOS__VOCAB_OTHER) return aios__token_find(v, s, n);
+    for (id = 0; id < v->n_tokens; id++) {
+        aios__str t = aios__vocab_text(v, id);
+        if (n && t.n == n && memcmp(t.p, s, (size_t)n) == 0) return id;
+    }
+    return -1;
+}
+/* The token for bytes whose text in the vocabulary is written in GPT-2's alphabet. */
+static inline int32_t aios__token_find_bytes(const aios__vocab *v, const char *s, uint64_t n) {
+    /* every word that is a token of a known vocabulary fits; longer ones are joined */
+    char text[512];
+    uint32_t m = 0;
+    uint64_t i;
+    if (n > sizeof text / 2) return -1;
+    for (i = 0; i < n; i++) {
+        uint32_t c = aios__byte_char((uint8_t)s[i]);
+        if (c >= 0x80) {
+            text[m++] = (char)(0xC0 | c >> 6);
+            c = 0x80 | (c & 0x3F);
+        }
+        text[m++] = (char)c;
+    }
+    return aios__token_find(v, text, m);
+}
+static inline uint32_t aios__merge_slot_of(const aios__vocab *v, int32_t left, int32_t right) {
+    return aios__slot_of((uint32_t)left * 0x9E3779B1u ^ (uint32_t)right * 0x85EBCA77u,
+                         v->n_merge_slots);
+}
+/* The rank of joining two tokens, or -1. */
+static inline int32_t aios__merge_find(const aios__vocab *v, int32_t left, int32_t right) {
+    uint32_t i;
+    if (left < 0 || right < 0) return -1;
+    i = aios__merge_slot_of(v, left, right);
+    for (; v->merge_slot[i]; i = i + 1 == v->n_merge_slots ? 0 : i + 1) {
+        const aios__merge *m = &v->merge[v->merge_slot[i] - 1];
+        if (m->left == left && m->right == right) return (int32_t)(v->merge_slot[i] - 1);
+    }
+    return -1;
+}
+
+/* ---- loading ---- */
+
+AIOS__SMALL_BEGIN
 static inline aios_status aios__vocab_bad(aios_error *err, const aios__key *k, uint64_t expected,
                                           uint64_t got, const char *what) {
     return aios__fail2(err, AIOS_ERR_MODEL, aios__key_entry_off(k), expected, got, "key '%': %",
@@ -5921,6 +5944,17 @@ static inline void aios__vocab_info(const aios__vocab *v, aios_model_info *i) {
     i->add_bos = v->add_bos;
     i->add_eos = v->add_eos;
 }
+
+/* ======== text/encode.c ======== */
+/* encode.c: text -> token ids. Behind vocab.c: special tokens are found, text between them is cut
+ * into words (words.c), the characters or bytes of a word are joined to tokens.
+ *
+ * Where the model's own tokenizer composes text (NFC), so does this one, word by word, and only
+ * the words that are not composed already.
+ *
+ * Nothing here allocates: words and texts of any length go through one window on the stack
+ * (aios__window, 34 KiB), see aios__piece for why the result is exactly that of joining the
+ * whole text at once. */
 
 /* ---- joining ---- */
 
@@ -6314,7 +6348,9 @@ static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uin
     return (int64_t)o.n;
 }
 
-/* ---- ids to text ---- */
+/* ======== text/decode.c ======== */
+/* decode.c: token ids -> text, a token at a time: what a token adds goes through aios_detok, which
+ * holds the bytes of a character that is not whole yet. Behind vocab.c. */
 
 typedef struct aios__out {
     char *p;
@@ -9728,23 +9764,15 @@ static inline const char *aios__rows_data(const aios__rows *r, int32_t t) {
 
 AIOS__SMALL_END
 
-/* ======== memory/experts.c ======== */
-/* experts.c: mixtures of experts: which experts a token goes to, and which tokens an expert
- * gets. Knows numbers and lists, no program.
+/* ======== memory/moe.c ======== */
+/* moe.c: mixtures of experts: which experts a token goes to, and which tokens an expert
+ * gets. Knows numbers and lists, no program; where experts lie is the business of experts.c.
  *
  * A pair is a token and one of its experts. The pairs of a layer are ordered by expert, and by
  * token within one, so that the columns of an expert lie side by side: column c of the pair
  * buffers is pair c of that order. An expert's columns are cut into blocks, which tasks take:
  * the program's ops work on blocks, and what a pair gives depends on no other pair. A token's
  * results are summed in the order in which it chose its experts, so that company changes no bit. */
-
-/* The matrix of one expert, where each is a tensor of its own: in memory (NULL: not resident),
- * in a file. */
-typedef struct aios__expert {
-    const void *p;
-    uint64_t off;
-    uint32_t part, reserved;
-} aios__expert;
 
 /* columns col .. col+n-1 are the expert's */
 typedef struct aios__cols {
@@ -9852,8 +9880,10 @@ static int32_t aios__moe_cols(const aios__moe *m) {
                : 0;
 }
 
-AIOS__SMALL_BEGIN
-/* ---- experts that are not resident ----
+/* ======== memory/experts.c ======== */
+/* experts.c: experts that are not resident: a cache of slots beside the ring of stream.c. Behind
+ * moe.c, whose lists say which experts a layer wants.
+ *
  * A bundle is what one expert of one layer has: its rows of gate, up and down. Bundles live in a
  * cache of slots; what a layer wants and the cache lacks is read. A layer works on its experts
  * in one order: first those that are there, then the others, each kind ascending; it takes as
@@ -9873,6 +9903,16 @@ AIOS__SMALL_BEGIN
  *
  * The policy looks at routes alone, not at the time, so the same tokens have the same hits
  * whoever reads, if no read fails. */
+
+/* The matrix of one expert, where each is a tensor of its own: in memory (NULL: not resident),
+ * in a file. */
+typedef struct aios__expert {
+    const void *p;
+    uint64_t off;
+    uint32_t part, reserved;
+} aios__expert;
+
+AIOS__SMALL_BEGIN
 enum { AIOS__EXPERT_USE = 256 };
 /* Of a layer. each: NULL, or where each expert's matrix is; else they lie one after the other,
  * off is that of expert 0. */
@@ -11899,7 +11939,7 @@ AIOS__ROW_KIND(attend_end);
 /* clang-format on */
 
 /* ======== run/op_moe.c ======== */
-/* op_moe.c: ops of feed-forwards of experts. The lists that they work by are made in experts.c. */
+/* op_moe.c: ops of feed-forwards of experts. The lists that they work by are made in moe.c. */
 
 static void aios__op_route_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
     aios__moe *m = r->moe;

@@ -9,9 +9,14 @@
 #include "base/base.h"
 #include "base/dmath.h"
 AIOS__SMALL_BEGIN
-#include "base/status.c"
+#include "base/text.c"
+#include "base/error.c"
+#include "base/desc.c"
+#include "base/alloc.c"
 AIOS__SMALL_END
-#include "host/job.c"
+#include "host/atomic.c"
+#include "host/clock.c"
+#include "host/threads.c"
 #include "host/io.c"
 AIOS__SMALL_BEGIN
 #include "host/hardware.c"
@@ -22,7 +27,12 @@ AIOS__SMALL_BEGIN
 AIOS__SMALL_END
 #include "text/unicode.h"
 #include "text/nfc.h"
+#include "text/char.c"
+#include "text/nfc.c"
+#include "text/words.c"
 #include "text/vocab.c"
+#include "text/encode.c"
+#include "text/decode.c"
 AIOS__SMALL_BEGIN
 #include "model/arch.c"
 #include "model/graph.h"
@@ -39,6 +49,7 @@ AIOS__SMALL_BEGIN
 #include "memory/stream.c"
 #include "memory/rows.c"
 AIOS__SMALL_END
+#include "memory/moe.c"
 #include "memory/experts.c"
 #include "kv/kv.c"
 #include "run/op.h"

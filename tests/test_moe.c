@@ -1,4 +1,4 @@
-/* test_moe.c: mixtures of experts. The lists of experts.c against plain loops; made models of several families and types: one
+/* test_moe.c: mixtures of experts. The lists of moe.c against plain loops; made models of several families and types: one
  * hash for every instruction set, number of threads, chunk, slice of time, layout and company; what was counted; damaged ones. Experts from storage: caches of every size, filled in every way, have
  * the same hash, and the hits that the policy in its plainest form has; storage that fails costs a step, never a sequence. */
 #define _POSIX_C_SOURCE 200809L

@@ -22,7 +22,7 @@ jamo = set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))
 behind = {split[c][1] for c in joins} | jamo            # may join with what stands before
 odd = set(ccc) | behind | set(pairs) | set(ones)        # all others start a stretch of text that is composed alone, and stay as they are
 
-# What the code in vocab.c relies on
+# What the code in nfc.c relies on
 first_of = lambda c: first_of(split[c][0]) if c in split else c
 kind = lambda c: "Z" if chr(c).isspace() else ucd.category(chr(c))[0]
 assert all(c >> 16 == x >> 16 for c in joins + pairs for x in split[c]) and max(joins) < 0x20000
@@ -63,7 +63,7 @@ def table(kind, name, values, hex_=True):
     print(line + "\n};")
 
 print("""/* nfc.h: canonical composition (NFC): what splits into what, what joins to what, and the order of marks. Unicode %s.
- * Tables only; vocab.c looks things up. Written by tools/nfc.py, not edited by hand. Hangul goes by formula. */
+ * Tables only; nfc.c looks things up. Written by tools/nfc.py, not edited by hand. Hangul goes by formula. */
 #ifndef AIOS__NFC_H
 #define AIOS__NFC_H
 

@@ -1,5 +1,5 @@
-/* base.h: integers that cannot overflow unseen, strings with a length, aligned bumps. Uses
- * <string.h>; no state. */
+/* base.h: integers that cannot overflow unseen, sets of bits, strings with a length, aligned bumps.
+ * Uses <string.h>; no state. */
 #ifndef AIOS__BASE_H
 #define AIOS__BASE_H
 
@@ -79,6 +79,13 @@ static inline uint64_t aios__round_up(uint64_t x, uint64_t align) {
     return (x + align - 1) / align * align;
 }
 static inline uint64_t aios__min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
+/* Bit i of a set. */
+static inline int32_t aios__bit(const uint32_t *set, uint32_t i) {
+    return (set[i >> 5] >> (i & 31) & 1) != 0;
+}
+static inline void aios__bit_set(uint32_t *set, uint32_t i) {
+    set[i >> 5] |= (uint32_t)1 << (i & 31);
+}
 static inline int32_t aios__str_eq(aios__str s, const char *z) {
     uint64_t i;
     for (i = 0; i < s.n; i++)

@@ -1,4 +1,4 @@
-/* op_moe.c: ops of feed-forwards of experts. The lists that they work by are made in experts.c. */
+/* op_moe.c: ops of feed-forwards of experts. The lists that they work by are made in moe.c. */
 
 static void aios__op_route_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
     aios__moe *m = r->moe;

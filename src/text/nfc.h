@@ -1,5 +1,5 @@
 /* nfc.h: canonical composition (NFC): what splits into what, what joins to what, and the order of marks. Unicode 15.1.0.
- * Tables only; vocab.c looks things up. Written by tools/nfc.py, not edited by hand. Hangul goes by formula. */
+ * Tables only; nfc.c looks things up. Written by tools/nfc.py, not edited by hand. Hangul goes by formula. */
 #ifndef AIOS__NFC_H
 #define AIOS__NFC_H
 

@@ -1,5 +1,5 @@
 /* unicode.h: what the pre-tokenizers need of Unicode: the first letter of the general category and White_Space.
- * Unicode 15.1. Tables only; vocab.c looks things up. The tables below were written by a script from the Unicode
+ * Unicode 15.1. Tables only; char.c looks things up. The tables below were written by a script from the Unicode
  * character data and are not edited by hand. */
 #ifndef AIOS__UNICODE_H
 #define AIOS__UNICODE_H
