@@ -562,6 +562,26 @@ typedef struct aios_spill {
 AIOS__DESC_INIT(aios_spill)
 #define aios_spill_init(d) aios__aios_spill_init(d)
 
+/* What an op of a pass wrote, for whoever looks for the first difference between two machines, instruction sets or versions. Row i belongs to
+ * token i / n_per_token of the pass (an op of experts has a row for each expert of a token, in the order in which it chose them); it is in
+ * data + (row ? row[i] : i) * stride: a column of the form, whose numbers aiosk_act_unpack gives; they are the same bits everywhere.
+ * An op that leaves several forms is shown once for each; one that writes no rows (into the cache, or lists) is not shown. */
+typedef struct aios_trace {
+    uint32_t struct_size;
+    uint32_t op;                    /* number of the op: aios_op_get                                       */
+    const char *name;
+    int32_t layer, form;            /* -1 = none; AIOSK_FLT (f32), AIOSK_A32, AIOSK_A256                   */
+    int32_t n, n_rows, n_per_token; /* values of a row; rows                                               */
+    int32_t n_tokens;
+    const int32_t *token;           /* [n_tokens] which of the pass's, where the op has those with logits alone; NULL = all */
+    const int32_t *seq, *pos;       /* of the pass's tokens                                                */
+    const int32_t *row;             /* [n_rows] or NULL                                                    */
+    const void *data;
+    uint64_t stride;                /* bytes from row to row                                               */
+} aios_trace;
+/* Called when an op is through, by one thread, while all others wait. Must not call the context. */
+typedef void (*aios_trace_fn)(void *user, const aios_trace *t);
+
 enum { AIOS_CONTEXT_PROFILE = 1 };      /* take the time of each phase: two looks at the clock        */
 typedef struct aios_context_desc {
     uint32_t struct_size, flags;            /* AIOS_CONTEXT_*                                          */
@@ -575,6 +595,8 @@ typedef struct aios_context_desc {
     void (*thread_start)(void *user, int32_t worker);   /* called once on each own thread (worker 1 .. n_threads-1), first thing: for */
     void *thread_user;                                  /* its affinity, name, priority; by aios_context_free at the latest. NULL = nothing */
     const aios_spill *spill;                /* copied; NULL = sequences for which there is no room are refused */
+    aios_trace_fn trace;                    /* NULL = nobody looks                                     */
+    void *trace_user;
 } aios_context_desc;
 AIOS__DESC_INIT(aios_context_desc)
 #define aios_context_desc_init(d) aios__aios_context_desc_init(d)
@@ -1370,6 +1392,7 @@ static const struct aios__older {
                     AIOS__ENDED(aios_tensor_place, resident_tier),
                     AIOS__ENDED(aios_context_desc, thread_start),
                     AIOS__ENDED(aios_context_desc, spill),
+                    AIOS__ENDED(aios_context_desc, trace),
                     AIOS__ENDED(aios_counters, n_units),
                     AIOS__ENDED(aios_counters, tier_bytes),
                     AIOS__ENDED(aios_counters, n_expert_hits),
@@ -10891,6 +10914,8 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
 }
 AIOS__SMALL_END
 
+AIOS__SMALL_BEGIN
+
 /* ======== run/op.h ======== */
 /* op.h: what an op of a program is. All have a head; what an op of one kind needs besides is in
  * a struct of the union. A kind is a struct of functions: exec.c and pass.c ask it what they
@@ -10942,13 +10967,16 @@ typedef struct aios__run {
 struct aios__op;
 typedef struct aios__op_kind {
     const char *name;
-    /* task < tasks(): what it does; how many there are now */
+    /* what a task does; how many tasks there are now */
     void (*run)(const struct aios__op *o, const aios__run *r, int32_t task, int32_t worker);
     int32_t (*tasks)(const struct aios__op *o, const aios__run *r);
-    /* weights that a pass has read; NULL: the op's w_bytes once, if the pass has rows for it */
+    /* counts weights that a pass has read; NULL: the op's w_bytes once, if the pass has rows */
     void (*read)(const struct aios__op *o, const aios__run *r, aios_counters *c);
-    /* The rest may be NULL, and is asked of the first op of a phase. */
-    int32_t (*rounds)(const struct aios__op *o, const aios__run *r); /* 1 */
+    /* the rows that it wrote; NULL: none that one can look at */
+    void (*wrote)(const struct aios__op *o, aios__acts *rows);
+    int32_t alone; /* nothing runs beside it */
+    /* The rest is asked of the first op of a phase; AIOS__PLAIN: there is nothing to ask. */
+    int32_t (*rounds)(const struct aios__op *o, const aios__run *r); /* NULL: 1 */
     void (*enter)(const struct aios__op *o, aios__run *r);           /* a round begins */
     /* is what the round reads there? 1, 0 = not yet, AIOS_ERR_* = it cannot be read. How many
      * tasks there are may be known only then */
@@ -10957,8 +10985,8 @@ typedef struct aios__op_kind {
     void (*skip)(const struct aios__op *o, aios__run *r);  /* in this pass there is nothing to do */
     /* after the last round: how many ops to go back and run again; 0 */
     int32_t (*again)(const struct aios__op *o, aios__run *r);
-    int32_t alone; /* nothing runs beside it */
 } aios__op_kind;
+#define AIOS__PLAIN NULL, NULL, NULL, NULL, NULL, NULL
 
 /* A row of a table for each token. */
 typedef struct aios__op_table {
@@ -11051,11 +11079,13 @@ typedef struct aios__op {
     const aios__op_kind *kind;
     const char *name;
     int32_t layer, phase; /* layer -1 = none */
-    int32_t outputs;      /* 1 = rows are those of outputs alone */
     int32_t type, tier;   /* of a matrix or table: AIOSK_*, AIOS_TIER_*; else -1 */
     int32_t n_units;      /* streamed: rounds */
-    uint64_t w_bytes;     /* weights read by one run; TABLE, EXPERTS: for one token */
-    uint64_t act_bytes;   /* activations read and written per row */
+    uint8_t rows;         /* AIOS__OF_*: which rows it writes */
+    uint8_t
+        later; /* runs again and again: what it wrote is whole when the last such op is through */
+    uint64_t w_bytes;   /* weights read by one run; TABLE, EXPERTS: for one token */
+    uint64_t act_bytes; /* activations read and written per row */
     union {
         aios__op_table table;
         aios__op_angles angles;
@@ -11072,7 +11102,7 @@ typedef struct aios__op {
 } aios__op;
 
 static inline int32_t aios__op_rows(const aios__op *o, const aios__run *r) {
-    return o->outputs ? r->pass->n_out : r->pass->n;
+    return o->rows == AIOS__OF_OUTPUTS ? r->pass->n_out : r->pass->n;
 }
 static inline char *aios__form(const aios__acts *a, int32_t kind, int32_t token) {
     return a->p[kind] + (uint64_t)token * a->stride[kind];
@@ -11089,6 +11119,12 @@ static inline char *aios__work(const aios__run *r, int32_t worker) {
 }
 static inline float *aios__work_f32(const aios__run *r, int32_t worker) {
     return (float *)(void *)aios__work(r, worker);
+}
+/* What an op wrote, as f32. */
+static void aios__wrote_f32(aios__acts *a, const float *p, uint64_t floats, int32_t n) {
+    a->p[AIOSK_FLT] = (char *)(uintptr_t)p;
+    a->stride[AIOSK_FLT] = floats * 4;
+    a->n = n;
 }
 static void aios__count_read(aios_counters *c, int32_t tier, uint64_t bytes) {
     c->weight_bytes += bytes;
@@ -11135,17 +11171,13 @@ static void aios__op_table_run(const aios__op *o, const aios__run *r, int32_t t,
 static void aios__table_read(const aios__op *o, const aios__run *r, aios_counters *c) {
     aios__count_read(c, o->tier, o->w_bytes * (uint64_t)r->pass->n);
 }
-static const aios__op_kind aios__kind_table = { "table",
-                                                aios__op_table_run,
-                                                aios__tasks_rows,
-                                                aios__table_read,
-                                                NULL,
-                                                NULL,
-                                                NULL,
-                                                NULL,
-                                                NULL,
-                                                NULL,
-                                                0 };
+static void aios__table_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.table.y, o->u.table.y_stride, o->u.table.n);
+}
+/* clang-format off */
+static const aios__op_kind aios__kind_table = { "table", aios__op_table_run, aios__tasks_rows, aios__table_read,
+    aios__table_wrote, 0, AIOS__PLAIN };
+/* clang-format on */
 
 /* The same of a table that is not resident, or not all of it: the rows of as many tokens at a
  * time as rows.c has places for. */
@@ -11183,17 +11215,11 @@ static void aios__stored_read(const aios__op *o, const aios__run *r, aios_counte
     aios__count_read(c, AIOS_TIER_STREAM, o->w_bytes * stored);
     aios__count_read(c, o->tier, o->w_bytes * (n - stored));
 }
-static const aios__op_kind aios__kind_stored_table = { "stored_table",
-                                                       aios__op_stored_run,
-                                                       aios__stored_tasks,
-                                                       aios__stored_read,
-                                                       aios__stored_rounds,
-                                                       aios__stored_enter,
-                                                       aios__stored_ready,
-                                                       aios__stored_leave,
-                                                       NULL,
-                                                       NULL,
-                                                       1 };
+/* clang-format off */
+static const aios__op_kind aios__kind_stored_table = { "stored_table", aios__op_stored_run,
+    aios__stored_tasks, aios__stored_read, aios__table_wrote, 1, aios__stored_rounds,
+    aios__stored_enter, aios__stored_ready, aios__stored_leave, NULL, NULL };
+/* clang-format on */
 
 /* ---- rows of numbers ---- */
 static void aios__op_angles_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
@@ -11210,7 +11236,7 @@ static void aios__op_angles_run(const aios__op *o, const aios__run *r, int32_t t
 }
 static void aios__op_norm_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
     const aios__op_norm *n = &o->u.norm;
-    const float *x = n->x + (int64_t)(o->outputs ? r->pass->out[t] : t) * n->n;
+    const float *x = n->x + (int64_t)(o->rows == AIOS__OF_OUTPUTS ? r->pass->out[t] : t) * n->n;
     float *y = n->out.p[AIOSK_FLT] ? (float *)(void *)aios__form(&n->out, AIOSK_FLT, t)
                                    : aios__work_f32(r, worker);
     if (n->kind == AIOS__NORM_RMS)
@@ -11258,19 +11284,34 @@ static void aios__op_add_run(const aios__op *o, const aios__run *r, int32_t t, i
     r->k->scale(x, s->scale, s->n, x);
     r->k->add(y, x, s->n, y);
 }
+static void aios__angles_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.angles.y, (uint64_t)o->u.angles.n * 2, o->u.angles.n * 2);
+}
+static void aios__norm_wrote(const aios__op *o, aios__acts *a) {
+    *a = o->u.norm.out;
+    if (o->u.norm.add) aios__wrote_f32(a, o->u.norm.add, (uint64_t)o->u.norm.n, o->u.norm.n);
+}
+static void aios__act_wrote(const aios__op *o, aios__acts *a) {
+    *a = o->u.act.out;
+    aios__wrote_f32(a, o->u.act.x, o->u.act.x_stride, o->u.act.n);
+}
+/* SCALE, CAP: x; ADD: y. */
+static void aios__scale_wrote(const aios__op *o, aios__acts *a) {
+    const aios__op_scale *s = &o->u.scale;
+    aios__wrote_f32(a, s->y ? s->y : s->x, (uint64_t)s->n, s->n);
+}
 /* clang-format off */
-#define AIOS__ROW_KIND(name) \
+#define AIOS__ROW_KIND(name, wrote) \
     static const aios__op_kind aios__kind_##name = { #name, aios__op_##name##_run, \
-        aios__tasks_rows, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
-AIOS__ROW_KIND(angles);
-AIOS__ROW_KIND(norm);
-AIOS__ROW_KIND(scale);
-AIOS__ROW_KIND(cap);
-AIOS__ROW_KIND(add);
+        aios__tasks_rows, NULL, wrote, 0, AIOS__PLAIN }
+AIOS__ROW_KIND(angles, aios__angles_wrote);
+AIOS__ROW_KIND(norm, aios__norm_wrote);
+AIOS__ROW_KIND(scale, aios__scale_wrote);
+AIOS__ROW_KIND(cap, aios__scale_wrote);
+AIOS__ROW_KIND(add, aios__scale_wrote);
+static const aios__op_kind aios__kind_act = { "act", aios__op_act_run, aios__act_tasks, NULL,
+    aios__act_wrote, 0, AIOS__PLAIN };
 /* clang-format on */
-static const aios__op_kind aios__kind_act = {
-    "act", aios__op_act_run, aios__act_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
-};
 
 /* ---- the cache ---- */
 /* Open pages that were shared are copied before they are written: a task is a piece of one. */
@@ -11300,9 +11341,10 @@ static void aios__op_copy_run(const aios__op *o, const aios__run *r, int32_t tas
                at,
            p->base + (uint64_t)c->from * p->bytes + at, (size_t)n);
 }
-static const aios__op_kind aios__kind_copy = {
-    "copy", aios__op_copy_run, aios__copy_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
-};
+/* clang-format off */
+static const aios__op_kind aios__kind_copy = { "copy", aios__op_copy_run, aios__copy_tasks, NULL, NULL, 0,
+    AIOS__PLAIN };
+/* clang-format on */
 
 /* One head of a tile that is full: open to sealed, sealed to old. */
 static void aios__op_seal_run(const aios__op *o, const aios__run *r, int32_t task, int32_t worker) {
@@ -11324,9 +11366,10 @@ static void aios__op_seal_run(const aios__op *o, const aios__run *r, int32_t tas
 static int32_t aios__seal_tasks(const aios__op *o, const aios__run *r) {
     return r->kv->n_seals * r->hp->layer[o->layer].n_head_kv;
 }
-static const aios__op_kind aios__kind_seal = {
-    "seal", aios__op_seal_run, aios__seal_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
-};
+/* clang-format off */
+static const aios__op_kind aios__kind_seal = { "seal", aios__op_seal_run, aios__seal_tasks, NULL, NULL, 0,
+    AIOS__PLAIN };
+/* clang-format on */
 
 /* Norms and turns the heads of one token, then writes its keys and values into the cache. */
 static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
@@ -11356,8 +11399,11 @@ static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t,
                           slot % AIOSK_TILE, k + (int64_t)h * l->hd_k, v + (int64_t)h * l->hd_v,
                           l->hd_k, l->hd_v);
 }
+static void aios__heads_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.heads.x, o->u.heads.x_stride, (int32_t)o->u.heads.x_stride);
+}
 /* clang-format off */
-AIOS__ROW_KIND(heads);
+AIOS__ROW_KIND(heads, aios__heads_wrote);
 /* clang-format on */
 
 /* ======== run/op_matrix.c ======== */
@@ -11432,17 +11478,13 @@ static void aios__matrix_read(const aios__op *o, const aios__run *r, aios_counte
     uint64_t cols = (uint64_t)o->u.matrix.cols_per_task;
     aios__count_read(c, o->tier, o->w_bytes * (((uint64_t)aios__op_rows(o, r) + cols - 1) / cols));
 }
-static const aios__op_kind aios__kind_matrix = { "matrix",
-                                                 aios__op_matrix_run,
-                                                 aios__matrix_tasks,
-                                                 aios__matrix_read,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 0 };
+static void aios__matrix_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.matrix.y, o->u.matrix.y_stride, o->u.matrix.n_out);
+}
+/* clang-format off */
+static const aios__op_kind aios__kind_matrix = { "matrix", aios__op_matrix_run, aios__matrix_tasks,
+    aios__matrix_read, aios__matrix_wrote, 0, AIOS__PLAIN };
+/* clang-format on */
 
 /* ---- streamed ---- */
 static int32_t aios__unit_rows_now(const aios__op *o, const aios__run *r) {
@@ -11483,17 +11525,11 @@ static void aios__streamed_skip(const aios__op *o, aios__run *r) {
     int32_t i;
     for (i = 0; i < o->n_units; i++) aios__stream_pass(r->stream);
 }
-static const aios__op_kind aios__kind_streamed_matrix = { "streamed_matrix",
-                                                          aios__op_streamed_run,
-                                                          aios__streamed_tasks,
-                                                          aios__matrix_read,
-                                                          aios__streamed_rounds,
-                                                          NULL,
-                                                          aios__streamed_ready,
-                                                          aios__streamed_leave,
-                                                          aios__streamed_skip,
-                                                          NULL,
-                                                          1 };
+/* clang-format off */
+static const aios__op_kind aios__kind_streamed_matrix = { "streamed_matrix", aios__op_streamed_run,
+    aios__streamed_tasks, aios__matrix_read, aios__matrix_wrote, 1, aios__streamed_rounds, NULL,
+    aios__streamed_ready, aios__streamed_leave, aios__streamed_skip, NULL };
+/* clang-format on */
 
 /* ======== run/op_attend.c ======== */
 /* op_attend.c: attention over the cache.
@@ -11874,17 +11910,11 @@ static int32_t aios__attend_tasks(const aios__op *o, const aios__run *r) {
 static int32_t aios__attend_rounds(const aios__op *o, const aios__run *r) {
     return aios__attend_spread(o, r) ? 1 : aios__attend_n_runs(o, r);
 }
-static const aios__op_kind aios__kind_attend = { "attend",
-                                                 aios__op_attend_run,
-                                                 aios__attend_tasks,
-                                                 NULL,
-                                                 aios__attend_rounds,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 1 };
+/* What it wrote is whole at its end. */
+/* clang-format off */
+static const aios__op_kind aios__kind_attend = { "attend", aios__op_attend_run, aios__attend_tasks, NULL,
+    NULL, 1, aios__attend_rounds, NULL, NULL, NULL, NULL, NULL };
+/* clang-format on */
 
 /* How much of a token's attention went to each tile it sees, as a part of 65536 for all its
  * heads and layers together: whole numbers, so that adding them up in any order gives the same.
@@ -11934,8 +11964,13 @@ static void aios__op_attend_end_run(const aios__op *o, const aios__run *r, int32
     if (r->kv->rotated[o->layer] & AIOS__ROTATED_V) r->k->rotate(y, l->n_head, l->hd_v, 1);
     aios__forms(r, &o->u.attend.out, t, y);
 }
+static void aios__attend_end_wrote(const aios__op *o, aios__acts *a) {
+    const aios__op_attend *x = &o->u.attend;
+    *a = x->out;
+    aios__wrote_f32(a, x->y, (uint64_t)x->out.n, x->out.n);
+}
 /* clang-format off */
-AIOS__ROW_KIND(attend_end);
+AIOS__ROW_KIND(attend_end, aios__attend_end_wrote);
 /* clang-format on */
 
 /* ======== run/op_moe.c ======== */
@@ -12002,16 +12037,20 @@ AIOSK__STRICT static void aios__op_combine_run(const aios__op *o, const aios__ru
     if (x->scale != 1.0f) r->k->scale(sum, x->scale, x->n, sum);
     r->k->add(y, sum, x->n, y);
 }
+static void aios__route_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.moe.logit, o->u.moe.logit_stride, o->u.moe.n);
+}
+static void aios__combine_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.moe.y, (uint64_t)o->u.moe.n, o->u.moe.n);
+}
 /* clang-format off */
-AIOS__ROW_KIND(route);
-AIOS__ROW_KIND(combine);
+AIOS__ROW_KIND(route, aios__route_wrote);
+AIOS__ROW_KIND(combine, aios__combine_wrote);
+static const aios__op_kind aios__kind_group = { "group", aios__op_group_run, aios__group_tasks, NULL,
+    NULL, 0, AIOS__PLAIN };
+static const aios__op_kind aios__kind_gather = { "gather", aios__op_gather_run, aios__gather_tasks, NULL,
+    NULL, 0, AIOS__PLAIN };
 /* clang-format on */
-static const aios__op_kind aios__kind_group = {
-    "group", aios__op_group_run, aios__group_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
-};
-static const aios__op_kind aios__kind_gather = {
-    "gather", aios__op_gather_run, aios__gather_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
-};
 
 /* ---- matrices of experts: a task is rows of one, times the columns of a block ---- */
 static void aios__experts_task(const aios__op *o, const aios__run *r, const void *w,
@@ -12052,17 +12091,13 @@ static int32_t aios__experts_tasks(const aios__op *o, const aios__run *r) {
 static void aios__experts_read(const aios__op *o, const aios__run *r, aios_counters *c) {
     aios__count_read(c, o->tier, o->u.experts.expert_bytes * (uint64_t)r->moe->n_read[o->layer]);
 }
-static const aios__op_kind aios__kind_experts = { "experts",
-                                                  aios__op_experts_run,
-                                                  aios__experts_tasks,
-                                                  aios__experts_read,
-                                                  NULL,
-                                                  NULL,
-                                                  NULL,
-                                                  NULL,
-                                                  NULL,
-                                                  NULL,
-                                                  0 };
+static void aios__experts_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.experts.y, o->u.experts.y_stride, o->u.experts.n_out);
+}
+/* clang-format off */
+static const aios__op_kind aios__kind_experts = { "experts", aios__op_experts_run, aios__experts_tasks,
+    aios__experts_read, aios__experts_wrote, 0, AIOS__PLAIN };
+/* clang-format on */
 
 /* Experts that come and go: the first of their ops waits for some, those up to the last work on
  * them, and from there it goes back to the first while there are more. */
@@ -12080,16 +12115,16 @@ static int32_t aios__cached_ready(const aios__op *o, aios__run *r, uint64_t time
 static int32_t aios__cached_again(const aios__op *o, aios__run *r) {
     return aios__cache_next(r->cache) ? o->u.experts.back : 0;
 }
+/* clang-format off */
 static const aios__op_kind aios__kind_cached_experts[] = {
-    { "first_cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read, NULL,
-      NULL, aios__cached_ready, NULL, NULL, NULL, 0 },
-    { "cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read, NULL, NULL,
-      NULL, NULL, NULL, NULL, 0 },
-    { "last_cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read, NULL,
-      NULL, NULL, NULL, NULL, aios__cached_again, 0 }
+    { "first_cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read,
+      aios__experts_wrote, 0, NULL, NULL, aios__cached_ready, NULL, NULL, NULL },
+    { "cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read,
+      aios__experts_wrote, 0, AIOS__PLAIN },
+    { "last_cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read,
+      aios__experts_wrote, 0, NULL, NULL, NULL, NULL, NULL, aios__cached_again }
 };
-
-AIOS__SMALL_BEGIN
+/* clang-format on */
 
 /* ======== run/program.c ======== */
 /* program.c: the graph of a model and a plan -> a flat array of ops (op.h). Each op holds its
@@ -12345,7 +12380,8 @@ static aios__op *aios__op_new(aios__emitter *e, const aios__node *n, const aios_
     o->layer = n->layer;
     o->phase = (int32_t)p->n_phases - 1;
     o->type = o->tier = -1;
-    if (n->out[0] >= 0) o->outputs = e->g->value[n->out[0]].rows == AIOS__OF_OUTPUTS;
+    if (n->out[0] >= 0) o->rows = e->g->value[n->out[0]].rows;
+    o->later = e->cut.experts && o->rows == AIOS__OF_PAIRS && n->kind != AIOS__NODE_GATHER;
     return o;
 }
 /* Its byte counts are known. work: what a worker needs for a task of it. */
@@ -12449,7 +12485,8 @@ static aios__op *aios__emit_rows(aios__emitter *e, const aios__node *n, const ai
     const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
     aios__op *o = aios__op_new(e, n, kind);
     aios__op_matrix *x = &o->u.matrix;
-    int32_t form = aios__form_read(e, t), most = o->outputs ? e->n_outputs : e->n_batch,
+    int32_t form = aios__form_read(e, t),
+            most = o->rows == AIOS__OF_OUTPUTS ? e->n_outputs : e->n_batch,
             cols = most < AIOSK__MAX_COLS ? most : (int32_t)AIOSK__MAX_COLS;
     o->type = (int32_t)t->type;
     o->tier = kind == &aios__kind_matrix ? (int32_t)at->tier : (int32_t)AIOS_TIER_STREAM;
@@ -12595,6 +12632,7 @@ static void aios__emit_add(aios__emitter *e, const aios__node *n) {
 static void aios__emit_route(aios__emitter *e, const aios__node *n) {
     aios__op *o = aios__op_new(e, n, &aios__kind_route);
     o->u.moe.logit = aios__f32_at(e, n->in[0], &o->u.moe.logit_stride);
+    o->u.moe.n = e->m->hp.n_expert;
     o->act_bytes = (uint64_t)e->m->hp.n_expert * 12 + (uint64_t)e->m->hp.n_used * 8;
     aios__op_done(e, o, 0);
 }
@@ -12786,6 +12824,8 @@ typedef struct aios__exec {
     void *now_user;
     aios_parallel_for parallel_for; /* NULL: the pool's threads */
     void *parallel_user;
+    aios_trace_fn trace; /* NULL = nobody looks */
+    void *trace_user;
     int32_t profile;
     uint64_t *busy_ns; /* [n_ops] of the phase that begins with an op, with profile */
     /* where the run stands */
@@ -12920,6 +12960,47 @@ static void aios__book(aios__exec *e) {
     if (now > e->since) e->busy_ns[e->op0] += now - e->since;
     e->since = now;
 }
+/* Shows what an op wrote, in all its forms. */
+static void aios__trace_op(const aios__exec *e, uint32_t op) {
+    const aios__op *o = &e->p->op[op];
+    const aios__pass *ps = e->run.pass;
+    aios__acts a;
+    aios_trace t;
+    int32_t k;
+    if (!o->kind->wrote) return;
+    memset(&a, 0, sizeof a);
+    memset(&t, 0, sizeof t);
+    o->kind->wrote(o, &a);
+    t.struct_size = (uint32_t)sizeof t;
+    t.op = op;
+    t.name = o->name;
+    t.layer = o->layer;
+    t.n = a.n;
+    t.n_tokens = aios__op_rows(o, &e->run);
+    t.n_per_token = o->rows == AIOS__OF_PAIRS ? e->run.moe->n_used : 1;
+    t.n_rows = t.n_tokens * t.n_per_token;
+    t.token = o->rows == AIOS__OF_OUTPUTS ? ps->out : NULL;
+    t.seq = ps->seq;
+    t.pos = ps->pos;
+    if (o->rows == AIOS__OF_PAIRS) t.row = e->run.moe->col;
+    for (k = 0; k < AIOSK_N_ACTS && t.n_rows; k++) {
+        if (!a.p[k]) continue;
+        t.form = k;
+        t.data = a.p[k];
+        t.stride = a.stride[k];
+        e->trace(e->trace_user, &t);
+    }
+}
+/* Those of the current phase, or, when ops that run again and again are through, of all of them. */
+static void aios__trace(const aios__exec *e, int32_t more) {
+    uint32_t op = e->op0;
+    if (!e->trace) return;
+    if (e->p->op[op].later) {
+        if (more || !e->p->op[op].kind->again) return;
+        while (op > 0 && e->p->op[op - 1].later) op--;
+    }
+    for (; op < e->op1; op++) aios__trace_op(e, op);
+}
 /* After all workers have left the phase: goes to the next round or phase if it is finished. A
  * phase of one task is done here and now: the others would wait for it all the same, and a
  * barrier is saved. */
@@ -12935,6 +13016,7 @@ static void aios__phase_leave(aios__exec *e, int32_t worker) {
             aios__round_enter(e, e->run.round + 1);
         else {
             if (o->kind->again) back = o->kind->again(o, &e->run);
+            aios__trace(e, back);
             aios__phase_enter(e, back ? e->op0 - (uint32_t)back : e->op1);
         }
         if (aios__exec_done(e) || aios__load(&e->stop)) break; /* nothing is read past the end */
@@ -15552,6 +15634,8 @@ static void aios__context_exec(aios_context *c) {
     e->now_user = c->desc.now_user;
     e->parallel_for = c->desc.parallel_for;
     e->parallel_user = c->desc.parallel_user;
+    e->trace = c->desc.trace;
+    e->trace_user = c->desc.trace_user;
     e->profile = (c->desc.flags & AIOS_CONTEXT_PROFILE) != 0;
     e->n_threads = e->run.n_threads = c->plan.n_threads;
     e->run.k = c->k;

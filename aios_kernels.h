@@ -205,6 +205,8 @@ AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r
  * codes, scales and sums in one opaque run of bytes, a multiple of 64, to be 64-byte aligned. n_in must be a
  * multiple of 32 (A32) or 256 (A256). */
 AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in);
+/* The numbers y [n_in] that such a column stands for: codes times scales. */
+AIOSK_API void aiosk_act_unpack(int32_t kind, const void *x, uint64_t n_in, float *y);
 
 /* y[c][r] = (flags & ADD ? y[c][r] : 0) + (bias ? bias[r] : 0) + sum_k W[r][k] * x[c][k]   for rows row0 <= r < row1.
  * The order of the additions: t = dot; if bias t = t + bias[r]; if ADD t = y + t. row0 is a multiple of 16 in PANELS.
@@ -2746,6 +2748,16 @@ AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
         n = n_in + n_in / 2 + n_in / 4 + n_in / 8 + n_in / 16 + n_in / 64;
     n = (n + 63) & ~(uint64_t)63;
     return n ? n | 64 : 0;
+}
+AIOSK_API void aiosk_act_unpack(int32_t kind, const void *x, uint64_t n_in, float *y) {
+    const uint8_t *p = (const uint8_t *)x;
+    uint64_t i, per = kind == AIOSK_A256 ? 256 : 32, d = 0;
+    if (kind == AIOSK_FLT) {
+        memcpy(y, x, (size_t)n_in * 4);
+        return;
+    }
+    d = kind == AIOSK_A256 ? aiosk__a256_parts((int32_t)n_in).d : aiosk__a32_parts((int32_t)n_in).d;
+    for (i = 0; i < n_in; i++) y[i] = (float)(int8_t)p[i] * aiosk__f32(p + d + i / per * 4);
 }
 
 #endif

@@ -66,7 +66,7 @@ typedef struct options {
     int32_t n_words;
     int32_t *tokens;                                /* --tokens, or the ids on the command line */
     int32_t n_tokens;
-    int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, kv_old, kv_recent, kv_window, kv_sinks, kv_heavy, numerics, against, against_kv, special, json, hash, bytes, reader;
+    int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, kv_old, kv_recent, kv_window, kv_sinks, kv_heavy, numerics, against, against_kv, special, json, hash, trace, bytes, reader;
     int32_t keep_batch, no_stream, may_kv, may_codes, may_ctx, in_place, pin, readers, tensors;    /* readers: -1 = the library's choice */
     int32_t greedy, quiet, no_echo, top_k;
     double temp, top_p, min_p, typical_p, top_n_sigma, xtc_probability, xtc_threshold, repeat, read_gb_s, disk_gb_s;   /* temp, top_p: -1 = not said */
@@ -352,6 +352,85 @@ static void make_plan(session *s, const options *o, aios_plan_desc *d) {
     need(st, &err);
 }
 /* n_ctx, n_outputs: what the command needs; 0 = the library's choice. */
+/* ---- what ops write: logits --trace ------------------------------------------------------------------------- */
+/* Of one op, in one form, over all passes. Rows are hashed with their place, and the hashes added up, so that the line is the same whatever
+ * the passes, threads and steps were: two traces differ where the computation does, and their first difference is where to look. */
+typedef struct op_trace {
+    const char *name;
+    int32_t layer, form;
+    uint64_t n_rows, n_values, n_odd, hash;                     /* n_odd: infinite, or not a number */
+    double sum, low, high;                                      /* of squares */
+} op_trace;
+static op_trace *traces;
+static uint32_t n_traces;
+static float *trace_values;                                     /* of one row */
+static int32_t most_values;
+
+static uint64_t mix(uint64_t h, const void *data, size_t n) {
+    const unsigned char *p = (const unsigned char *)data;
+    size_t i;
+    for (i = 0; i < n; i++) h = (h ^ p[i]) * 0x100000001B3u;
+    return h;
+}
+static void trace_row(op_trace *x, const float *v, int32_t n) {
+    double sum = 0;
+    int32_t i;
+    for (i = 0; i < n; i++) {
+        if (!isfinite(v[i])) { x->n_odd++; continue; }
+        sum += (double)v[i] * (double)v[i];
+        if (v[i] < x->low) x->low = v[i];
+        if (v[i] > x->high) x->high = v[i];
+    }
+    x->sum += sum;
+    x->n_values += (uint64_t)n;
+}
+static void trace_op(void *user, const aios_trace *t) {
+    uint32_t at = t->op * 3 + (uint32_t)t->form, k;
+    op_trace *x;
+    int32_t i;
+    (void)user;
+    if (at >= n_traces) {
+        traces = (op_trace *)realloc(traces, (size_t)(at + 1) * sizeof *traces);
+        if (!traces) die("no memory");
+        for (k = n_traces; k <= at; k++) memset(&traces[k], 0, sizeof *traces);
+        n_traces = at + 1;
+    }
+    if (t->n > most_values) {
+        trace_values = (float *)realloc(trace_values, (size_t)t->n * sizeof(float));
+        if (!trace_values) die("no memory");
+        most_values = t->n;
+    }
+    x = &traces[at];
+    if (!x->n_rows) { x->low = INFINITY; x->high = -INFINITY; }
+    x->name = t->name; x->layer = t->layer; x->form = t->form;
+    for (i = 0; i < t->n_rows; i++) {
+        const char *row = (const char *)t->data + (uint64_t)(t->row ? t->row[i] : i) * t->stride;
+        int32_t token = i / t->n_per_token, place[3];
+        if (t->token) token = t->token[token];
+        place[0] = t->seq[token]; place[1] = t->pos[token]; place[2] = i % t->n_per_token;
+        aiosk_act_unpack(t->form, row, (uint64_t)t->n, trace_values);
+        x->hash += mix(mix(0xCBF29CE484222325u, place, sizeof place), trace_values, (size_t)t->n * sizeof(float));
+        trace_row(x, trace_values, t->n);
+    }
+    x->n_rows += (uint64_t)t->n_rows;
+}
+static void print_trace(void) {
+    static const char *const forms[] = { "f32", "a32", "a256" };
+    uint32_t i;
+    printf("%5s %-14s %-4s %6s %16s %12s %12s %12s\n", "layer", "op", "form", "rows", "hash", "least", "most", "rms");
+    for (i = 0; i < n_traces; i++) {
+        const op_trace *x = &traces[i];
+        if (!x->n_rows) continue;
+        if (x->layer < 0) printf("%5s", "-"); else printf("%5d", x->layer);
+        printf(" %-14s %-4s %6llu %016llx", x->name, forms[x->form], (unsigned long long)x->n_rows, (unsigned long long)x->hash);
+        printf(" %12.6g %12.6g %12.6g", x->low, x->high, sqrt(x->sum / (double)x->n_values));
+        if (x->n_odd) printf("  %llu are no numbers", (unsigned long long)x->n_odd);
+        printf("\n");
+    }
+    free(traces);
+    free(trace_values);
+}
+
 static void open_context(session *s, const options *o, int32_t n_ctx, int32_t n_outputs) {
     aios_plan_desc pd;
     aios_context_desc cd;
@@ -363,6 +442,7 @@ static void open_context(session *s, const options *o, int32_t n_ctx, int32_t n_
     make_plan(s, o, &pd);
     aios_context_desc_init(&cd);
     cd.progress = load_progress;
+    if (o->trace) cd.trace = trace_op;
     st = aios_context_open(s->model, &s->plan, &cd, &s->ctx, &err);
     bar("", 0, 0);
     need(st, &err);
@@ -768,7 +848,7 @@ static int logits(const options *o) {
     int32_t next = 0, i;
     aios_status st = AIOS_MORE;
     if (!o->n_tokens) die_usage("give --tokens ID,ID,...");
-    if (!o->out && !o->hash) die_usage("give --out FILE, --hash, or both");
+    if (!o->out && !o->hash && !o->trace) die_usage("give --out FILE, --hash or --trace");
     open_model(&s, o, 0);
     check_tokens(&s, o);
     open_context(&s, o, o->n_tokens, o->chunk ? o->chunk : 64);
@@ -792,6 +872,7 @@ static int logits(const options *o) {
     if (next != o->n_tokens) die("%d rows came, not %d", next, o->n_tokens);
     if (f && fclose(f) != 0) die("'%s': %s", o->out, strerror(errno));
     if (o->hash) printf("%016llx\n", (unsigned long long)hash);
+    if (o->trace) print_trace();
     close_session(&s);
     return 0;
 }
@@ -1038,6 +1119,7 @@ static const option option_table[] = {
     { "--tokens",      "l", "ID,ID",  "the tokens",                                           LOGITS | DETOKENIZE, AT(tokens), 0, 0      },
     { "--out",         "s", "FILE",   "where the floats go",                                  LOGITS,          AT(out),         0, 0      },
     { "--hash",        "f", "",       "print FNV-1a 64 of the floats",                        LOGITS,          AT(hash),        0, 0      },
+    { "--trace",       "f", "",       "a line for each op: a hash of what it wrote in all positions, and how large it is", LOGITS, AT(trace), 0, 0 },
     { "--window",      "i", "N",      "tokens in a window",                                   PPL,             AT(window),      2, BIG    },
     { "--against",     "a", "NAME",   "what to compare with: canonical, fast or reference arithmetic (with a cache of f32), or a type of cache", PPL, AT(against), 0, 0 },
     { "--output",      "s", "TYPE",   "type of the output matrix, or of the embedding in its place", QUANTIZE,  AT(output),      0, 0      },

@@ -52,12 +52,12 @@ AIOS__SMALL_END
 #include "memory/moe.c"
 #include "memory/experts.c"
 #include "kv/kv.c"
+AIOS__SMALL_BEGIN
 #include "run/op.h"
 #include "run/op_basic.c"
 #include "run/op_matrix.c"
 #include "run/op_attend.c"
 #include "run/op_moe.c"
-AIOS__SMALL_BEGIN
 #include "run/program.c"
 AIOS__SMALL_END
 #include "run/exec.c"

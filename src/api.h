@@ -561,6 +561,26 @@ typedef struct aios_spill {
 AIOS__DESC_INIT(aios_spill)
 #define aios_spill_init(d) aios__aios_spill_init(d)
 
+/* What an op of a pass wrote, for whoever looks for the first difference between two machines, instruction sets or versions. Row i belongs to
+ * token i / n_per_token of the pass (an op of experts has a row for each expert of a token, in the order in which it chose them); it is in
+ * data + (row ? row[i] : i) * stride: a column of the form, whose numbers aiosk_act_unpack gives; they are the same bits everywhere.
+ * An op that leaves several forms is shown once for each; one that writes no rows (into the cache, or lists) is not shown. */
+typedef struct aios_trace {
+    uint32_t struct_size;
+    uint32_t op;                    /* number of the op: aios_op_get                                       */
+    const char *name;
+    int32_t layer, form;            /* -1 = none; AIOSK_FLT (f32), AIOSK_A32, AIOSK_A256                   */
+    int32_t n, n_rows, n_per_token; /* values of a row; rows                                               */
+    int32_t n_tokens;
+    const int32_t *token;           /* [n_tokens] which of the pass's, where the op has those with logits alone; NULL = all */
+    const int32_t *seq, *pos;       /* of the pass's tokens                                                */
+    const int32_t *row;             /* [n_rows] or NULL                                                    */
+    const void *data;
+    uint64_t stride;                /* bytes from row to row                                               */
+} aios_trace;
+/* Called when an op is through, by one thread, while all others wait. Must not call the context. */
+typedef void (*aios_trace_fn)(void *user, const aios_trace *t);
+
 enum { AIOS_CONTEXT_PROFILE = 1 };      /* take the time of each phase: two looks at the clock        */
 typedef struct aios_context_desc {
     uint32_t struct_size, flags;            /* AIOS_CONTEXT_*                                          */
@@ -574,6 +594,8 @@ typedef struct aios_context_desc {
     void (*thread_start)(void *user, int32_t worker);   /* called once on each own thread (worker 1 .. n_threads-1), first thing: for */
     void *thread_user;                                  /* its affinity, name, priority; by aios_context_free at the latest. NULL = nothing */
     const aios_spill *spill;                /* copied; NULL = sequences for which there is no room are refused */
+    aios_trace_fn trace;                    /* NULL = nobody looks                                     */
+    void *trace_user;
 } aios_context_desc;
 AIOS__DESC_INIT(aios_context_desc)
 #define aios_context_desc_init(d) aios__aios_context_desc_init(d)

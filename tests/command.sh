@@ -216,6 +216,25 @@ if [ -r models/tale-valid.txt ]; then
     is "against canonical: no parts" "$(grep -c '^of it' "$out")" 0
 fi
 
+# ---- what ops write ------------------------------------------------------------------------------------------------
+if [ -e models/tale.gguf ]; then
+    ids=$(seq -s, 1 3 200)
+    aios logits -m models/tale.gguf --tokens "$ids" --trace --isa scalar -t 1 --chunk 1
+    cp "$out" "$dir/trace"
+    is "an op of each kind" "$($AWK '$1 == 3 && $3 == "f32" { printf "%s ", $2 }' "$out")" "q k v heads attend_end attn_out gate up act down "
+    for how in "--chunk 67" "--chunk 7 -t 2" "--isa $best"; do
+        # shellcheck disable=SC2086
+        aios logits -m models/tale.gguf --tokens "$ids" --trace $how
+        is "the same trace with $how" "$(cmp "$out" "$dir/trace" 2>&1)" ""
+    done
+    # one bit of one weight of one matrix: the first line that differs names it
+    cp models/tale.gguf "$dir/bit.gguf"
+    at=$($A inspect -m models/tale.gguf | $AWK '$1 == "blk.2.ffn_up.weight" { print $NF + 100 }')
+    printf '\377' | dd of="$dir/bit.gguf" bs=1 seek="$at" conv=notrunc 2>/dev/null
+    aios logits -m "$dir/bit.gguf" --tokens "$ids" --trace
+    is "a wrong bit is found" "$(diff "$out" "$dir/trace" | $AWK '$1 == "<" { print $2, $3; exit }')" "2 up"
+fi
+
 # ---- the manifest --------------------------------------------------------------------------------------------------
 if [ -e models/tale.gguf ]; then
     aios pack models/tale.gguf "$dir/tale.aios"

@@ -49,7 +49,7 @@ static void test_structs(void) {
 static const struct { uint32_t id, bytes[8]; } had[] = {
     { AIOS__ID_aios_allocator, { 32 } }, { AIOS__ID_aios_io, { 40, 56 } }, { AIOS__ID_aios_limits, { 40 } }, { AIOS__ID_aios_model_desc, { 64 } }, { AIOS__ID_aios_model_info, { 120 } },
     { AIOS__ID_aios_plan_desc, { 56, 96, 104, 136 } }, { AIOS__ID_aios_plan, { 184, 192, 256, 264, 288, 312, 320 } }, { AIOS__ID_aios_tensor_place, { 32, 40 } },
-    { AIOS__ID_aios_context_desc, { 64, 80 } }, { AIOS__ID_aios_counters, { 72, 120, 144, 168 } }, { AIOS__ID_aios_sampler, { 56 } }
+    { AIOS__ID_aios_context_desc, { 64, 80, 88 } }, { AIOS__ID_aios_counters, { 72, 120, 144, 168 } }, { AIOS__ID_aios_sampler, { 56 } }
 };
 static void test_struct_size(void) {
     uint32_t id, n, i, k;

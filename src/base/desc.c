@@ -51,6 +51,7 @@ static const struct aios__older {
                     AIOS__ENDED(aios_tensor_place, resident_tier),
                     AIOS__ENDED(aios_context_desc, thread_start),
                     AIOS__ENDED(aios_context_desc, spill),
+                    AIOS__ENDED(aios_context_desc, trace),
                     AIOS__ENDED(aios_counters, n_units),
                     AIOS__ENDED(aios_counters, tier_bytes),
                     AIOS__ENDED(aios_counters, n_expert_hits),

@@ -113,6 +113,8 @@ static void aios__context_exec(aios_context *c) {
     e->now_user = c->desc.now_user;
     e->parallel_for = c->desc.parallel_for;
     e->parallel_user = c->desc.parallel_user;
+    e->trace = c->desc.trace;
+    e->trace_user = c->desc.trace_user;
     e->profile = (c->desc.flags & AIOS_CONTEXT_PROFILE) != 0;
     e->n_threads = e->run.n_threads = c->plan.n_threads;
     e->run.k = c->k;

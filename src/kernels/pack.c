@@ -123,5 +123,15 @@ AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
     n = (n + 63) & ~(uint64_t)63;
     return n ? n | 64 : 0;
 }
+AIOSK_API void aiosk_act_unpack(int32_t kind, const void *x, uint64_t n_in, float *y) {
+    const uint8_t *p = (const uint8_t *)x;
+    uint64_t i, per = kind == AIOSK_A256 ? 256 : 32, d = 0;
+    if (kind == AIOSK_FLT) {
+        memcpy(y, x, (size_t)n_in * 4);
+        return;
+    }
+    d = kind == AIOSK_A256 ? aiosk__a256_parts((int32_t)n_in).d : aiosk__a32_parts((int32_t)n_in).d;
+    for (i = 0; i < n_in; i++) y[i] = (float)(int8_t)p[i] * aiosk__f32(p + d + i / per * 4);
+}
 
 #endif

@@ -23,6 +23,8 @@ typedef struct aios__exec {
     void *now_user;
     aios_parallel_for parallel_for; /* NULL: the pool's threads */
     void *parallel_user;
+    aios_trace_fn trace; /* NULL = nobody looks */
+    void *trace_user;
     int32_t profile;
     uint64_t *busy_ns; /* [n_ops] of the phase that begins with an op, with profile */
     /* where the run stands */
@@ -157,6 +159,47 @@ static void aios__book(aios__exec *e) {
     if (now > e->since) e->busy_ns[e->op0] += now - e->since;
     e->since = now;
 }
+/* Shows what an op wrote, in all its forms. */
+static void aios__trace_op(const aios__exec *e, uint32_t op) {
+    const aios__op *o = &e->p->op[op];
+    const aios__pass *ps = e->run.pass;
+    aios__acts a;
+    aios_trace t;
+    int32_t k;
+    if (!o->kind->wrote) return;
+    memset(&a, 0, sizeof a);
+    memset(&t, 0, sizeof t);
+    o->kind->wrote(o, &a);
+    t.struct_size = (uint32_t)sizeof t;
+    t.op = op;
+    t.name = o->name;
+    t.layer = o->layer;
+    t.n = a.n;
+    t.n_tokens = aios__op_rows(o, &e->run);
+    t.n_per_token = o->rows == AIOS__OF_PAIRS ? e->run.moe->n_used : 1;
+    t.n_rows = t.n_tokens * t.n_per_token;
+    t.token = o->rows == AIOS__OF_OUTPUTS ? ps->out : NULL;
+    t.seq = ps->seq;
+    t.pos = ps->pos;
+    if (o->rows == AIOS__OF_PAIRS) t.row = e->run.moe->col;
+    for (k = 0; k < AIOSK_N_ACTS && t.n_rows; k++) {
+        if (!a.p[k]) continue;
+        t.form = k;
+        t.data = a.p[k];
+        t.stride = a.stride[k];
+        e->trace(e->trace_user, &t);
+    }
+}
+/* Those of the current phase, or, when ops that run again and again are through, of all of them. */
+static void aios__trace(const aios__exec *e, int32_t more) {
+    uint32_t op = e->op0;
+    if (!e->trace) return;
+    if (e->p->op[op].later) {
+        if (more || !e->p->op[op].kind->again) return;
+        while (op > 0 && e->p->op[op - 1].later) op--;
+    }
+    for (; op < e->op1; op++) aios__trace_op(e, op);
+}
 /* After all workers have left the phase: goes to the next round or phase if it is finished. A
  * phase of one task is done here and now: the others would wait for it all the same, and a
  * barrier is saved. */
@@ -172,6 +215,7 @@ static void aios__phase_leave(aios__exec *e, int32_t worker) {
             aios__round_enter(e, e->run.round + 1);
         else {
             if (o->kind->again) back = o->kind->again(o, &e->run);
+            aios__trace(e, back);
             aios__phase_enter(e, back ? e->op0 - (uint32_t)back : e->op1);
         }
         if (aios__exec_done(e) || aios__load(&e->stop)) break; /* nothing is read past the end */

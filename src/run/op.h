@@ -48,13 +48,16 @@ typedef struct aios__run {
 struct aios__op;
 typedef struct aios__op_kind {
     const char *name;
-    /* task < tasks(): what it does; how many there are now */
+    /* what a task does; how many tasks there are now */
     void (*run)(const struct aios__op *o, const aios__run *r, int32_t task, int32_t worker);
     int32_t (*tasks)(const struct aios__op *o, const aios__run *r);
-    /* weights that a pass has read; NULL: the op's w_bytes once, if the pass has rows for it */
+    /* counts weights that a pass has read; NULL: the op's w_bytes once, if the pass has rows */
     void (*read)(const struct aios__op *o, const aios__run *r, aios_counters *c);
-    /* The rest may be NULL, and is asked of the first op of a phase. */
-    int32_t (*rounds)(const struct aios__op *o, const aios__run *r); /* 1 */
+    /* the rows that it wrote; NULL: none that one can look at */
+    void (*wrote)(const struct aios__op *o, aios__acts *rows);
+    int32_t alone; /* nothing runs beside it */
+    /* The rest is asked of the first op of a phase; AIOS__PLAIN: there is nothing to ask. */
+    int32_t (*rounds)(const struct aios__op *o, const aios__run *r); /* NULL: 1 */
     void (*enter)(const struct aios__op *o, aios__run *r);           /* a round begins */
     /* is what the round reads there? 1, 0 = not yet, AIOS_ERR_* = it cannot be read. How many
      * tasks there are may be known only then */
@@ -63,8 +66,8 @@ typedef struct aios__op_kind {
     void (*skip)(const struct aios__op *o, aios__run *r);  /* in this pass there is nothing to do */
     /* after the last round: how many ops to go back and run again; 0 */
     int32_t (*again)(const struct aios__op *o, aios__run *r);
-    int32_t alone; /* nothing runs beside it */
 } aios__op_kind;
+#define AIOS__PLAIN NULL, NULL, NULL, NULL, NULL, NULL
 
 /* A row of a table for each token. */
 typedef struct aios__op_table {
@@ -157,11 +160,13 @@ typedef struct aios__op {
     const aios__op_kind *kind;
     const char *name;
     int32_t layer, phase; /* layer -1 = none */
-    int32_t outputs;      /* 1 = rows are those of outputs alone */
     int32_t type, tier;   /* of a matrix or table: AIOSK_*, AIOS_TIER_*; else -1 */
     int32_t n_units;      /* streamed: rounds */
-    uint64_t w_bytes;     /* weights read by one run; TABLE, EXPERTS: for one token */
-    uint64_t act_bytes;   /* activations read and written per row */
+    uint8_t rows;         /* AIOS__OF_*: which rows it writes */
+    uint8_t
+        later; /* runs again and again: what it wrote is whole when the last such op is through */
+    uint64_t w_bytes;   /* weights read by one run; TABLE, EXPERTS: for one token */
+    uint64_t act_bytes; /* activations read and written per row */
     union {
         aios__op_table table;
         aios__op_angles angles;
@@ -178,7 +183,7 @@ typedef struct aios__op {
 } aios__op;
 
 static inline int32_t aios__op_rows(const aios__op *o, const aios__run *r) {
-    return o->outputs ? r->pass->n_out : r->pass->n;
+    return o->rows == AIOS__OF_OUTPUTS ? r->pass->n_out : r->pass->n;
 }
 static inline char *aios__form(const aios__acts *a, int32_t kind, int32_t token) {
     return a->p[kind] + (uint64_t)token * a->stride[kind];
@@ -195,6 +200,12 @@ static inline char *aios__work(const aios__run *r, int32_t worker) {
 }
 static inline float *aios__work_f32(const aios__run *r, int32_t worker) {
     return (float *)(void *)aios__work(r, worker);
+}
+/* What an op wrote, as f32. */
+static void aios__wrote_f32(aios__acts *a, const float *p, uint64_t floats, int32_t n) {
+    a->p[AIOSK_FLT] = (char *)(uintptr_t)p;
+    a->stride[AIOSK_FLT] = floats * 4;
+    a->n = n;
 }
 static void aios__count_read(aios_counters *c, int32_t tier, uint64_t bytes) {
     c->weight_bytes += bytes;

@@ -376,17 +376,11 @@ static int32_t aios__attend_tasks(const aios__op *o, const aios__run *r) {
 static int32_t aios__attend_rounds(const aios__op *o, const aios__run *r) {
     return aios__attend_spread(o, r) ? 1 : aios__attend_n_runs(o, r);
 }
-static const aios__op_kind aios__kind_attend = { "attend",
-                                                 aios__op_attend_run,
-                                                 aios__attend_tasks,
-                                                 NULL,
-                                                 aios__attend_rounds,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 1 };
+/* What it wrote is whole at its end. */
+/* clang-format off */
+static const aios__op_kind aios__kind_attend = { "attend", aios__op_attend_run, aios__attend_tasks, NULL,
+    NULL, 1, aios__attend_rounds, NULL, NULL, NULL, NULL, NULL };
+/* clang-format on */
 
 /* How much of a token's attention went to each tile it sees, as a part of 65536 for all its
  * heads and layers together: whole numbers, so that adding them up in any order gives the same.
@@ -436,6 +430,11 @@ static void aios__op_attend_end_run(const aios__op *o, const aios__run *r, int32
     if (r->kv->rotated[o->layer] & AIOS__ROTATED_V) r->k->rotate(y, l->n_head, l->hd_v, 1);
     aios__forms(r, &o->u.attend.out, t, y);
 }
+static void aios__attend_end_wrote(const aios__op *o, aios__acts *a) {
+    const aios__op_attend *x = &o->u.attend;
+    *a = x->out;
+    aios__wrote_f32(a, x->y, (uint64_t)x->out.n, x->out.n);
+}
 /* clang-format off */
-AIOS__ROW_KIND(attend_end);
+AIOS__ROW_KIND(attend_end, aios__attend_end_wrote);
 /* clang-format on */

@@ -35,17 +35,13 @@ static void aios__op_table_run(const aios__op *o, const aios__run *r, int32_t t,
 static void aios__table_read(const aios__op *o, const aios__run *r, aios_counters *c) {
     aios__count_read(c, o->tier, o->w_bytes * (uint64_t)r->pass->n);
 }
-static const aios__op_kind aios__kind_table = { "table",
-                                                aios__op_table_run,
-                                                aios__tasks_rows,
-                                                aios__table_read,
-                                                NULL,
-                                                NULL,
-                                                NULL,
-                                                NULL,
-                                                NULL,
-                                                NULL,
-                                                0 };
+static void aios__table_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.table.y, o->u.table.y_stride, o->u.table.n);
+}
+/* clang-format off */
+static const aios__op_kind aios__kind_table = { "table", aios__op_table_run, aios__tasks_rows, aios__table_read,
+    aios__table_wrote, 0, AIOS__PLAIN };
+/* clang-format on */
 
 /* The same of a table that is not resident, or not all of it: the rows of as many tokens at a
  * time as rows.c has places for. */
@@ -83,17 +79,11 @@ static void aios__stored_read(const aios__op *o, const aios__run *r, aios_counte
     aios__count_read(c, AIOS_TIER_STREAM, o->w_bytes * stored);
     aios__count_read(c, o->tier, o->w_bytes * (n - stored));
 }
-static const aios__op_kind aios__kind_stored_table = { "stored_table",
-                                                       aios__op_stored_run,
-                                                       aios__stored_tasks,
-                                                       aios__stored_read,
-                                                       aios__stored_rounds,
-                                                       aios__stored_enter,
-                                                       aios__stored_ready,
-                                                       aios__stored_leave,
-                                                       NULL,
-                                                       NULL,
-                                                       1 };
+/* clang-format off */
+static const aios__op_kind aios__kind_stored_table = { "stored_table", aios__op_stored_run,
+    aios__stored_tasks, aios__stored_read, aios__table_wrote, 1, aios__stored_rounds,
+    aios__stored_enter, aios__stored_ready, aios__stored_leave, NULL, NULL };
+/* clang-format on */
 
 /* ---- rows of numbers ---- */
 static void aios__op_angles_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
@@ -110,7 +100,7 @@ static void aios__op_angles_run(const aios__op *o, const aios__run *r, int32_t t
 }
 static void aios__op_norm_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
     const aios__op_norm *n = &o->u.norm;
-    const float *x = n->x + (int64_t)(o->outputs ? r->pass->out[t] : t) * n->n;
+    const float *x = n->x + (int64_t)(o->rows == AIOS__OF_OUTPUTS ? r->pass->out[t] : t) * n->n;
     float *y = n->out.p[AIOSK_FLT] ? (float *)(void *)aios__form(&n->out, AIOSK_FLT, t)
                                    : aios__work_f32(r, worker);
     if (n->kind == AIOS__NORM_RMS)
@@ -158,19 +148,34 @@ static void aios__op_add_run(const aios__op *o, const aios__run *r, int32_t t, i
     r->k->scale(x, s->scale, s->n, x);
     r->k->add(y, x, s->n, y);
 }
+static void aios__angles_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.angles.y, (uint64_t)o->u.angles.n * 2, o->u.angles.n * 2);
+}
+static void aios__norm_wrote(const aios__op *o, aios__acts *a) {
+    *a = o->u.norm.out;
+    if (o->u.norm.add) aios__wrote_f32(a, o->u.norm.add, (uint64_t)o->u.norm.n, o->u.norm.n);
+}
+static void aios__act_wrote(const aios__op *o, aios__acts *a) {
+    *a = o->u.act.out;
+    aios__wrote_f32(a, o->u.act.x, o->u.act.x_stride, o->u.act.n);
+}
+/* SCALE, CAP: x; ADD: y. */
+static void aios__scale_wrote(const aios__op *o, aios__acts *a) {
+    const aios__op_scale *s = &o->u.scale;
+    aios__wrote_f32(a, s->y ? s->y : s->x, (uint64_t)s->n, s->n);
+}
 /* clang-format off */
-#define AIOS__ROW_KIND(name) \
+#define AIOS__ROW_KIND(name, wrote) \
     static const aios__op_kind aios__kind_##name = { #name, aios__op_##name##_run, \
-        aios__tasks_rows, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
-AIOS__ROW_KIND(angles);
-AIOS__ROW_KIND(norm);
-AIOS__ROW_KIND(scale);
-AIOS__ROW_KIND(cap);
-AIOS__ROW_KIND(add);
+        aios__tasks_rows, NULL, wrote, 0, AIOS__PLAIN }
+AIOS__ROW_KIND(angles, aios__angles_wrote);
+AIOS__ROW_KIND(norm, aios__norm_wrote);
+AIOS__ROW_KIND(scale, aios__scale_wrote);
+AIOS__ROW_KIND(cap, aios__scale_wrote);
+AIOS__ROW_KIND(add, aios__scale_wrote);
+static const aios__op_kind aios__kind_act = { "act", aios__op_act_run, aios__act_tasks, NULL,
+    aios__act_wrote, 0, AIOS__PLAIN };
 /* clang-format on */
-static const aios__op_kind aios__kind_act = {
-    "act", aios__op_act_run, aios__act_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
-};
 
 /* ---- the cache ---- */
 /* Open pages that were shared are copied before they are written: a task is a piece of one. */
@@ -200,9 +205,10 @@ static void aios__op_copy_run(const aios__op *o, const aios__run *r, int32_t tas
                at,
            p->base + (uint64_t)c->from * p->bytes + at, (size_t)n);
 }
-static const aios__op_kind aios__kind_copy = {
-    "copy", aios__op_copy_run, aios__copy_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
-};
+/* clang-format off */
+static const aios__op_kind aios__kind_copy = { "copy", aios__op_copy_run, aios__copy_tasks, NULL, NULL, 0,
+    AIOS__PLAIN };
+/* clang-format on */
 
 /* One head of a tile that is full: open to sealed, sealed to old. */
 static void aios__op_seal_run(const aios__op *o, const aios__run *r, int32_t task, int32_t worker) {
@@ -224,9 +230,10 @@ static void aios__op_seal_run(const aios__op *o, const aios__run *r, int32_t tas
 static int32_t aios__seal_tasks(const aios__op *o, const aios__run *r) {
     return r->kv->n_seals * r->hp->layer[o->layer].n_head_kv;
 }
-static const aios__op_kind aios__kind_seal = {
-    "seal", aios__op_seal_run, aios__seal_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
-};
+/* clang-format off */
+static const aios__op_kind aios__kind_seal = { "seal", aios__op_seal_run, aios__seal_tasks, NULL, NULL, 0,
+    AIOS__PLAIN };
+/* clang-format on */
 
 /* Norms and turns the heads of one token, then writes its keys and values into the cache. */
 static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
@@ -256,6 +263,9 @@ static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t,
                           slot % AIOSK_TILE, k + (int64_t)h * l->hd_k, v + (int64_t)h * l->hd_v,
                           l->hd_k, l->hd_v);
 }
+static void aios__heads_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.heads.x, o->u.heads.x_stride, (int32_t)o->u.heads.x_stride);
+}
 /* clang-format off */
-AIOS__ROW_KIND(heads);
+AIOS__ROW_KIND(heads, aios__heads_wrote);
 /* clang-format on */

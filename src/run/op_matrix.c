@@ -69,17 +69,13 @@ static void aios__matrix_read(const aios__op *o, const aios__run *r, aios_counte
     uint64_t cols = (uint64_t)o->u.matrix.cols_per_task;
     aios__count_read(c, o->tier, o->w_bytes * (((uint64_t)aios__op_rows(o, r) + cols - 1) / cols));
 }
-static const aios__op_kind aios__kind_matrix = { "matrix",
-                                                 aios__op_matrix_run,
-                                                 aios__matrix_tasks,
-                                                 aios__matrix_read,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 NULL,
-                                                 0 };
+static void aios__matrix_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.matrix.y, o->u.matrix.y_stride, o->u.matrix.n_out);
+}
+/* clang-format off */
+static const aios__op_kind aios__kind_matrix = { "matrix", aios__op_matrix_run, aios__matrix_tasks,
+    aios__matrix_read, aios__matrix_wrote, 0, AIOS__PLAIN };
+/* clang-format on */
 
 /* ---- streamed ---- */
 static int32_t aios__unit_rows_now(const aios__op *o, const aios__run *r) {
@@ -120,14 +116,8 @@ static void aios__streamed_skip(const aios__op *o, aios__run *r) {
     int32_t i;
     for (i = 0; i < o->n_units; i++) aios__stream_pass(r->stream);
 }
-static const aios__op_kind aios__kind_streamed_matrix = { "streamed_matrix",
-                                                          aios__op_streamed_run,
-                                                          aios__streamed_tasks,
-                                                          aios__matrix_read,
-                                                          aios__streamed_rounds,
-                                                          NULL,
-                                                          aios__streamed_ready,
-                                                          aios__streamed_leave,
-                                                          aios__streamed_skip,
-                                                          NULL,
-                                                          1 };
+/* clang-format off */
+static const aios__op_kind aios__kind_streamed_matrix = { "streamed_matrix", aios__op_streamed_run,
+    aios__streamed_tasks, aios__matrix_read, aios__matrix_wrote, 1, aios__streamed_rounds, NULL,
+    aios__streamed_ready, aios__streamed_leave, aios__streamed_skip, NULL };
+/* clang-format on */

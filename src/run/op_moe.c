@@ -61,16 +61,20 @@ AIOSK__STRICT static void aios__op_combine_run(const aios__op *o, const aios__ru
     if (x->scale != 1.0f) r->k->scale(sum, x->scale, x->n, sum);
     r->k->add(y, sum, x->n, y);
 }
+static void aios__route_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.moe.logit, o->u.moe.logit_stride, o->u.moe.n);
+}
+static void aios__combine_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.moe.y, (uint64_t)o->u.moe.n, o->u.moe.n);
+}
 /* clang-format off */
-AIOS__ROW_KIND(route);
-AIOS__ROW_KIND(combine);
+AIOS__ROW_KIND(route, aios__route_wrote);
+AIOS__ROW_KIND(combine, aios__combine_wrote);
+static const aios__op_kind aios__kind_group = { "group", aios__op_group_run, aios__group_tasks, NULL,
+    NULL, 0, AIOS__PLAIN };
+static const aios__op_kind aios__kind_gather = { "gather", aios__op_gather_run, aios__gather_tasks, NULL,
+    NULL, 0, AIOS__PLAIN };
 /* clang-format on */
-static const aios__op_kind aios__kind_group = {
-    "group", aios__op_group_run, aios__group_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
-};
-static const aios__op_kind aios__kind_gather = {
-    "gather", aios__op_gather_run, aios__gather_tasks, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
-};
 
 /* ---- matrices of experts: a task is rows of one, times the columns of a block ---- */
 static void aios__experts_task(const aios__op *o, const aios__run *r, const void *w,
@@ -111,17 +115,13 @@ static int32_t aios__experts_tasks(const aios__op *o, const aios__run *r) {
 static void aios__experts_read(const aios__op *o, const aios__run *r, aios_counters *c) {
     aios__count_read(c, o->tier, o->u.experts.expert_bytes * (uint64_t)r->moe->n_read[o->layer]);
 }
-static const aios__op_kind aios__kind_experts = { "experts",
-                                                  aios__op_experts_run,
-                                                  aios__experts_tasks,
-                                                  aios__experts_read,
-                                                  NULL,
-                                                  NULL,
-                                                  NULL,
-                                                  NULL,
-                                                  NULL,
-                                                  NULL,
-                                                  0 };
+static void aios__experts_wrote(const aios__op *o, aios__acts *a) {
+    aios__wrote_f32(a, o->u.experts.y, o->u.experts.y_stride, o->u.experts.n_out);
+}
+/* clang-format off */
+static const aios__op_kind aios__kind_experts = { "experts", aios__op_experts_run, aios__experts_tasks,
+    aios__experts_read, aios__experts_wrote, 0, AIOS__PLAIN };
+/* clang-format on */
 
 /* Experts that come and go: the first of their ops waits for some, those up to the last work on
  * them, and from there it goes back to the first while there are more. */
@@ -139,11 +139,13 @@ static int32_t aios__cached_ready(const aios__op *o, aios__run *r, uint64_t time
 static int32_t aios__cached_again(const aios__op *o, aios__run *r) {
     return aios__cache_next(r->cache) ? o->u.experts.back : 0;
 }
+/* clang-format off */
 static const aios__op_kind aios__kind_cached_experts[] = {
-    { "first_cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read, NULL,
-      NULL, aios__cached_ready, NULL, NULL, NULL, 0 },
-    { "cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read, NULL, NULL,
-      NULL, NULL, NULL, NULL, 0 },
-    { "last_cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read, NULL,
-      NULL, NULL, NULL, NULL, aios__cached_again, 0 }
+    { "first_cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read,
+      aios__experts_wrote, 0, NULL, NULL, aios__cached_ready, NULL, NULL, NULL },
+    { "cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read,
+      aios__experts_wrote, 0, AIOS__PLAIN },
+    { "last_cached_experts", aios__op_cached_run, aios__experts_tasks, aios__experts_read,
+      aios__experts_wrote, 0, NULL, NULL, NULL, NULL, NULL, aios__cached_again }
 };
+/* clang-format on */

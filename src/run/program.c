@@ -251,7 +251,8 @@ static aios__op *aios__op_new(aios__emitter *e, const aios__node *n, const aios_
     o->layer = n->layer;
     o->phase = (int32_t)p->n_phases - 1;
     o->type = o->tier = -1;
-    if (n->out[0] >= 0) o->outputs = e->g->value[n->out[0]].rows == AIOS__OF_OUTPUTS;
+    if (n->out[0] >= 0) o->rows = e->g->value[n->out[0]].rows;
+    o->later = e->cut.experts && o->rows == AIOS__OF_PAIRS && n->kind != AIOS__NODE_GATHER;
     return o;
 }
 /* Its byte counts are known. work: what a worker needs for a task of it. */
@@ -355,7 +356,8 @@ static aios__op *aios__emit_rows(aios__emitter *e, const aios__node *n, const ai
     const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
     aios__op *o = aios__op_new(e, n, kind);
     aios__op_matrix *x = &o->u.matrix;
-    int32_t form = aios__form_read(e, t), most = o->outputs ? e->n_outputs : e->n_batch,
+    int32_t form = aios__form_read(e, t),
+            most = o->rows == AIOS__OF_OUTPUTS ? e->n_outputs : e->n_batch,
             cols = most < AIOSK__MAX_COLS ? most : (int32_t)AIOSK__MAX_COLS;
     o->type = (int32_t)t->type;
     o->tier = kind == &aios__kind_matrix ? (int32_t)at->tier : (int32_t)AIOS_TIER_STREAM;
@@ -501,6 +503,7 @@ static void aios__emit_add(aios__emitter *e, const aios__node *n) {
 static void aios__emit_route(aios__emitter *e, const aios__node *n) {
     aios__op *o = aios__op_new(e, n, &aios__kind_route);
     o->u.moe.logit = aios__f32_at(e, n->in[0], &o->u.moe.logit_stride);
+    o->u.moe.n = e->m->hp.n_expert;
     o->act_bytes = (uint64_t)e->m->hp.n_expert * 12 + (uint64_t)e->m->hp.n_used * 8;
     aios__op_done(e, o, 0);
 }
