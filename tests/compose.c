@@ -9,7 +9,7 @@ int main(void) {
     static uint32_t c[AIOS__MAX_STRETCH];
     size_t n = fread(in, 1, sizeof in, stdin);
     uint64_t p = 0, len, odd = aios__nfc_next(in, 0, n, c);
-    while (p < n) {                             /* as aios_tokenize goes: only what aios__nfc_next finds is composed */
+    while (p < n) { /* as aios_tokenize goes: only what aios__nfc_next finds is composed */
         uint32_t m, i;
         char s[4];
         if (odd == UINT64_MAX) return 1;

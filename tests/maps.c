@@ -1,8 +1,10 @@
-/* maps.c: a program that maps a file for reading in the ways that loaders of weights do, and compares every byte with what read() gives.
+/* maps.c: a program that maps a file for reading in the ways that loaders of weights do, and
+ * compares every byte with what read() gives.
  *     maps FILE      prints the file's hash, one line; exits with 1 at the first difference
  *     maps FILE -v   prints beside it how much of the first mapping is anonymous memory, in KiB (0 where nobody meddles)
  *     maps -m FILE   writes a model of 45 MiB that has 13 matrices, to do this with
- * Knows nothing of aios.h. tests/preload.sh runs it with and without examples/preload.c under it. */
+ * Knows nothing of aios.h. tests/preload.sh runs it with and without examples/preload.c under
+ * it. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,7 +20,10 @@
 static uint8_t *bytes;
 static size_t n_bytes;
 
-static void die(const char *what) { printf("%s\n", what); exit(1); }
+static void die(const char *what) {
+    printf("%s\n", what);
+    exit(1);
+}
 static void same(const void *p, size_t off, size_t n, const char *what) {
     const uint8_t *q = (const uint8_t *)p;
     size_t i;
@@ -27,8 +32,10 @@ static void same(const void *p, size_t off, size_t n, const char *what) {
     printf("%s: byte %zu differs\n", what, off + i);
     exit(1);
 }
-static void zeros(const uint8_t *p, size_t n, const char *what) {       /* behind the file's end, to the end of the page */
-    for (; n % 4096; n++) if (p[n]) die(what);
+static void zeros(const uint8_t *p, size_t n,
+                  const char *what) { /* behind the file's end, to the end of the page */
+    for (; n % 4096; n++)
+        if (p[n]) die(what);
 }
 static long anonymous(const void *p) {
     FILE *f = fopen("/proc/self/smaps", "r");
@@ -36,7 +43,8 @@ static long anonymous(const void *p) {
     unsigned long lo = 0, from, to, at = (unsigned long)(uintptr_t)p;
     long kb, sum = 0;
     while (f && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "%lx-%lx ", &from, &to) == 2) lo = from;          /* "Anonymous" begins with a hexadecimal digit too */
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+            lo = from; /* "Anonymous" begins with a hexadecimal digit too */
         if (lo >= at && lo < at + n_bytes && sscanf(line, "Anonymous: %ld kB", &kb) == 1) sum += kb;
     }
     if (f) fclose(f);
@@ -56,19 +64,32 @@ static int make(const char *path) {
     if (!f) return 1;
 #define PUT32(x) (v = (uint32_t)(x), fwrite(&v, 4, 1, f))
 #define PUT64(x) (u = (uint64_t)(x), fwrite(&u, 8, 1, f))
-#define PUTZ(z) (PUT64(strlen(z)), fwrite(z, strlen(z), 1, f))
-    fwrite("GGUF", 4, 1, f); PUT32(3); PUT64(13); PUT64(1);
-    PUTZ("general.architecture"); PUT32(8); PUTZ("none such");
+#define PUTZ(z)  (PUT64(strlen(z)), fwrite(z, strlen(z), 1, f))
+    fwrite("GGUF", 4, 1, f);
+    PUT32(3);
+    PUT64(13);
+    PUT64(1);
+    PUTZ("general.architecture");
+    PUT32(8);
+    PUTZ("none such");
     for (i = 0; i < 13; i++) {
         char name[64];
         snprintf(name, sizeof name, i == 5 ? "token_embd.weight" : "blk.%d.ffn_up.weight", (int)i);
-        PUTZ(name); PUT32(2); PUT64(1001); PUT64(907); PUT32(0); PUT64(i * ((1001 * 907 * 4 + 31) / 32 * 32));
+        PUTZ(name);
+        PUT32(2);
+        PUT64(1001);
+        PUT64(907);
+        PUT32(0);
+        PUT64(i * ((1001 * 907 * 4 + 31) / 32 * 32));
     }
     while (ftell(f) % 32) fputc(0, f);
     for (i = 0; i < 13; i++) {
         for (k = 0; k < 907; k++) {
             size_t j;
-            for (j = 0; j < 1001; j++) { rng = rng * 6364136223846793005u + 1442695040888963407u; row[j] = (float)(int32_t)(rng >> 32); }
+            for (j = 0; j < 1001; j++) {
+                rng = rng * 6364136223846793005u + 1442695040888963407u;
+                row[j] = (float)(int32_t)(rng >> 32);
+            }
             fwrite(row, sizeof row, 1, f);
         }
         while (i < 12 && ftell(f) % 32) fputc(0, f);
@@ -84,13 +105,17 @@ int main(int argc, char **argv) {
     pthread_t th[2];
     size_t i, done;
     long anon;
-    int made = argc > 2 && !strcmp(argv[1], "-m") ? make(argv[2]) + 1 : 0, fd = made ? -1 : argc > 1 ? open(argv[1], O_RDONLY) : -1, status;
+    int made = argc > 2 && !strcmp(argv[1], "-m") ? make(argv[2]) + 1 : 0,
+        fd = made       ? -1
+             : argc > 1 ? open(argv[1], O_RDONLY)
+                        : -1,
+        status;
     pid_t child;
     if (made) return made - 1;
     if (fd < 0 || fstat(fd, &st)) die("cannot open it");
     n_bytes = (size_t)st.st_size;
     bytes = (uint8_t *)malloc(n_bytes);
-    for (done = 0; bytes && done < n_bytes; ) {
+    for (done = 0; bytes && done < n_bytes;) {
         ssize_t got = pread(fd, bytes + done, n_bytes - done, (off_t)done);
         if (got <= 0) die("cannot read it");
         done += (size_t)got;
@@ -101,7 +126,9 @@ int main(int argc, char **argv) {
     a = (uint8_t *)mmap(NULL, n_bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, fileno(f), 0);
     fclose(f);
     if (a == MAP_FAILED) die("mmap");
-    for (i = 0; i < 2; i++) if (pthread_create(&th[i], NULL, reader, a)) die("thread");     /* while pages may change hands */
+    for (i = 0; i < 2; i++)
+        if (pthread_create(&th[i], NULL, reader, a))
+            die("thread"); /* while pages may change hands */
     same(a, 0, n_bytes, "shared");
     zeros(a, n_bytes, "shared: no zeros behind the end");
     for (i = 0; i < n_bytes; i++) hash = (hash ^ a[i]) * 0x100000001b3u;
@@ -109,7 +136,10 @@ int main(int argc, char **argv) {
     anon = anonymous(a);
 
     /* advice */
-    if (posix_madvise(a, n_bytes, POSIX_MADV_WILLNEED) || posix_madvise(a, n_bytes, POSIX_MADV_RANDOM) || posix_madvise(a, n_bytes, POSIX_MADV_DONTNEED)) die("posix_madvise");
+    if (posix_madvise(a, n_bytes, POSIX_MADV_WILLNEED) ||
+        posix_madvise(a, n_bytes, POSIX_MADV_RANDOM) ||
+        posix_madvise(a, n_bytes, POSIX_MADV_DONTNEED))
+        die("posix_madvise");
     if (madvise(a, n_bytes, MADV_WILLNEED)) die("madvise: will need");
     if (madvise(a, n_bytes, MADV_DONTNEED)) die("madvise: do not need");
     same(a, 0, n_bytes, "after MADV_DONTNEED");
@@ -149,10 +179,13 @@ int main(int argc, char **argv) {
         size_t lo = n_bytes / 3 / 4096 * 4096, n = n_bytes / 4 / 4096 * 4096;
         c = (uint8_t *)mmap(NULL, n_bytes, PROT_READ, MAP_SHARED, fd, 0);
         if (c == MAP_FAILED || munmap(c + lo, n)) die("munmap: a hole");
-        if (mmap(c + lo, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != c + lo) die("mmap: into the hole");
+        if (mmap(c + lo, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+                 0) != c + lo)
+            die("mmap: into the hole");
         memset(c + lo, 0x5A, n);
         usleep(20000);
-        for (i = 0; i < n; i++) if (c[lo + i] != 0x5A) die("the hole was filled");
+        for (i = 0; i < n; i++)
+            if (c[lo + i] != 0x5A) die("the hole was filled");
         same(c, 0, lo, "before the hole");
         same(c + lo + n, lo + n, n_bytes - lo - n, "behind the hole");
         if (munmap(c, n_bytes)) die("munmap: all of it");

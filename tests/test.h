@@ -1,5 +1,6 @@
-/* test.h: what every test program shares: CHECK with counters, the place of ../shared, whole files, random bits.
- * Included once per test program, C99 or C++11; everything is static. A program ends with `return test_end();`. */
+/* test.h: what every test program shares: CHECK with counters, the place of ../shared, whole
+ * files, random bits. Included once per test program, C99 or C++11; everything is static. A
+ * program ends with `return test_end();`. */
 #ifndef AIOS_TEST_H
 #define AIOS_TEST_H
 
@@ -18,7 +19,8 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define TEST_SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
 #define TEST_SANITIZED 1
 #endif
 #endif
@@ -36,7 +38,8 @@ TEST_FN int test__check(int ok, const char *what, const char *file, int line) {
         test__n_passed++;
     } else {
         test__n_failed++;
-        if (test__n_failed <= 50) printf("%s:%d: failed: %s\n", file, line, what); /* 50: enough to see a pattern */
+        if (test__n_failed <= 50)
+            printf("%s:%d: failed: %s\n", file, line, what); /* 50: enough to see a pattern */
     }
     return ok;
 }
@@ -47,8 +50,8 @@ TEST_FN int test_end(void) {
     return test__n_failed != 0;
 }
 
-/* Path of shared/REL: under $AIOS_SHARED, else -DAIOS_SHARED_DIR="...", else ../shared. The text stays valid for the
- * next seven calls. */
+/* Path of shared/REL: under $AIOS_SHARED, else -DAIOS_SHARED_DIR="...", else ../shared. The text
+ * stays valid for the next seven calls. */
 TEST_FN const char *shared_path(const char *rel) {
     static char ring[8][1024];
     static int at;
@@ -62,7 +65,8 @@ TEST_FN const char *shared_path(const char *rel) {
     return p;
 }
 
-/* Whole file, malloc'ed, with a zero byte behind it; NULL when it cannot be read. n_bytes may be NULL. */
+/* Whole file, malloc'ed, with a zero byte behind it; NULL when it cannot be read. n_bytes may be
+ * NULL. */
 TEST_FN uint8_t *test_read_file(const char *path, size_t *n_bytes) {
     FILE *f = fopen(path, "rb");
     uint8_t *p = NULL;

@@ -1,7 +1,9 @@
-/* test_golden.c: whole models against logits that others computed in exact arithmetic, through the public API alone.
+/* test_golden.c: whole models against logits that others computed in exact arithmetic, through
+ * the public API alone.
  *
- * Every model of shared/fixtures/{stories,types}, the zoo's models of the families that the library has, and the trained
- * models of shared/models, in canonical and in reference arithmetic. rel = rms difference / standard deviation of golden.
+ * Every model of shared/fixtures/{stories,types}, the zoo's models of the families that the
+ * library has, and the trained models of shared/models, in canonical and in reference
+ * arithmetic. rel = rms difference / standard deviation of golden.
  *
  *     float weights (f32, f16, bf16), or any weights in reference arithmetic      rel < 2e-5, max < 1e-3; greedy tokens equal
  *     quantised weights, canonical: int8 activations, as the peer has             rel < 1.25 x the peer's rel in the index,
@@ -14,16 +16,17 @@
 
 #define EXACT_REL 2e-5
 #define EXACT_MAX 1e-3
-#define PEER_MARGIN 1.25    /* one file: rounding noise of the same kind scatters by a tenth and more over 20 tokens */
-#define PEER_MEAN 1.03      /* all files: there it averages out */
+#define PEER_MARGIN \
+    1.25 /* one file: rounding noise of the same kind scatters by a tenth and more over 20 tokens */
+#define PEER_MEAN 1.03 /* all files: there it averages out */
 
 enum { MAX_IDS = 512, MAX_COLS = 24 };
 
 static int quick;
-static double sum_log_ratio;    /* of our rel to the peer's, over files with int8 activations */
+static double sum_log_ratio; /* of our rel to the peer's, over files with int8 activations */
 static int n_ratios;
 
-/* ---- memory: aligned, counted, so that a leak is a failure --------------------------------------------------------- */
+/* ---- memory: aligned, counted, so that a leak is a failure ---- */
 static int n_held;
 static void *mem_alloc(void *user, const aios_mem_req *req) {
     const size_t align = req->align > sizeof(void *) ? (size_t)req->align : sizeof(void *);
@@ -46,7 +49,7 @@ static void mem_free(void *user, void *p, const aios_mem_req *req) {
     n_held--;
 }
 
-/* ---- a model that runs ---------------------------------------------------------------------------------------------- */
+/* ---- a model that runs ---- */
 typedef struct run {
     aios_model *model;
     aios_context *ctx;
@@ -76,14 +79,16 @@ static int run_open(run *r, const char *path, int32_t numerics, int32_t n_ctx) {
     md.path = path;
     aios_plan_desc_init(&pd);
     pd.n_ctx = n_ctx;
-    pd.n_outputs = 16;          /* fewer than the tokens of a sequence, so that rows are handed out in several passes */
+    pd.n_outputs =
+        16; /* fewer than the tokens of a sequence, so that rows are handed out in several passes */
     pd.numerics = numerics;
     pd.kv_type = AIOSK_KV_F32;
     aios_plan_init(&plan);
     aios_context_desc_init(&cd);
     aios_model_info_init(&info);
     if (aios_model_open(&md, &r->model, &r->err) < 0 || aios_model_get_info(r->model, &info) < 0 ||
-        aios_plan_make(r->model, &pd, &plan, &r->err) < 0 || aios_context_open(r->model, &plan, &cd, &r->ctx, &r->err) < 0) {
+        aios_plan_make(r->model, &pd, &plan, &r->err) < 0 ||
+        aios_context_open(r->model, &plan, &cd, &r->ctx, &r->err) < 0) {
         printf("%s: %s\n", path, r->err.text);
         run_close(r);
         return 0;
@@ -102,30 +107,37 @@ static int run_all(run *r, const int32_t *ids, int32_t n, float *logits) {
         for (i = 0; s >= 0 && i < aios_output_count(r->ctx); i++, n_rows++) {
             aios_output out;
             aios_output_init(&out);
-            if (aios_output_get(r->ctx, i, &out) < 0 || out.seq != 0 || out.pos != n_rows || out.pos >= n || out.token != ids[out.pos]) {
+            if (aios_output_get(r->ctx, i, &out) < 0 || out.seq != 0 || out.pos != n_rows ||
+                out.pos >= n || out.token != ids[out.pos]) {
                 printf("row %d of a pass is not that of position %d\n", (int)i, (int)n_rows);
                 return 0;
             }
-            memcpy(logits + (size_t)out.pos * (size_t)r->n_vocab, out.logits, (size_t)r->n_vocab * sizeof *logits);
+            memcpy(logits + (size_t)out.pos * (size_t)r->n_vocab, out.logits,
+                   (size_t)r->n_vocab * sizeof *logits);
         }
     }
     if (s < 0) printf("%s: %s\n", aios_status_name(s), r->err.text);
     return s == AIOS_OK && n_rows == n;
 }
 /* How many of `want` the model says, greedily, after ids. */
-static int32_t run_greedy(run *r, const int32_t *ids, int32_t n_ids, const int32_t *want, int32_t n_want) {
+static int32_t run_greedy(run *r, const int32_t *ids, int32_t n_ids, const int32_t *want,
+                          int32_t n_want) {
     aios_sampler greedy;
     int32_t i, id;
     aios_sampler_init(&greedy);
-    if (aios_seq_truncate(r->ctx, 0, 0, &r->err) < 0 || aios_feed(r->ctx, 0, ids, (uint64_t)n_ids, 0, &r->err) < 0) return -1;
+    if (aios_seq_truncate(r->ctx, 0, 0, &r->err) < 0 ||
+        aios_feed(r->ctx, 0, ids, (uint64_t)n_ids, 0, &r->err) < 0)
+        return -1;
     for (i = 0; i < n_want; i++) {
-        if (aios_step(r->ctx, 0, &r->err) != AIOS_OK || aios_sample(r->ctx, 0, &greedy, &id, &r->err) < 0) return -1;
+        if (aios_step(r->ctx, 0, &r->err) != AIOS_OK ||
+            aios_sample(r->ctx, 0, &greedy, &id, &r->err) < 0)
+            return -1;
         if (id != want[i] || aios_feed(r->ctx, 0, &id, 1, 0, &r->err) < 0) break;
     }
     return i;
 }
 
-/* ---- small parsing -------------------------------------------------------------------------------------------------- */
+/* ---- small parsing ---- */
 /* Numbers of a list, in brackets or not, until something that is no number, comma or space. */
 static int32_t parse_ids(const char *s, int32_t *ids, int32_t max) {
     int32_t n = 0;
@@ -141,7 +153,10 @@ static int32_t parse_ids(const char *s, int32_t *ids, int32_t max) {
     return n;
 }
 /* An index.tsv, cut in place. */
-typedef struct table { char *text, *at, *head[MAX_COLS], *cell[MAX_COLS]; int n_cols; } table;
+typedef struct table {
+    char *text, *at, *head[MAX_COLS], *cell[MAX_COLS];
+    int n_cols;
+} table;
 static int table_next(table *t, char **cells) {
     int n = 0;
     char *p = t->at;
@@ -158,7 +173,8 @@ static int table_next(table *t, char **cells) {
 }
 static const char *col(const table *t, const char *name) {
     int i;
-    for (i = 0; i < t->n_cols; i++) if (!strcmp(t->head[i], name)) return t->cell[i] ? t->cell[i] : "";
+    for (i = 0; i < t->n_cols; i++)
+        if (!strcmp(t->head[i], name)) return t->cell[i] ? t->cell[i] : "";
     return "";
 }
 static int table_open(table *t, const char *path) {
@@ -172,8 +188,10 @@ static int table_row(table *t) {
     return table_next(t, t->cell) > 0;
 }
 
-/* ---- comparing ------------------------------------------------------------------------------------------------------ */
-typedef struct diff { double rel, max; } diff;
+/* ---- comparing ---- */
+typedef struct diff {
+    double rel, max;
+} diff;
 static diff compare(const float *golden, const float *mine, size_t n) {
     double mean = 0, d2 = 0, g2 = 0;
     diff r;
@@ -185,47 +203,62 @@ static diff compare(const float *golden, const float *mine, size_t n) {
         const double d = fabs((double)golden[i] - (double)mine[i]), g = (double)golden[i] - mean;
         d2 += d * d;
         g2 += g * g;
-        if (!(d <= r.max)) r.max = d;       /* a NaN is kept */
+        if (!(d <= r.max)) r.max = d; /* a NaN is kept */
     }
     r.rel = sqrt(d2 / g2);
     return r;
 }
-static void line(const char *name, const char *numerics, const char *seq, diff d, double limit, const char *peer) {
+static void line(const char *name, const char *numerics, const char *seq, diff d, double limit,
+                 const char *peer) {
     const int exact = limit <= EXACT_REL;
     const int ok = d.rel < limit && (!exact || d.max < EXACT_MAX);
-    printf("%-26s %-9s %-2s rel %8.2e  max %8.2e  limit %8.2e  peer %-20s %s\n", name, numerics, seq, d.rel, d.max, limit, peer, ok ? "ok" : "FAIL");
+    printf("%-26s %-9s %-2s rel %8.2e  max %8.2e  limit %8.2e  peer %-20s %s\n", name, numerics,
+           seq, d.rel, d.max, limit, peer, ok ? "ok" : "FAIL");
     CHECK(ok && "logits are close to golden");
     if (!exact && strchr(peer, '/')) {
         sum_log_ratio += log(d.rel / (limit / PEER_MARGIN));
         n_ratios++;
     }
 }
-static int is_float(const char *types) { return !strcmp(types, "f32") || !strcmp(types, "f16") || !strcmp(types, "bf16"); }
+static int is_float(const char *types) {
+    return !strcmp(types, "f32") || !strcmp(types, "f16") || !strcmp(types, "bf16");
+}
 static double limit_of(const table *t) {
-    static const char *const blocks_of_32[] = { "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "iq4_nl", "mxfp4", "nvfp4", "q1_0", "q2_0" };
-    const char *types = col(t, "types"), *peer = strchr(col(t, "dev_mainline"), '/');   /* max/rel/KL */
+    static const char *const blocks_of_32[] = { "q4_0",   "q4_1",  "q5_0",  "q5_1", "q8_0",
+                                                "iq4_nl", "mxfp4", "nvfp4", "q1_0", "q2_0" };
+    const char *types = col(t, "types"),
+               *peer = strchr(col(t, "dev_mainline"), '/'); /* max/rel/KL */
     size_t i;
     if (is_float(types)) return EXACT_REL;
-    if (peer) return strtod(peer + 1, NULL) * PEER_MARGIN;  /* else "refused" */
-    for (i = 0; i < sizeof blocks_of_32 / sizeof *blocks_of_32; i++) if (!strcmp(types, blocks_of_32[i])) return 0.05;
+    if (peer) return strtod(peer + 1, NULL) * PEER_MARGIN; /* else "refused" */
+    for (i = 0; i < sizeof blocks_of_32 / sizeof *blocks_of_32; i++)
+        if (!strcmp(types, blocks_of_32[i])) return 0.05;
     return 0.07;
 }
 static int in_library(const table *t) {
-    static const char *const archs[] = { "llama", "qwen2", "qwen3", "falcon", "qwen2moe", "qwen3moe", "olmoe", "granite", "granitemoe", "arcee", "nemotron", "gemma", "gemma2", "phi3", "gpt2" };
+    static const char *const archs[] = { "llama",    "qwen2", "qwen3",   "falcon",     "qwen2moe",
+                                         "qwen3moe", "olmoe", "granite", "granitemoe", "arcee",
+                                         "nemotron", "gemma", "gemma2",  "phi3",       "gpt2" };
     size_t i;
-    for (i = 0; i < sizeof archs / sizeof *archs; i++) if (!strcmp(col(t, "arch"), archs[i])) return 1;
+    for (i = 0; i < sizeof archs / sizeof *archs; i++)
+        if (!strcmp(col(t, "arch"), archs[i])) return 1;
     return 0;
 }
-static void greedy_line(run *r, const char *name, const char *numerics, const int32_t *ids, int32_t n_ids, const int32_t *want, int32_t n_want) {
+static void greedy_line(run *r, const char *name, const char *numerics, const int32_t *ids,
+                        int32_t n_ids, const int32_t *want, int32_t n_want) {
     const int32_t n = run_greedy(r, ids, n_ids, want, n_want);
-    printf("%-26s %-9s    greedy %d of %d %s\n", name, numerics, (int)n, (int)n_want, n == n_want ? "ok" : r->err.text[0] ? r->err.text : "FAIL");
+    printf("%-26s %-9s    greedy %d of %d %s\n", name, numerics, (int)n, (int)n_want,
+           n == n_want      ? "ok"
+           : r->err.text[0] ? r->err.text
+                            : "FAIL");
     CHECK(n == n_want && n > 0);
 }
 
-/* ---- fixtures ------------------------------------------------------------------------------------------------------- */
+/* ---- fixtures ---- */
 /* One row of an index in one arithmetic. */
 static void row(const table *t, const char *folder, int32_t numerics) {
-    const char *label = numerics == AIOS_REFERENCE ? "reference" : "canonical", *file = col(t, "file");
+    const char *label = numerics == AIOS_REFERENCE ? "reference" : "canonical",
+               *file = col(t, "file");
     const int exact = numerics == AIOS_REFERENCE || is_float(col(t, "types"));
     int32_t ids[MAX_IDS], want[MAX_IDS];
     const int32_t n = parse_ids(col(t, "tokens"), ids, MAX_IDS);
@@ -239,8 +272,10 @@ static void row(const table *t, const char *folder, int32_t numerics) {
     snprintf(path, sizeof path, "%s/%s", folder, col(t, "golden"));
     golden = (float *)test_read_file(shared_path(path), &n_bytes);
     mine = (float *)calloc((size_t)n * (size_t)r.n_vocab, sizeof *mine);
-    if (CHECK(golden && n_bytes == (size_t)n * (size_t)r.n_vocab * sizeof *golden) && CHECK(mine && run_all(&r, ids, n, mine)))
-        line(file, label, col(t, "seq"), compare(golden, mine, (size_t)n * (size_t)r.n_vocab), exact ? EXACT_REL : limit_of(t), col(t, "dev_mainline"));
+    if (CHECK(golden && n_bytes == (size_t)n * (size_t)r.n_vocab * sizeof *golden) &&
+        CHECK(mine && run_all(&r, ids, n, mine)))
+        line(file, label, col(t, "seq"), compare(golden, mine, (size_t)n * (size_t)r.n_vocab),
+             exact ? EXACT_REL : limit_of(t), col(t, "dev_mainline"));
     if (exact && !strcmp(col(t, "seq"), "a")) {
         if (*col(t, "greedy16")) {
             const int32_t n_want = parse_ids(col(t, "greedy16"), want, 16);
@@ -268,7 +303,10 @@ static void fixtures(const char *folder, int all_types) {
     snprintf(path, sizeof path, "%s/index.tsv", folder);
     if (!CHECK(table_open(&t, shared_path(path)))) return;
     while (table_row(&t)) {
-        if (!in_library(&t)) { n_left_out++; continue; }
+        if (!in_library(&t)) {
+            n_left_out++;
+            continue;
+        }
         n_rows++;
         row(&t, folder, AIOS_CANONICAL);
         /* float weights are exact already; one sequence shows that the other arithmetic agrees */
@@ -279,7 +317,7 @@ static void fixtures(const char *folder, int all_types) {
     free(t.text);
 }
 
-/* ---- trained models ------------------------------------------------------------------------------------------------- */
+/* ---- trained models ---- */
 static void trained(const char *name, const char *type) {
     char path[256], file[64], *json;
     const char *p, *end;
@@ -289,7 +327,10 @@ static void trained(const char *name, const char *type) {
     snprintf(path, sizeof path, "models/%s.ref.json", name);
     json = (char *)test_read_file(shared_path(path), NULL);
     snprintf(path, sizeof path, "models/%s", file);
-    if (!CHECK(json != NULL) || !CHECK(run_open(&r, shared_path(path), AIOS_CANONICAL, 128))) { free(json); return; }
+    if (!CHECK(json != NULL) || !CHECK(run_open(&r, shared_path(path), AIOS_CANONICAL, 128))) {
+        free(json);
+        return;
+    }
     p = strstr(json, "\"prompts\"");
     end = p ? strstr(p, "\"validation\"") : NULL;
     while (p && (p = strstr(p, "\"ids\": [")) != NULL && end && p < end) {
@@ -306,8 +347,10 @@ static void trained(const char *name, const char *type) {
         golden = (float *)test_read_file(shared_path(path), &n_bytes);
         mine = (float *)calloc((size_t)n * (size_t)r.n_vocab, sizeof *mine);
         snprintf(seq, sizeof seq, "p%d", n_prompts);
-        if (CHECK(golden && n_bytes == (size_t)n * (size_t)r.n_vocab * sizeof *golden) && CHECK(mine && run_all(&r, ids, n, mine)))
-            line(file, "canonical", seq, compare(golden, mine, (size_t)n * (size_t)r.n_vocab), EXACT_REL, "");
+        if (CHECK(golden && n_bytes == (size_t)n * (size_t)r.n_vocab * sizeof *golden) &&
+            CHECK(mine && run_all(&r, ids, n, mine)))
+            line(file, "canonical", seq, compare(golden, mine, (size_t)n * (size_t)r.n_vocab),
+                 EXACT_REL, "");
         n_want = parse_ids(greedy + 14, want, 64);
         greedy_line(&r, file, "canonical", ids, n, want, quick ? 1 : n_want);
         free(golden);
@@ -325,7 +368,8 @@ int main(int argc, char **argv) {
     FILE *f = fopen(shared_path("fixtures/types/index.tsv"), "rb");
     quick = argc > 1 && !strcmp(argv[1], "quick");
     if (!f) {
-        printf("skip: no golden values at %s (AIOS_SHARED says where they are)\n", shared_path("fixtures"));
+        printf("skip: no golden values at %s (AIOS_SHARED says where they are)\n",
+               shared_path("fixtures"));
         return test_end();
     }
     fclose(f);
@@ -342,7 +386,8 @@ int main(int argc, char **argv) {
     } else {
         printf("skip: no trained models at %s\n", shared_path("models"));
     }
-    printf("int8 activations: %.3f of the peer's rel (geometric mean over %d rows)\n", exp(sum_log_ratio / n_ratios), n_ratios);
+    printf("int8 activations: %.3f of the peer's rel (geometric mean over %d rows)\n",
+           exp(sum_log_ratio / n_ratios), n_ratios);
     CHECK(n_ratios > 0 && exp(sum_log_ratio / n_ratios) < PEER_MEAN);
     CHECK(n_held == 0);
     return test_end();

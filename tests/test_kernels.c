@@ -1,9 +1,10 @@
-/* test_kernels.c: matrix kernels, packing and quantisation of every instruction set that runs here, against loops that do
- * what api.h says and nothing else. Results are compared with memcmp. Buffers end at a page that may not be touched, so that
- * reading or writing one byte too far crashes; without mmap, writing is noticed. An argument "quick" tests fewer shapes (for
+/* test_kernels.c: matrix kernels, packing and quantisation of every instruction set that runs
+ * here, against loops that do what api.h says and nothing else. Results are compared with
+ * memcmp. Buffers end at a page that may not be touched, so that reading or writing one byte too
+ * far crashes; without mmap, writing is noticed. An argument "quick" tests fewer shapes (for
  * emulators). */
 #if defined(__unix__) || defined(__APPLE__)
-#define _DEFAULT_SOURCE 1
+#define _DEFAULT_SOURCE  1
 #define _DARWIN_C_SOURCE 1
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,14 +14,18 @@
 #include "test.h"
 #include <math.h>
 
-/* vdpbf16ps, which aiosk_matmul_fast gives where it is faster: its text once more, so that it is tested wherever it runs. */
-#if defined(AIOSK__AVX512) && (defined(__clang__) ? __clang_major__ >= 14 : defined(__GNUC__) && __GNUC__ >= 12)
+/* vdpbf16ps, which aiosk_matmul_fast gives where it is faster: its text once more, so that it is
+ * tested wherever it runs. */
+#if defined(AIOSK__AVX512) && \
+    (defined(__clang__) ? __clang_major__ >= 14 : defined(__GNUC__) && __GNUC__ >= 12)
 #define TEST_BF16 1
 #include "kernels/names.h"
 #include "kernels/set.inc"
 #include "kernels/simd_avx512.h"
 #undef V_TARGET
-#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")))
+#define V_TARGET    \
+    __attribute__(( \
+        target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")))
 #include "kernels/bf16.inc"
 #include "kernels/set.inc"
 #include "kernels/names_undef.h"
@@ -38,7 +43,8 @@ static guard guard_new(size_t n) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (n + page - 1) / page * page;
     guard g;
     g.bytes = body + page;
-    g.map = (uint8_t *)mmap(NULL, g.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    g.map =
+        (uint8_t *)mmap(NULL, g.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (g.map == (uint8_t *)MAP_FAILED || mprotect(g.map + body, page, PROT_NONE) != 0) exit(2);
     g.p = g.map + body - n;
     return g;
@@ -60,25 +66,30 @@ static guard guard_new(size_t n) {
 static void guard_free(guard *g) {
     const uint8_t *p = g->map + g->bytes - 64;
     for (p -= (uintptr_t)p & 63; p < g->map + g->bytes; p++)
-        if (*p != 0xAA) { CHECK(*p == 0xAA); break; }
+        if (*p != 0xAA) {
+            CHECK(*p == 0xAA);
+            break;
+        }
     free(g->map);
 }
 #endif
 
-/* ---- what api.h says --------------------------------------------------------------------------------------- */
+/* ---- what api.h says ---- */
 
 static void plain_quantize(const float *x, int n_in, int block, int8_t *q, float *d) {
     int k, i;
     for (k = 0; k < n_in / block; k++) {
         float amax = 0, id;
-        for (i = 0; i < block; i++) amax = fabsf(x[k * block + i]) > amax ? fabsf(x[k * block + i]) : amax;
+        for (i = 0; i < block; i++)
+            amax = fabsf(x[k * block + i]) > amax ? fabsf(x[k * block + i]) : amax;
         id = amax > 0 ? 127.0f / amax : 0;
         d[k] = amax / 127.0f;
         for (i = 0; i < block; i++) q[k * block + i] = (int8_t)lrintf(x[k * block + i] * id);
     }
 }
 
-static float plain_dot_ints(int type, const uint8_t *row, int n_in, const int8_t *q, const float *d) {
+static float plain_dot_ints(int type, const uint8_t *row, int n_in, const int8_t *q,
+                            const float *d) {
     const aiosk_type *t = aiosk_type_info(type);
     const int nw = (int)t->n_weights;
     float acc = 0;
@@ -92,12 +103,15 @@ static float plain_dot_ints(int type, const uint8_t *row, int n_in, const int8_t
             int64_t s = 0, m = 0;
             float w;
             for (i = 0; i < v.unit; i++) {
-                const int sc = t->family == AIOSK_A256 ? v.sc[i / 16] : 1, mn = t->family == AIOSK_A256 ? v.mn[i / 16] : 1;
+                const int sc = t->family == AIOSK_A256 ? v.sc[i / 16] : 1,
+                          mn = t->family == AIOSK_A256 ? v.mn[i / 16] : 1;
                 s += sc * v.q[u * v.unit + i] * q[at + i];
                 m += mn * q[at + i];
-                if (sc * v.q[u * v.unit + i] != (int16_t)(sc * v.q[u * v.unit + i])) test__check(0, "scaled code fits int16", __FILE__, __LINE__);
+                if (sc * v.q[u * v.unit + i] != (int16_t)(sc * v.q[u * v.unit + i]))
+                    test__check(0, "scaled code fits int16", __FILE__, __LINE__);
             }
-            if (s != (int32_t)s || m != (int32_t)m) test__check(0, "sums fit int32", __FILE__, __LINE__);
+            if (s != (int32_t)s || m != (int32_t)m)
+                test__check(0, "sums fit int32", __FILE__, __LINE__);
             w = v.d[u] * dx;
             acc = aiosk__fma(w, (float)(int32_t)s, acc);
             w = v.dmin[u] * dx;
@@ -108,15 +122,16 @@ static float plain_dot_ints(int type, const uint8_t *row, int n_in, const int8_t
 }
 
 static float plain_dot_floats(const float *w, const float *x, int n_in) {
-    float s[16] = {0};
+    float s[16] = { 0 };
     int i, h;
-    for (i = 0; i < (n_in + 15) / 16 * 16; i++) s[i % 16] = aiosk__fma(i < n_in ? w[i] : 0, i < n_in ? x[i] : 0, s[i % 16]);
+    for (i = 0; i < (n_in + 15) / 16 * 16; i++)
+        s[i % 16] = aiosk__fma(i < n_in ? w[i] : 0, i < n_in ? x[i] : 0, s[i % 16]);
     for (h = 8; h >= 1; h /= 2)
         for (i = 0; i < h; i++) s[i] += s[i + h];
     return s[0];
 }
 
-/* ---- weights ------------------------------------------------------------------------------------------------- */
+/* ---- weights ---- */
 
 /* Random blocks with finite scales below 100, subnormal ones included. */
 static void random_blocks(int type, uint8_t *p, size_t n) {
@@ -140,31 +155,37 @@ static void random_blocks(int type, uint8_t *p, size_t n) {
     }
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 enum { ROWS = 37, COLS = 17 };
 
-static void test_matmul(const aiosk_isa *isa, int type, int layout, int n_in, const uint8_t *rows, const float *x, const float *dots,
-                        const float *bias, int quick) {
-    static const int n_rows_list[] = {37, 16, 1, 17, 33, 5, 32, 2, 3, 4, 7, 8, 9, 15, 18, 31};
-    static const int n_cols_list[] = {1, 17, 2, 8, 3, 5};
+static void test_matmul(const aiosk_isa *isa, int type, int layout, int n_in, const uint8_t *rows,
+                        const float *x, const float *dots, const float *bias, int quick) {
+    static const int n_rows_list[] = { 37, 16, 1, 17, 33, 5, 32, 2, 3, 4, 7, 8, 9, 15, 18, 31 };
+    static const int n_cols_list[] = { 1, 17, 2, 8, 3, 5 };
     const aiosk_type *t = aiosk_type_info(type);
     const size_t row_bytes = (size_t)aiosk_row_bytes(type, (uint64_t)n_in);
-    const size_t stride = t->family == AIOSK_FLT ? (size_t)n_in * 4 : (size_t)aiosk_act_bytes((int)t->family, (uint64_t)n_in);
+    const size_t stride = t->family == AIOSK_FLT
+                              ? (size_t)n_in * 4
+                              : (size_t)aiosk_act_bytes((int)t->family, (uint64_t)n_in);
     guard gx = guard_new(stride * COLS);
     int a, b, c, r, turn = 0;
     CHECK(isa->matmul[type][layout] != NULL);
-    for (c = 0; c < COLS; c++) isa->quantize[t->family](x + c * n_in, n_in, gx.p + (size_t)c * stride);
+    for (c = 0; c < COLS; c++)
+        isa->quantize[t->family](x + c * n_in, n_in, gx.p + (size_t)c * stride);
     for (a = 0; a < (quick ? 5 : 16); a++) {
         const int n_rows = n_rows_list[a];
-        guard gw = guard_new((size_t)aiosk_layout_bytes(type, layout, (uint64_t)n_rows, (uint64_t)n_in));
+        guard gw =
+            guard_new((size_t)aiosk_layout_bytes(type, layout, (uint64_t)n_rows, (uint64_t)n_in));
         if (layout == AIOSK_ROWS) memcpy(gw.p, rows, row_bytes * (size_t)n_rows);
         for (r = 0; layout == AIOSK_PANELS && r < n_rows; r += 16)
-            aiosk_pack_panel(type, rows + row_bytes * (size_t)r, n_rows - r < 16 ? n_rows - r : 16, (uint64_t)n_in, gw.p + row_bytes * (size_t)r);
+            aiosk_pack_panel(type, rows + row_bytes * (size_t)r, n_rows - r < 16 ? n_rows - r : 16,
+                             (uint64_t)n_in, gw.p + row_bytes * (size_t)r);
         for (b = 0; b < (quick ? 2 : 6); b++, turn++) {
             const int n_cols = n_cols_list[b], use_bias = turn & 1, add = turn >> 1 & 1;
             int row0 = turn % 3 == 2 && n_rows > 16 ? 16 : 0, n_bad = 0;
-            guard gy = guard_new(sizeof(float) * (size_t)n_rows * (size_t)n_cols), gb = guard_new(sizeof(float) * (size_t)n_rows);
+            guard gy = guard_new(sizeof(float) * (size_t)n_rows * (size_t)n_cols),
+                  gb = guard_new(sizeof(float) * (size_t)n_rows);
             float *y = (float *)(void *)gy.p;
             aiosk_matmul m;
             memset(&m, 0, sizeof m);
@@ -192,8 +213,9 @@ static void test_matmul(const aiosk_isa *isa, int type, int layout, int n_in, co
                     n_bad += memcmp(&want, &y[c * n_rows + r], 4) != 0;
                 }
             if (!CHECK(n_bad == 0))
-                printf("    %s %s %s n_in %d rows %d..%d cols %d bias %d add %d: %d differ\n", isa->name, t->name,
-                       layout ? "panels" : "rows", n_in, row0, n_rows, n_cols, use_bias, add, n_bad);
+                printf("    %s %s %s n_in %d rows %d..%d cols %d bias %d add %d: %d differ\n",
+                       isa->name, t->name, layout ? "panels" : "rows", n_in, row0, n_rows, n_cols,
+                       use_bias, add, n_bad);
             guard_free(&gy);
             guard_free(&gb);
         }
@@ -207,14 +229,16 @@ static void test_type(int type, int n_in, int quick) {
     const size_t row_bytes = (size_t)aiosk_row_bytes(type, (uint64_t)n_in);
     const int block = t->family == AIOSK_A256 ? 256 : 32;
     uint8_t *rows = (uint8_t *)malloc(row_bytes * ROWS), *back = (uint8_t *)malloc(row_bytes);
-    float *x = (float *)malloc(sizeof(float) * (size_t)n_in * COLS), *w = (float *)malloc(sizeof(float) * (size_t)n_in);
+    float *x = (float *)malloc(sizeof(float) * (size_t)n_in * COLS),
+          *w = (float *)malloc(sizeof(float) * (size_t)n_in);
     int8_t *q = (int8_t *)malloc((size_t)n_in);
     float d[256], dots[ROWS * COLS], bias[ROWS];
     int isa, c, r, i, layout;
     random_blocks(type, rows, row_bytes / t->n_bytes * ROWS);
     for (i = 0; i < ROWS; i++) bias[i] = test_randf(&rng) * 1000;
     for (c = 0; c < COLS; c++) {
-        for (i = 0; i < n_in; i++) x[c * n_in + i] = test_randf(&rng) * (c == 3 ? 1e-30f : c == 4 ? 0 : 1);
+        for (i = 0; i < n_in; i++)
+            x[c * n_in + i] = test_randf(&rng) * (c == 3 ? 1e-30f : c == 4 ? 0 : 1);
         if (c == 5) /* the largest codes everywhere, for sums that must not saturate */
             for (i = 0; i < n_in; i++) x[c * n_in + i] = 1;
         if (c == 6)
@@ -232,17 +256,21 @@ static void test_type(int type, int n_in, int quick) {
     for (layout = 0; layout < AIOSK_N_LAYOUTS; layout++) {
         if (aiosk_layout_bytes(type, layout, ROWS, (uint64_t)n_in) == 0) continue;
         for (isa = 1; isa < AIOSK_N_ISA; isa++)
-            if (aiosk_select(isa)) test_matmul(aiosk_select(isa), type, layout, n_in, rows, x, dots, bias, quick);
+            if (aiosk_select(isa))
+                test_matmul(aiosk_select(isa), type, layout, n_in, rows, x, dots, bias, quick);
         if (layout != AIOSK_PANELS) continue;
-        for (r = 1; r <= 16; r++) { /* packing forth and back, any number of rows; a panel is a permutation of its rows */
+        for (r = 1; r <= 16;
+             /* packing forth and back, any number of rows; a panel is a permutation of its rows */
+             r++) {
             const size_t n = 16 * row_bytes;
             guard g = guard_new(n);
-            size_t sum[256] = {0}, bad = 0, k;
+            size_t sum[256] = { 0 }, bad = 0, k;
             memset(g.p, 0xAA, n);
             aiosk_pack_panel(type, rows, r, (uint64_t)n_in, g.p);
             for (i = 0; i < 16; i++) {
                 aiosk_unpack_panel_row(type, g.p, i, (uint64_t)n_in, back);
-                for (k = 0; k < row_bytes; k++) bad += back[k] != (i < r ? rows[row_bytes * (size_t)i + k] : 0);
+                for (k = 0; k < row_bytes; k++)
+                    bad += back[k] != (i < r ? rows[row_bytes * (size_t)i + k] : 0);
             }
             for (k = 0; k < n; k++) sum[g.p[k]]++;
             for (k = 0; k < n; k++) sum[i = k < row_bytes * (size_t)r ? rows[k] : 0]--;
@@ -258,27 +286,35 @@ static void test_type(int type, int n_in, int quick) {
     free(q);
 }
 
-/* More columns than go through the loops at once, 512 or 4864 long: each as if it were alone. With scalar, of few rows, as if it were alone
- * in plain C. */
+/* More columns than go through the loops at once, 512 or 4864 long: each as if it were alone.
+ * With scalar, of few rows, as if it were alone in plain C. */
 static void test_many_columns(int type, int n_in, int scalar, int quick) {
     enum { C = 133, MAX_R = 33 };
     const size_t N = (size_t)n_in;
     const int R = scalar ? 17 : MAX_R; /* beyond two panels, and beyond one */
     const aiosk_type *t = aiosk_type_info(type);
-    const size_t row_bytes = (size_t)aiosk_row_bytes(type, N), stride = (size_t)aiosk_act_bytes((int)t->family, N);
+    const size_t row_bytes = (size_t)aiosk_row_bytes(type, N),
+                 stride = (size_t)aiosk_act_bytes((int)t->family, N);
     guard gx = guard_new(stride * C);
     uint8_t *rows = (uint8_t *)malloc(row_bytes * 48), *panels = (uint8_t *)malloc(row_bytes * 48);
-    float *x = (float *)malloc(sizeof(float) * N * C), *want = (float *)malloc(sizeof(float) * (size_t)(R * C));
+    float *x = (float *)malloc(sizeof(float) * N * C),
+          *want = (float *)malloc(sizeof(float) * (size_t)(R * C));
     float *y = (float *)malloc(sizeof(float) * (size_t)(R * C));
     int isa, layout, c, i;
     random_blocks(type, rows, row_bytes / t->n_bytes * (size_t)R);
     for (i = 0; i < n_in * C; i++) x[i] = test_randf(&rng);
-    for (i = 0; i < 4 * n_in; i++) x[i] = i < 2 * n_in ? 1.0f : -1.0f; /* the largest sums of the largest codes must not saturate */
+    for (i = 0; i < 4 * n_in; i++)
+        x[i] = i < 2 * n_in ? 1.0f
+                            : -1.0f; /* the largest sums of the largest codes must not saturate */
     if (type == AIOSK_Q8_0)
         for (i = 0; i < 4 * (int)row_bytes; i++)
             if (i % 34 > 1) rows[(size_t)i] = i < 2 * (int)row_bytes ? 0x80 : 0x7F;
-    for (i = 0; i < R; i += 16) aiosk_pack_panel(type, rows + row_bytes * (size_t)i, R - i < 16 ? R - i : 16, N, panels + row_bytes * (size_t)i);
-    for (c = 0; c < C; c++) aiosk_select(AIOSK_ISA_SCALAR)->quantize[t->family](x + c * n_in, n_in, gx.p + (size_t)c * stride);
+    for (i = 0; i < R; i += 16)
+        aiosk_pack_panel(type, rows + row_bytes * (size_t)i, R - i < 16 ? R - i : 16, N,
+                         panels + row_bytes * (size_t)i);
+    for (c = 0; c < C; c++)
+        aiosk_select(AIOSK_ISA_SCALAR)
+            ->quantize[t->family](x + c * n_in, n_in, gx.p + (size_t)c * stride);
     for (isa = 1; isa < AIOSK_N_ISA; isa++) {
         const aiosk_isa *k = aiosk_select(isa);
         if (!k || (quick && isa == AIOSK_ISA_SCALAR && !scalar)) continue;
@@ -300,7 +336,9 @@ static void test_many_columns(int type, int n_in, int scalar, int quick) {
             m.y = y;
             m.n_cols = C;
             k->matmul[type][layout](&m);
-            if (!CHECK(memcmp(y, want, sizeof(float) * (size_t)(R * C)) == 0)) printf("    %s %s layout %d, n_in %d: many columns differ\n", k->name, t->name, layout, n_in);
+            if (!CHECK(memcmp(y, want, sizeof(float) * (size_t)(R * C)) == 0))
+                printf("    %s %s layout %d, n_in %d: many columns differ\n", k->name, t->name,
+                       layout, n_in);
         }
     }
     free(rows);
@@ -311,14 +349,17 @@ static void test_many_columns(int type, int n_in, int scalar, int quick) {
     guard_free(&gx);
 }
 
-/* Float matrices of many columns: blocks of places, ends of rows, columns and places. With fn, a kernel of aiosk_matmul_fast: its
- * own results in one column are what all others must equal, and a double sum says how far off it may be. */
+/* Float matrices of many columns: blocks of places, ends of rows, columns and places. With fn, a
+ * kernel of aiosk_matmul_fast: its own results in one column are what all others must equal, and
+ * a double sum says how far off it may be. */
 static void test_floats(const aiosk_isa *k, int type, aiosk_matmul_fn fn, int n_in, int quick) {
     enum { R = 13, C = 133 };
-    static const int n_cols_list[] = {65, 8, 133, 13, 12, 31, 7, 64, 2};
-    const size_t row_bytes = (size_t)aiosk_row_bytes(type, (uint64_t)n_in), stride = (size_t)n_in * 4;
+    static const int n_cols_list[] = { 65, 8, 133, 13, 12, 31, 7, 64, 2 };
+    const size_t row_bytes = (size_t)aiosk_row_bytes(type, (uint64_t)n_in),
+                 stride = (size_t)n_in * 4;
     guard gx = guard_new(stride * C), gw = guard_new(row_bytes * R);
-    float *x = (float *)(void *)gx.p, *want = (float *)malloc(sizeof(float) * R * C), *w = (float *)malloc(stride), bias[R];
+    float *x = (float *)(void *)gx.p, *want = (float *)malloc(sizeof(float) * R * C),
+          *w = (float *)malloc(stride), bias[R];
     double off = 0, size = 0;
     int b, c, r, i;
     random_blocks(type, gw.p, (size_t)n_in * R);
@@ -343,23 +384,35 @@ static void test_floats(const aiosk_isa *k, int type, aiosk_matmul_fn fn, int n_
                 double s = 0, ww = 0, xx = 0;
                 fn(&m);
                 aiosk_unpack(type, gw.p + row_bytes * (size_t)r, (uint64_t)n_in, w);
-                for (i = 0; i < n_in; i++) s += (double)w[i] * x[(size_t)c * (size_t)n_in + (size_t)i], ww += (double)w[i] * w[i], xx += (double)x[(size_t)c * (size_t)n_in + (size_t)i] * x[(size_t)c * (size_t)n_in + (size_t)i];
+                for (i = 0; i < n_in; i++)
+                    s += (double)w[i] * x[(size_t)c * (size_t)n_in + (size_t)i],
+                        ww += (double)w[i] * w[i],
+                        xx += (double)x[(size_t)c * (size_t)n_in + (size_t)i] *
+                              x[(size_t)c * (size_t)n_in + (size_t)i];
                 off += (s - want[c * R + r]) * (s - want[c * R + r]);
                 size += ww * xx / n_in;
-                CHECK(fabs(s - want[c * R + r]) <= 1.0 / 256 * sqrt(ww * xx) + 1.2e-38 * n_in); /* bf16: at most 2^-9 of a factor; subnormals are 0 */
+                CHECK(fabs(s - want[c * R + r]) <=
+                      1.0 / 256 * sqrt(ww * xx) +
+                          1.2e-38 * n_in); /* bf16: at most 2^-9 of a factor; subnormals are 0 */
             } else {
                 aiosk_unpack(type, gw.p + row_bytes * (size_t)r, (uint64_t)n_in, w);
                 want[c * R + r] = plain_dot_floats(w, x + (size_t)c * (size_t)n_in, n_in);
             }
         }
-    if (fn) printf("%s %s fast, n_in %d: error %.2e of |w| |x| / sqrt(n_in)\n", k->name, aiosk_type_info(type)->name, n_in, sqrt(off / size));
+    if (fn)
+        printf("%s %s fast, n_in %d: error %.2e of |w| |x| / sqrt(n_in)\n", k->name,
+               aiosk_type_info(type)->name, n_in, sqrt(off / size));
     for (b = 0; b < (quick ? 3 : 9); b++) {
-        const int n_cols = n_cols_list[b], row0 = b * 5 % 12, row1 = b % 3 == 2 ? R : row0 + 1 + b * 7 % (R - row0);
+        const int n_cols = n_cols_list[b], row0 = b * 5 % 12,
+                  row1 = b % 3 == 2 ? R : row0 + 1 + b * 7 % (R - row0);
         guard gy = guard_new(sizeof(float) * (size_t)(R * n_cols));
         int n_bad = 0;
         aiosk_matmul m;
         memset(&m, 0, sizeof m);
-        for (i = 0; i < R * n_cols; i++) { const float v = (float)i; memcpy(gy.p + (size_t)i * 4, &v, 4); }
+        for (i = 0; i < R * n_cols; i++) {
+            const float v = (float)i;
+            memcpy(gy.p + (size_t)i * 4, &v, 4);
+        }
         m.w = gw.p;
         m.x = gx.p + stride * (size_t)(C - n_cols);
         m.y = (float *)(void *)gy.p;
@@ -371,7 +424,10 @@ static void test_floats(const aiosk_isa *k, int type, aiosk_matmul_fn fn, int n_
         m.row0 = row0;
         m.row1 = row1;
         m.n_cols = n_cols;
-        if (fn) fn(&m); else k->matmul[type][AIOSK_ROWS](&m);
+        if (fn)
+            fn(&m);
+        else
+            k->matmul[type][AIOSK_ROWS](&m);
         for (c = 0; c < n_cols; c++)
             for (r = 0; r < R; r++) {
                 float v = want[(C - n_cols + c) * R + r];
@@ -380,7 +436,9 @@ static void test_floats(const aiosk_isa *k, int type, aiosk_matmul_fn fn, int n_
                 if (r < row0 || r >= row1) v = (float)(c * R + r);
                 n_bad += memcmp(&v, gy.p + (size_t)(c * R + r) * 4, 4) != 0;
             }
-        if (!CHECK(n_bad == 0)) printf("    %s %s n_in %d rows %d..%d cols %d: %d differ\n", k->name, aiosk_type_info(type)->name, n_in, row0, row1, n_cols, n_bad);
+        if (!CHECK(n_bad == 0))
+            printf("    %s %s n_in %d rows %d..%d cols %d: %d differ\n", k->name,
+                   aiosk_type_info(type)->name, n_in, row0, row1, n_cols, n_bad);
         guard_free(&gy);
     }
     free(want);
@@ -389,9 +447,10 @@ static void test_floats(const aiosk_isa *k, int type, aiosk_matmul_fn fn, int n_
     guard_free(&gw);
 }
 
-/* Kernels of 16-bit arithmetic: those that run here, whether they are faster or not; and what aiosk_matmul_fast gives. */
+/* Kernels of 16-bit arithmetic: those that run here, whether they are faster or not; and what
+ * aiosk_matmul_fast gives. */
 static void test_fast(int quick) {
-    static const int n_in[] = {1600, 1, 31, 33, 512};
+    static const int n_in[] = { 1600, 1, 31, 33, 512 };
     int isa, type, i;
     for (isa = 1; isa < AIOSK_N_ISA; isa++) {
         const aiosk_isa *k = aiosk_select(isa);
@@ -399,7 +458,8 @@ static void test_fast(int quick) {
         for (type = 0; type < AIOSK_N_TYPES; type++) {
             const aiosk_matmul_fn fn = aiosk_matmul_fast(k, type);
             CHECK((fn != NULL) == (k->matmul[type][AIOSK_ROWS] != NULL));
-            if (type != AIOSK_BF16) CHECK(fn == k->matmul[type][AIOSK_ROWS]);
+            if (type != AIOSK_BF16)
+                CHECK(fn == k->matmul[type][AIOSK_ROWS]);
             else if (fn != k->matmul[type][AIOSK_ROWS])
                 for (i = 0; i < 5; i++) test_floats(k, type, fn, n_in[i], quick);
         }
@@ -407,7 +467,9 @@ static void test_fast(int quick) {
     }
 #ifdef TEST_BF16
     if (aiosk_select(AIOSK_ISA_AVX512) && __builtin_cpu_supports("avx512bf16"))
-        for (i = 0; i < 5; i++) test_floats(aiosk_select(AIOSK_ISA_AVX512), AIOSK_BF16, aiosk__fast_bf16_avx512, n_in[i], quick);
+        for (i = 0; i < 5; i++)
+            test_floats(aiosk_select(AIOSK_ISA_AVX512), AIOSK_BF16, aiosk__fast_bf16_avx512,
+                        n_in[i], quick);
 #endif
 }
 
@@ -418,28 +480,33 @@ static void test_quantize(void) {
     int8_t q[N];
     int kind, isa, round, i;
     for (round = 0; round < 12; round++) {
-        static const float sizes[] = {1, 1e-3f, 1e4f, 1e-36f, 1e-39f, 3e38f, 1e-44f};
+        static const float sizes[] = { 1, 1e-3f, 1e4f, 1e-36f, 1e-39f, 3e38f, 1e-44f };
         for (i = 0; i < N; i++) x[i] = test_randf(&rng) * sizes[round % 7] * (round == 7 ? 0 : 1);
-        if (round == 8) for (i = 0; i < N; i++) x[i] = (float)(i % 511 - 255) * 0.5f; /* ties */
+        if (round == 8)
+            for (i = 0; i < N; i++) x[i] = (float)(i % 511 - 255) * 0.5f; /* ties */
         if (round == 9) x[0] = x[700] = (float)NAN, x[40] = (float)INFINITY, x[41] = -x[40];
-        if (round == 10) for (i = 0; i < 64; i++) x[i] = (float)NAN;
+        if (round == 10)
+            for (i = 0; i < 64; i++) x[i] = (float)NAN;
         for (kind = AIOSK_A32; kind <= AIOSK_A256; kind++) {
             const size_t n = (size_t)aiosk_act_bytes(kind, N);
             guard first = guard_new(n), g = guard_new(n), gx = guard_new(sizeof(float) * N);
             memcpy(gx.p, x, sizeof(float) * N);
-            aiosk_select(AIOSK_ISA_SCALAR)->quantize[kind]((const float *)(const void *)gx.p, N, first.p);
+            aiosk_select(AIOSK_ISA_SCALAR)
+                ->quantize[kind]((const float *)(const void *)gx.p, N, first.p);
             CHECK(n % 64 == 0);
             if (round != 4 && round != 6 && round < 9) { /* 127 / amax finite, no NaN */
                 plain_quantize(x, N, kind == AIOSK_A32 ? 32 : 256, q, d);
                 CHECK(memcmp(first.p, q, N) == 0);
-                CHECK(memcmp(first.p + (kind == AIOSK_A32 ? aiosk__a32_parts(N).d : aiosk__a256_parts(N).d), d,
-                             sizeof(float) * (kind == AIOSK_A32 ? N / 32 : N / 256)) == 0);
+                CHECK(memcmp(first.p + (kind == AIOSK_A32 ? aiosk__a32_parts(N).d
+                                                          : aiosk__a256_parts(N).d),
+                             d, sizeof(float) * (kind == AIOSK_A32 ? N / 32 : N / 256)) == 0);
             }
             for (isa = 2; isa < AIOSK_N_ISA; isa++) {
                 if (!aiosk_select(isa)) continue;
                 memset(g.p, 0, n);
                 aiosk_select(isa)->quantize[kind]((const float *)(const void *)gx.p, N, g.p);
-                if (!CHECK(memcmp(first.p, g.p, n) == 0)) printf("    %s kind %d round %d\n", aiosk_select(isa)->name, kind, round);
+                if (!CHECK(memcmp(first.p, g.p, n) == 0))
+                    printf("    %s kind %d round %d\n", aiosk_select(isa)->name, kind, round);
             }
             guard_free(&first);
             guard_free(&g);
@@ -459,7 +526,8 @@ static void test_table(void) {
         for (type = 0; type < AIOSK_N_TYPES; type++) {
             const aiosk_type *t = aiosk_type_info(type);
             CHECK((k->matmul[type][AIOSK_ROWS] != NULL) == (t && t->family != AIOSK_RAW));
-            CHECK((k->matmul[type][AIOSK_PANELS] != NULL) == (t && aiosk_layout_bytes(type, AIOSK_PANELS, 16, 256) != 0));
+            CHECK((k->matmul[type][AIOSK_PANELS] != NULL) ==
+                  (t && aiosk_layout_bytes(type, AIOSK_PANELS, 16, 256) != 0));
         }
     }
     CHECK(aiosk_select(AIOSK_ISA_BEST) != NULL);
@@ -494,21 +562,29 @@ int main(int argc, char **argv) {
     test_quantize();
     test_fast(quick);
     for (type = 0; type < AIOSK_N_TYPES; type++) {
-        static const int n_flt[] = {1, 16, 39, 100}, times[] = {1, 2, 3, 4};
+        static const int n_flt[] = { 1, 16, 39, 100 }, times[] = { 1, 2, 3, 4 };
         const aiosk_type *t = aiosk_type_info(type);
         if (!t || t->family == AIOSK_RAW) continue;
         if (t->family != AIOSK_FLT) {
             test_many_columns(type, 512, 0, quick);
-            if (!quick || type == AIOSK_Q5_1 || type == AIOSK_Q6_K) test_many_columns(type, 4864, 1, quick); /* 19 * 256 */
+            if (!quick || type == AIOSK_Q5_1 || type == AIOSK_Q6_K)
+                test_many_columns(type, 4864, 1, quick); /* 19 * 256 */
         } else {
-            static const int many[] = {1041, 513, 15, 64, 300}; /* more than two blocks of places; no whole 16 of them */
+            static const int many[] = {
+                1041, 513, 15, 64, 300
+            }; /* more than two blocks of places; no whole 16 of them */
             int isa;
             for (isa = quick ? 2 : 1; isa < AIOSK_N_ISA; isa++)
-                for (i = 0; i < (quick ? 2 : 5) && aiosk_select(isa); i++) test_floats(aiosk_select(isa), type, NULL, many[i], quick);
+                for (i = 0; i < (quick ? 2 : 5) && aiosk_select(isa); i++)
+                    test_floats(aiosk_select(isa), type, NULL, many[i], quick);
         }
         for (i = 0; i < (quick ? 3 : 4); i++) {
             const int nw = (int)t->n_weights;
-            test_type(type, t->family == AIOSK_FLT ? n_flt[i] : i == 3 ? (t->family == AIOSK_A256 ? 1280 : nw * 33) : nw * times[i], quick);
+            test_type(type,
+                      t->family == AIOSK_FLT ? n_flt[i]
+                      : i == 3               ? (t->family == AIOSK_A256 ? 1280 : nw * 33)
+                                             : nw * times[i],
+                      quick);
         }
     }
     return test_end();

@@ -1,5 +1,6 @@
-/* test_quantize.c: f32 -> blocks (kernels/quantize.c): how much is lost, that nothing is lost twice, odd inputs, importances, and the
- * same bytes from every compiler. What blocks mean is test_formats' business: aiosk_unpack is taken as the definition. */
+/* test_quantize.c: f32 -> blocks (kernels/quantize.c): how much is lost, that nothing is lost
+ * twice, odd inputs, importances, and the same bytes from every compiler. What blocks mean is
+ * test_formats' business: aiosk_unpack is taken as the definition. */
 #include "aios_kernels.h"
 #include "kernels/base.h"
 #include "test.h"
@@ -8,10 +9,16 @@ enum { N_IN = 512, N_ROWS = 24, N = N_IN * N_ROWS };
 static float x[N], y[N], z[N], zeros[N], imp[N_IN];
 static uint8_t a[N * 4 + 64], b[N * 4 + 64];
 
-/* half_step: half the largest distance of two levels of the type that are next to each other, in units of the largest weight of a block,
- * when that weight is at the end of the levels; rounding alone loses no more. normal: what a normal distribution loses, relative rms
- * (measured; 2 % more is allowed). hash: of the bytes for the inputs of test_bytes. */
-typedef struct expected { int32_t type; double half_step, normal; uint64_t hash; } expected;
+/* half_step: half the largest distance of two levels of the type that are next to each other, in
+ * units of the largest weight of a block, when that weight is at the end of the levels; rounding
+ * alone loses no more. normal: what a normal distribution loses, relative rms (measured; 2 %
+ * more is allowed). hash: of the bytes for the inputs of test_bytes. */
+typedef struct expected {
+    int32_t type;
+    double half_step, normal;
+    uint64_t hash;
+} expected;
+/* clang-format off */
 static const expected types[] = {
     { AIOSK_F32,    1e-7,     0.00000, 0xc2d94d464afe7b52 },
     { AIOSK_F16,    0.0005,   0.00022, 0xe0e658bd68bac643 },
@@ -35,20 +42,22 @@ static const expected types[] = {
     { AIOSK_Q1_0,   1.0,      0.59906, 0x9554837adbf48ded },
     { AIOSK_Q2_0,   0.5,      0.34659, 0xb3226b28065f45a3 },
 };
+/* clang-format on */
 enum { N_TYPES = (int)(sizeof types / sizeof types[0]) };
 
-static float normal(uint64_t *seed) {                           /* nearly: the sum of 12 uniform ones, deviation 1 */
+static float normal(uint64_t *seed) { /* nearly: the sum of 12 uniform ones, deviation 1 */
     float s = 0;
     int i;
     for (i = 0; i < 12; i++) s += test_randf(seed) * 0.5f;
     return s;
 }
-/* kind 0: normal; 1: and a few large ones; 2: uniform; 3: all positive; 4: few different numbers; 5: rows of very different size */
+/* kind 0: normal; 1: and a few large ones; 2: uniform; 3: all positive; 4: few different
+ * numbers; 5: rows of very different size */
 enum { N_KINDS = 6 };
 static void fill(int kind, uint64_t seed) {
     int i;
     for (i = 0; i < N; i++) {
-        float v = normal(&seed) * 0.015625f;                      /* a power of two: no fma can change it */
+        float v = normal(&seed) * 0.015625f; /* a power of two: no fma can change it */
         uint64_t r = test_rand(&seed);
         if (kind == 1 && r % 200 == 0) v *= 15;
         if (kind == 2) v = test_randf(&seed);
@@ -61,7 +70,9 @@ static void fill(int kind, uint64_t seed) {
 static double squares(const float *p, const float *q, const float *w, int n) {
     double s = 0;
     int i;
-    for (i = 0; i < n; i++) s += ((double)p[i] - (double)q[i]) * ((double)p[i] - (double)q[i]) * (w ? (double)w[i % N_IN] : 1);
+    for (i = 0; i < n; i++)
+        s += ((double)p[i] - (double)q[i]) * ((double)p[i] - (double)q[i]) *
+             (w ? (double)w[i % N_IN] : 1);
     return s;
 }
 static uint64_t fnv(uint64_t h, const uint8_t *p, uint64_t n) {
@@ -69,7 +80,7 @@ static uint64_t fnv(uint64_t h, const uint8_t *p, uint64_t n) {
     return h;
 }
 static int is_finite(float v) { return v - v == 0; }
-static uint64_t recode(int32_t type, const float *w) {          /* x -> a -> y */
+static uint64_t recode(int32_t type, const float *w) { /* x -> a -> y */
     uint64_t n = aiosk_quantize(type, x, N_ROWS, N_IN, w, a);
     CHECK(n == N_ROWS * aiosk_row_bytes(type, N_IN));
     aiosk_unpack(type, a, N, y);
@@ -92,23 +103,34 @@ static void test_loss(const expected *e) {
             limit = top * e->half_step;
             if (squares(x + i, y + i, NULL, nw) > limit * limit * nw + 1e-14) bad++;
         }
-        if (!CHECK(bad == 0)) printf("    %s, kind %d: %d blocks lose more than half a step\n", aiosk_type_info(e->type)->name, kind, bad);
+        if (!CHECK(bad == 0))
+            printf("    %s, kind %d: %d blocks lose more than half a step\n",
+                   aiosk_type_info(e->type)->name, kind, bad);
         if (kind == 0) {
             double s = 0, lost = squares(x, y, NULL, N);
             for (i = 0; i < N; i++) s += (double)x[i] * (double)x[i];
-            if (!CHECK(lost <= e->normal * e->normal * s * 1.04)) printf("    %s loses %.6f^2\n", aiosk_type_info(e->type)->name, lost / s);
+            if (!CHECK(lost <= e->normal * e->normal * s * 1.04))
+                printf("    %s loses %.6f^2\n", aiosk_type_info(e->type)->name, lost / s);
 #ifdef TEST_QUANTIZE_PRINT
-            { double g = lost / s, r = g > 0 ? 1 : 0; for (i = 0; i < 60 && g > 0; i++) r = 0.5 * (r + g / r); printf("normal %d %.6f\n", e->type, r); }
+            {
+                double g = lost / s, r = g > 0 ? 1 : 0;
+                for (i = 0; i < 60 && g > 0; i++) r = 0.5 * (r + g / r);
+                printf("normal %d %.6f\n", e->type, r);
+            }
 #endif
         }
     }
 }
 
-/* What a block can hold exactly comes back exactly, from any type with a scale of its own; nearly so where a minimum is rounded by
- * itself, and where there are so many levels that another scale fits as well. */
+/* What a block can hold exactly comes back exactly, from any type with a scale of its own;
+ * nearly so where a minimum is rounded by itself, and where there are so many levels that
+ * another scale fits as well. */
 static void test_again(const expected *e) {
-    int kind, i, bad = 0, nearly = e->type == AIOSK_Q4_1 || e->type == AIOSK_Q5_1 || e->type == AIOSK_Q8_0;
-    if (aiosk_type_info(e->type)->family == AIOSK_A256 && e->type != AIOSK_TQ1_0 && e->type != AIOSK_TQ2_0) return;
+    int kind, i, bad = 0,
+                 nearly = e->type == AIOSK_Q4_1 || e->type == AIOSK_Q5_1 || e->type == AIOSK_Q8_0;
+    if (aiosk_type_info(e->type)->family == AIOSK_A256 && e->type != AIOSK_TQ1_0 &&
+        e->type != AIOSK_TQ2_0)
+        return;
     for (kind = 0; kind < N_KINDS; kind++) {
         fill(kind, 70 + (uint64_t)kind);
         recode(e->type, NULL);
@@ -117,7 +139,9 @@ static void test_again(const expected *e) {
         for (i = 0; i < N && !nearly; i++) bad += z[i] != y[i];
         bad += nearly && squares(y, z, NULL, N) > 1e-6 * squares(x, zeros, NULL, N);
     }
-    if (!CHECK(bad == 0)) printf("    %s: %d weights change when they are quantised again\n", aiosk_type_info(e->type)->name, bad);
+    if (!CHECK(bad == 0))
+        printf("    %s: %d weights change when they are quantised again\n",
+               aiosk_type_info(e->type)->name, bad);
 }
 
 /* Powers of two change scales, not codes; rows depend on nothing but themselves. */
@@ -125,10 +149,11 @@ static void test_rows(const expected *e) {
     uint64_t row = aiosk_row_bytes(e->type, N_IN), n;
     int i, bad = 0;
     fill(1, 99);
-    for (i = 0; i < N; i++) x[i] *= 512;                        /* far from where scales are subnormal */
+    for (i = 0; i < N; i++) x[i] *= 512; /* far from where scales are subnormal */
     n = recode(e->type, NULL);
     memset(b, 0xA5, sizeof b);
-    for (i = N_ROWS - 1; i >= 0; i--) CHECK(aiosk_quantize(e->type, x + i * N_IN, 1, N_IN, NULL, b + (uint64_t)i * row) == row);
+    for (i = N_ROWS - 1; i >= 0; i--)
+        CHECK(aiosk_quantize(e->type, x + i * N_IN, 1, N_IN, NULL, b + (uint64_t)i * row) == row);
     CHECK(memcmp(a, b, (size_t)n) == 0);
     CHECK(b[n] == 0xA5);
     for (i = 0; i < N; i++) x[i] *= 4;
@@ -139,23 +164,30 @@ static void test_rows(const expected *e) {
 }
 
 static void test_odd(const expected *e) {
-    static const uint32_t odd[] = { 0x7FC00000, 0xFFC00001, 0x7F800001, 0x7F800000, 0xFF800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x00000001, 0x80000001, 0x007FFFFF,
-                                    0x80000000, 0x00800000, 0x3F800000, 0xBF800000, 0x49742400, 0x2B8CBCCC };
-    int numbers = e->type == AIOSK_F16 || e->type == AIOSK_BF16 || e->type == AIOSK_F32, i, k, bad = 0;
+    static const uint32_t odd[] = { 0x7FC00000, 0xFFC00001, 0x7F800001, 0x7F800000,
+                                    0xFF800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x00000001,
+                                    0x80000001, 0x007FFFFF, 0x80000000, 0x00800000,
+                                    0x3F800000, 0xBF800000, 0x49742400, 0x2B8CBCCC };
+    int numbers = e->type == AIOSK_F16 || e->type == AIOSK_BF16 || e->type == AIOSK_F32, i, k,
+        bad = 0;
     uint64_t seed = 5, n;
     /* all the same odd number; then odd ones among normal ones; then all bit patterns */
     for (k = 0; k < 16 + 16 + 8; k++) {
         fill(0, 11);
         for (i = 0; i < N; i++) {
             uint32_t u = (uint32_t)test_rand(&seed);
-            if (k < 16) x[i] = aiosk__bits_f32(odd[k]);
-            else if (k < 32) { if (u % 50 == 0) x[i] = aiosk__bits_f32(odd[k - 16]); }
-            else x[i] = aiosk__bits_f32(k < 34 ? u : u & (0xFFFFFFFFu >> (k - 34)) & 0xBFFFFFFF);
+            if (k < 16)
+                x[i] = aiosk__bits_f32(odd[k]);
+            else if (k < 32) {
+                if (u % 50 == 0) x[i] = aiosk__bits_f32(odd[k - 16]);
+            } else
+                x[i] = aiosk__bits_f32(k < 34 ? u : u & (0xFFFFFFFFu >> (k - 34)) & 0xBFFFFFFF);
         }
         recode(e->type, NULL);
         for (i = 0; i < N && !numbers; i++) bad += !is_finite(y[i]);
     }
-    if (!CHECK(bad == 0)) printf("    %s: %d weights are not finite\n", aiosk_type_info(e->type)->name, bad);
+    if (!CHECK(bad == 0))
+        printf("    %s: %d weights are not finite\n", aiosk_type_info(e->type)->name, bad);
     memset(x, 0, sizeof x);
     recode(e->type, NULL);
     for (i = 0; i < N; i++) bad += y[i] != 0;
@@ -179,21 +211,27 @@ static void test_importance(const expected *e) {
     for (i = 0; i < N_IN; i++) imp[i] = 1;
     n = recode(e->type, NULL);
     aiosk_quantize(e->type, x, N_ROWS, N_IN, imp, b);
-    CHECK(memcmp(a, b, (size_t)n) == 0);                        /* all alike */
+    CHECK(memcmp(a, b, (size_t)n) == 0); /* all alike */
     for (i = 0; i < N_IN; i++) imp[i] = i % 3 ? -1.0f : aiosk__bits_f32(0x7FC00000);
     aiosk_quantize(e->type, x, N_ROWS, N_IN, imp, b);
-    CHECK(memcmp(a, b, (size_t)n) == 0);                        /* none at all is as good as all alike */
-    for (i = 0; i < N_IN; i++) { float v = test_randf(&seed); imp[i] = v * v * v * v + 0.001f; }
+    CHECK(memcmp(a, b, (size_t)n) == 0); /* none at all is as good as all alike */
+    for (i = 0; i < N_IN; i++) {
+        float v = test_randf(&seed);
+        imp[i] = v * v * v * v + 0.001f;
+    }
     plain = squares(x, y, imp, N);
     recode(e->type, imp);
     with = squares(x, y, imp, N);
-    if (!CHECK(with < plain * 0.99)) printf("    %s: %g with importances, %g without\n", aiosk_type_info(e->type)->name, with, plain);
-    for (i = 0; i < N_IN; i++) imp[i] *= 1024;                  /* only ratios count */
+    if (!CHECK(with < plain * 0.99))
+        printf("    %s: %g with importances, %g without\n", aiosk_type_info(e->type)->name, with,
+               plain);
+    for (i = 0; i < N_IN; i++) imp[i] *= 1024; /* only ratios count */
     n = aiosk_quantize(e->type, x, N_ROWS, N_IN, imp, b);
     CHECK(memcmp(a, b, (size_t)n) == 0);
 }
 
-/* The same bytes everywhere: this program is built for several machines, compilers and sanitizers. */
+/* The same bytes everywhere: this program is built for several machines, compilers and
+ * sanitizers. */
 static void test_bytes(const expected *e) {
     uint64_t h = 0xCBF29CE484222325u, seed = 8;
     int kind, i;
@@ -202,18 +240,39 @@ static void test_bytes(const expected *e) {
         fill(kind, 40 + (uint64_t)kind);
         h = fnv(h, a, recode(e->type, kind & 1 ? imp : NULL));
     }
-    if (!CHECK(h == e->hash)) printf("    %s: bytes hash to 0x%016llx\n", aiosk_type_info(e->type)->name, (unsigned long long)h);
+    if (!CHECK(h == e->hash))
+        printf("    %s: bytes hash to 0x%016llx\n", aiosk_type_info(e->type)->name,
+               (unsigned long long)h);
 }
 
 static void test_refusals(void) {
-    static const int32_t none[] = { AIOSK_Q8_1, AIOSK_Q8_K, AIOSK_IQ1_S, AIOSK_IQ1_M, AIOSK_IQ2_XXS, AIOSK_IQ2_XS, AIOSK_IQ2_S, AIOSK_IQ3_XXS, AIOSK_IQ3_S,
-                                    AIOSK_I8, AIOSK_I32, AIOSK_F64, -1, 4, 5, 31, AIOSK_N_TYPES, 2147483647 };
+    static const int32_t none[] = { AIOSK_Q8_1,
+                                    AIOSK_Q8_K,
+                                    AIOSK_IQ1_S,
+                                    AIOSK_IQ1_M,
+                                    AIOSK_IQ2_XXS,
+                                    AIOSK_IQ2_XS,
+                                    AIOSK_IQ2_S,
+                                    AIOSK_IQ3_XXS,
+                                    AIOSK_IQ3_S,
+                                    AIOSK_I8,
+                                    AIOSK_I32,
+                                    AIOSK_F64,
+                                    -1,
+                                    4,
+                                    5,
+                                    31,
+                                    AIOSK_N_TYPES,
+                                    2147483647 };
     size_t i;
     memset(a, 0xA5, sizeof a);
-    for (i = 0; i < sizeof none / sizeof none[0]; i++) CHECK(aiosk_quantize(none[i], x, 1, 256, NULL, a) == 0);
+    for (i = 0; i < sizeof none / sizeof none[0]; i++)
+        CHECK(aiosk_quantize(none[i], x, 1, 256, NULL, a) == 0);
     for (i = 0; i < N_TYPES; i++) {
         uint32_t n = aiosk_type_info(types[i].type)->n_weights;
-        if (n > 1) CHECK(aiosk_quantize(types[i].type, x, 1, n / 2, NULL, a) == 0 && aiosk_quantize(types[i].type, x, 1, n + 16, NULL, a) == 0);
+        if (n > 1)
+            CHECK(aiosk_quantize(types[i].type, x, 1, n / 2, NULL, a) == 0 &&
+                  aiosk_quantize(types[i].type, x, 1, n + 16, NULL, a) == 0);
         CHECK(aiosk_quantize(types[i].type, x, 0, 256, NULL, a) == 0);
         CHECK(aiosk_quantize(types[i].type, x, 1, 0, NULL, a) == 0);
         CHECK(aiosk_quantize(types[i].type, x, UINT64_MAX, 256, NULL, a) == 0);

@@ -1,6 +1,7 @@
-/* test_readers.c: the readers of examples/readers.h against one file: random requests, many at a time, in any order of completion,
- * with time limits, interrupted by signals; files that shrink, are empty, are larger than 4 GiB or are none; a kernel that
- * forbids io_uring; and the same logits through each. */
+/* test_readers.c: the readers of examples/readers.h against one file: random requests, many at a
+ * time, in any order of completion, with time limits, interrupted by signals; files that shrink,
+ * are empty, are larger than 4 GiB or are none; a kernel that forbids io_uring; and the same
+ * logits through each. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -12,7 +13,8 @@
 int main(void) {
     static reader r;
     aios_io io;
-    CHECK(reader_open_pread(&r, "x", &io) == -ENOSYS && reader_open_uring(&r, "x", &io) == -ENOSYS && reader_open_mmap(&r, "x", &io) == -ENOSYS);
+    CHECK(reader_open_pread(&r, "x", &io) == -ENOSYS &&
+          reader_open_uring(&r, "x", &io) == -ENOSYS && reader_open_mmap(&r, "x", &io) == -ENOSYS);
     printf("skip: readers.h knows no way to read files on this system\n");
     return test_end();
 }
@@ -28,9 +30,14 @@ int main(void) {
 #endif
 
 typedef int (*open_fn)(reader *r, const char *path, aios_io *io);
-static const struct { const char *name; open_fn open; } ways[] = {
-    { "pread", reader_open_pread }, { "pread-drop", reader_open_pread_drop }, { "direct", reader_open_direct },
-    { "uring", reader_open_uring }, { "mmap", reader_open_mmap } };
+static const struct {
+    const char *name;
+    open_fn open;
+} ways[] = { { "pread", reader_open_pread },
+             { "pread-drop", reader_open_pread_drop },
+             { "direct", reader_open_direct },
+             { "uring", reader_open_uring },
+             { "mmap", reader_open_mmap } };
 /* Without O_DIRECT there is neither the third nor the fourth. */
 static int has(int w) {
 #if defined(READER__O_DIRECT)
@@ -42,7 +49,7 @@ static int has(int w) {
 enum { N_WAYS = 5, FILE_BYTES = 6 * 1048576 + 1234, ROOM = 2 * 1048576 };
 static int quick;
 static char path[96], dir[64];
-static unsigned char *whole;                    /* what is in the file */
+static unsigned char *whole; /* what is in the file */
 
 static unsigned char *room(void) {
     void *p = NULL;
@@ -52,7 +59,10 @@ static unsigned char *room(void) {
 static int write_file(const char *name, const unsigned char *p, size_t n) {
     FILE *f = fopen(name, "wb");
     if (!f) return 0;
-    if (n && fwrite(p, 1, n, f) != n) { fclose(f); return 0; }
+    if (n && fwrite(p, 1, n, f) != n) {
+        fclose(f);
+        return 0;
+    }
     return fclose(f) == 0;
 }
 static double now(void) {
@@ -62,19 +72,28 @@ static double now(void) {
 }
 
 /* A request: half of them as a stream makes them. */
-typedef struct request { uint64_t off, n; size_t at; } request;
+typedef struct request {
+    uint64_t off, n;
+    size_t at;
+} request;
 static request draw(uint64_t *rng) {
     request q;
     q.n = test_rand(rng) % (test_rand(rng) % 4 ? 20000 : ROOM);
     q.off = test_rand(rng) % (FILE_BYTES + 10000);
     q.at = test_rand(rng) % 4096;
-    if (test_rand(rng) % 2) { q.off &= ~(uint64_t)4095; q.at = 0; q.n = (q.n + 4095) & ~(uint64_t)4095; }
+    if (test_rand(rng) % 2) {
+        q.off &= ~(uint64_t)4095;
+        q.at = 0;
+        q.n = (q.n + 4095) & ~(uint64_t)4095;
+    }
     if (test_rand(rng) % 8 == 0) q.off = FILE_BYTES - test_rand(rng) % 9000;
     if (test_rand(rng) % 8 == 0) q.off = FILE_BYTES / 4096 * 4096, q.at = 0;
     if (q.n > ROOM) q.n = ROOM;
     return q;
 }
-static uint64_t there(uint64_t off, uint64_t n) { return off >= FILE_BYTES ? 0 : n < FILE_BYTES - off ? n : FILE_BYTES - off; }
+static uint64_t there(uint64_t off, uint64_t n) {
+    return off >= FILE_BYTES ? 0 : n < FILE_BYTES - off ? n : FILE_BYTES - off;
+}
 
 /* As the library reads: until all of it is there, or the end. */
 static int64_t read_all(const aios_io *io, uint64_t off, unsigned char *dst, uint64_t n) {
@@ -93,12 +112,16 @@ static int right(const unsigned char *p, const request *q) {
     return (n == 0 || memcmp(p + q->at, whole + q->off, (size_t)n) == 0) && p[q->at + q->n] == 0xA5;
 }
 static int one_read(const aios_io *io, unsigned char *p, const request *q) {
-    p[q->at + q->n] = 0xA5;                     /* the byte behind stays */
+    p[q->at + q->n] = 0xA5; /* the byte behind stays */
     return read_all(io, q->off, p + q->at, q->n) == (int64_t)there(q->off, q->n) && right(p, q);
 }
 
-/* ---- read --------------------------------------------------------------------------------------------------- */
-typedef struct job { const aios_io *io; uint64_t seed; int n, n_bad; } job;
+/* ---- read ---- */
+typedef struct job {
+    const aios_io *io;
+    uint64_t seed;
+    int n, n_bad;
+} job;
 static void *random_reads(void *user) {
     job *j = (job *)user;
     unsigned char *p = room();
@@ -122,25 +145,36 @@ static void test_read(int w) {
     printf("%-10s %s\n", ways[w].name, reader_how(&r));
     CHECK(errno == 77 && io.n_bytes == FILE_BYTES && io.user == &r);
     memset(j, 0, sizeof j);
-    for (i = 0; i < 4; i++) { j[i].io = &io; j[i].seed = (uint64_t)(i + 1); j[i].n = quick ? 40 : 200; }
+    for (i = 0; i < 4; i++) {
+        j[i].io = &io;
+        j[i].seed = (uint64_t)(i + 1);
+        j[i].n = quick ? 40 : 200;
+    }
     random_reads(&j[0]);
     CHECK(errno == 77 && j[0].n_bad == 0);
     for (i = 0; i < 4; i++) n_started += pthread_create(&t[i], NULL, random_reads, &j[i]) == 0;
     if (!CHECK(n_started == 4)) exit(1);
-    for (i = 0; i < 4; i++) { pthread_join(t[i], NULL); CHECK(j[i].n_bad == 0); }
+    for (i = 0; i < 4; i++) {
+        pthread_join(t[i], NULL);
+        CHECK(j[i].n_bad == 0);
+    }
     errno = 77;
-    CHECK(io.read(io.user, FILE_BYTES, &c, 1) == 0 && io.read(io.user, FILE_BYTES + 5000, &c, 1) == 0 && io.read(io.user, 0, &c, 0) == 0);
+    CHECK(io.read(io.user, FILE_BYTES, &c, 1) == 0 &&
+          io.read(io.user, FILE_BYTES + 5000, &c, 1) == 0 && io.read(io.user, 0, &c, 0) == 0);
     CHECK(io.read(io.user, UINT64_MAX - 10, &c, 1) <= 0);
-    CHECK((io.map != NULL) == (w == 4) && (!io.map || (!io.map(io.user, 5, FILE_BYTES) && !io.map(io.user, UINT64_MAX, 2))));
-    if (io.map) CHECK(memcmp(io.map(io.user, 777, FILE_BYTES - 777), whole + 777, FILE_BYTES - 777) == 0);
+    CHECK((io.map != NULL) == (w == 4) &&
+          (!io.map || (!io.map(io.user, 5, FILE_BYTES) && !io.map(io.user, UINT64_MAX, 2))));
+    if (io.map)
+        CHECK(memcmp(io.map(io.user, 777, FILE_BYTES - 777), whole + 777, FILE_BYTES - 777) == 0);
     reader_close(&r);
     reader_close(&r);
     CHECK(errno == 77 && !strcmp(reader_how(&r), "closed"));
 }
 
-/* ---- submit, wait ------------------------------------------------------------------------------------------- */
+/* ---- submit, wait ---- */
 static void on_alarm(int sig) { (void)sig; }
-static void alarms(long us) {                   /* a signal every so often that breaks off system calls; 0 = no more */
+static void
+alarms(long us) { /* a signal every so often that breaks off system calls; 0 = no more */
     struct sigaction a;
     struct itimerval v;
     memset(&a, 0, sizeof a);
@@ -150,12 +184,23 @@ static void alarms(long us) {                   /* a signal every so often that 
     v.it_interval.tv_usec = v.it_value.tv_usec = us;
     setitimer(ITIMER_REAL, &v, NULL);
 }
-typedef struct flight { request q; uint64_t ticket; unsigned char *p; int busy; } flight;
-typedef struct other_thread { const aios_io *io; flight *f; int n, rc; } other_thread;
+typedef struct flight {
+    request q;
+    uint64_t ticket;
+    unsigned char *p;
+    int busy;
+} flight;
+typedef struct other_thread {
+    const aios_io *io;
+    flight *f;
+    int n, rc;
+} other_thread;
 static void *submit_all(void *user) {
     other_thread *o = (other_thread *)user;
     int i;
-    for (i = 0; i < o->n; i++) o->rc |= o->io->submit(o->io->user, o->f[i].ticket, o->f[i].q.off, o->f[i].p + o->f[i].q.at, o->f[i].q.n);
+    for (i = 0; i < o->n; i++)
+        o->rc |= o->io->submit(o->io->user, o->f[i].ticket, o->f[i].q.off, o->f[i].p + o->f[i].q.at,
+                               o->f[i].q.n);
     return NULL;
 }
 static int submit_one(const aios_io *io, flight *f, uint64_t *rng) {
@@ -197,36 +242,55 @@ static void test_submit(void) {
     memset(f, 0, sizeof f);
     for (i = 0; i < READER_DEPTH; i++) f[i].p = room();
     errno = 77;
-    CHECK(io.wait(io.user, &ticket, &got, 0) == 0 && io.wait(io.user, &ticket, &got, UINT64_MAX) == 0);     /* nothing will come */
+    CHECK(io.wait(io.user, &ticket, &got, 0) == 0 &&
+          io.wait(io.user, &ticket, &got, UINT64_MAX) == 0); /* nothing will come */
     alarms(700);
     for (i = 0; i < READER_DEPTH; i++) CHECK(submit_one(&io, &f[i], &rng));
-    CHECK(io.submit(io.user, 1, 0, f[0].p, 4096) < 0);                         /* too many */
+    CHECK(io.submit(io.user, 1, 0, f[0].p, 4096) < 0); /* too many */
     for (k = 0; k < (quick ? 300 : 3000); k++) {
         job j = { &io, rng, 1, 0 };
         i = wait_one(&io, f, k % 3 ? UINT64_MAX : 1000000000);
-        if (i < 0) { n_bad++; break; }
+        if (i < 0) {
+            n_bad++;
+            break;
+        }
         n_in_order += i == last + 1;
         last = i;
         n_over++;
-        if (!submit_one(&io, &f[i], &rng)) { n_bad++; break; }
-        if (k % 50 == 0) { random_reads(&j); n_bad += j.n_bad; }                /* read beside them */
+        if (!submit_one(&io, &f[i], &rng)) {
+            n_bad++;
+            break;
+        }
+        if (k % 50 == 0) {
+            random_reads(&j);
+            n_bad += j.n_bad;
+        } /* read beside them */
     }
     for (k = 0; k < READER_DEPTH && n_bad == 0; k++) n_bad += wait_one(&io, f, UINT64_MAX) < 0;
     alarms(0);
     CHECK(n_bad == 0 && errno == 77);
-    printf("           %d reads through the ring, %d of them in the order of their places\n", n_over, n_in_order);
+    printf("           %d reads through the ring, %d of them in the order of their places\n",
+           n_over, n_in_order);
     CHECK(wait_one(&io, f, 0) == -1);
     /* a limit of 0 asks; asking often enough gets it all */
     for (i = 0; i < 8; i++) CHECK(submit_one(&io, &f[i], &rng));
-    for (k = 0, t = now(); k < 8 && now() < t + 20; ) {
+    for (k = 0, t = now(); k < 8 && now() < t + 20;) {
         i = wait_one(&io, f, 0);
         if (i < -1) break;
         k += i >= 0;
     }
     CHECK(k == 8);
     /* the thread that submitted has ended when the reads are over, or before */
-    o.io = &io; o.f = f; o.n = 16; o.rc = 0;
-    for (i = 0; i < 16; i++) { f[i].q = draw(&rng); f[i].ticket = (uint64_t)i; f[i].busy = 1; f[i].p[f[i].q.at + f[i].q.n] = 0xA5; }
+    o.io = &io;
+    o.f = f;
+    o.n = 16;
+    o.rc = 0;
+    for (i = 0; i < 16; i++) {
+        f[i].q = draw(&rng);
+        f[i].ticket = (uint64_t)i;
+        f[i].busy = 1;
+        f[i].p[f[i].q.at + f[i].q.n] = 0xA5;
+    }
     if (CHECK(pthread_create(&thread, NULL, submit_all, &o) == 0)) {
         pthread_join(thread, NULL);
         for (i = 0; i < 16; i++) CHECK(wait_one(&io, f, 10000000000u) >= 0);
@@ -240,7 +304,8 @@ static void test_submit(void) {
     CHECK(errno == 77);
 }
 #if defined(READER_URING)
-/* A pipe in place of the file: reads that last as long as we like, come in pieces, and end in any order we like. */
+/* A pipe in place of the file: reads that last as long as we like, come in pieces, and end in
+ * any order we like. */
 static void *late_byte(void *fd) {
     usleep(50000);
     return write(*(int *)fd, "x", 1) == 1 ? NULL : fd;
@@ -255,12 +320,17 @@ static void test_pipe(void) {
     double t;
     CHECK(dup2(2, 0) == 0);
     memset(&r, 0, sizeof r);
-    reader_close(&r);                           /* zeros are closed already, though 0 is a descriptor */
+    reader_close(&r); /* zeros are closed already, though 0 is a descriptor */
     CHECK(fcntl(0, F_GETFD) >= 0);
     reader__clear(&r);
     if (!CHECK(pipe(fd) == 0)) return;
-    r.fd = fd[0]; r.flags = READER_OPEN;
-    if (!reader__ring_open(&r)) { close(fd[1]); reader_close(&r); return; }
+    r.fd = fd[0];
+    r.flags = READER_OPEN;
+    if (!reader__ring_open(&r)) {
+        close(fd[1]);
+        reader_close(&r);
+        return;
+    }
     r.n_bytes = 1 << 20;
     CHECK(reader__submit(&r, 11, 0, a, 8) == 0);
     t = now();
@@ -268,30 +338,36 @@ static void test_pipe(void) {
     CHECK(reader__wait(&r, &ticket, &got, 30000000) == 0);
     t = now() - t;
     CHECK(t >= 0.03 && t < 5);
-    alarms(2000);                               /* signals do not make the limit longer, or shorter */
+    alarms(2000); /* signals do not make the limit longer, or shorter */
     t = now();
     CHECK(reader__wait(&r, &ticket, &got, 50000000) == 0);
     t = now() - t;
     alarms(0);
     CHECK(t >= 0.05 && t < 5);
-    CHECK(write(fd[1], "abc", 3) == 3 && reader__wait(&r, &ticket, &got, 20000000) == 0);      /* a short read is not over */
+    CHECK(write(fd[1], "abc", 3) == 3 &&
+          reader__wait(&r, &ticket, &got, 20000000) == 0); /* a short read is not over */
     CHECK(write(fd[1], "defghijk", 8) == 8 && reader__wait(&r, &ticket, &got, UINT64_MAX) == 1);
     CHECK(ticket == 11 && got == 8 && memcmp(a, "abcdefgh", 8) == 0);
-    CHECK(reader__submit(&r, 12, 0, b, 64) == 0 && reader__wait(&r, &ticket, &got, 0) == 0);   /* the end comes too early */
+    CHECK(reader__submit(&r, 12, 0, b, 64) == 0 &&
+          reader__wait(&r, &ticket, &got, 0) == 0); /* the end comes too early */
     close(fd[1]);
-    CHECK(reader__wait(&r, &ticket, &got, UINT64_MAX) == 1 && ticket == 12 && got == 3 && memcmp(b, "ijk", 3) == 0);
+    CHECK(reader__wait(&r, &ticket, &got, UINT64_MAX) == 1 && ticket == 12 && got == 3 &&
+          memcmp(b, "ijk", 3) == 0);
     reader_close(&r);
     /* the ring is gone: an error, and no waiting for ever */
     if (!CHECK(pipe(fd) == 0)) return;
     reader__clear(&r);
-    r.fd = fd[0]; r.flags = READER_OPEN;
+    r.fd = fd[0];
+    r.flags = READER_OPEN;
     if (reader__ring_open(&r)) {
         CHECK(reader__submit(&r, 13, 0, a, 8) == 0);
         close(r.ring_fd);
         /* the read that is under way ends later, and only then is there an answer */
         CHECK(pthread_create(&late, NULL, late_byte, &fd[1]) == 0);
-        k = reader__wait(&r, &ticket, &got, 1000000);          /* 1: it had ended already, and the rest of it failed */
-        CHECK((k < 0 || (k == 1 && got < 0)) && reader__submit(&r, 14, 0, a, 8) < 0 && r.n_busy == 0 && a[0] == 'x');
+        k = reader__wait(&r, &ticket, &got,
+                         1000000); /* 1: it had ended already, and the rest of it failed */
+        CHECK((k < 0 || (k == 1 && got < 0)) && reader__submit(&r, 14, 0, a, 8) < 0 &&
+              r.n_busy == 0 && a[0] == 'x');
         pthread_join(late, NULL);
         r.ring_fd = -1;
     }
@@ -299,9 +375,11 @@ static void test_pipe(void) {
     close(fd[1]);
     /* a file that cannot be read at all: the failure of pread is the answer */
     reader__clear(&r);
-    r.fd = open(path, O_WRONLY); r.flags = READER_OPEN;
+    r.fd = open(path, O_WRONLY);
+    r.flags = READER_OPEN;
     if (CHECK(r.fd >= 0) && reader__ring_open(&r)) {
-        CHECK(reader__submit(&r, 15, 0, a, 8) == 0 && reader__wait(&r, &ticket, &got, UINT64_MAX) == 1 && ticket == 15 && got == -EBADF);
+        CHECK(reader__submit(&r, 15, 0, a, 8) == 0 &&
+              reader__wait(&r, &ticket, &got, UINT64_MAX) == 1 && ticket == 15 && got == -EBADF);
     }
     reader_close(&r);
 }
@@ -309,7 +387,7 @@ static void test_pipe(void) {
 static void test_pipe(void) {}
 #endif
 
-/* ---- files that are odd ------------------------------------------------------------------------------------- */
+/* ---- files that are odd ---- */
 static void test_odd(int w) {
     reader r;
     aios_io io;
@@ -328,8 +406,11 @@ static void test_odd(int w) {
     snprintf(name, sizeof name, "%s/empty", dir);
     errno = 77;
     if (CHECK(write_file(name, p, 0) && ways[w].open(&r, name, &io) == 0)) {
-        CHECK(io.n_bytes == 0 && io.read(io.user, 0, p, 10) == 0 && io.read(io.user, 4096, p, 4096) == 0 && (!io.map || !io.map(io.user, 0, 1)));
-        if (io.submit) CHECK(io.submit(io.user, 3, 0, p, 4096) == 0 && io.wait(io.user, &ticket, &got, UINT64_MAX) == 1 && ticket == 3 && got == 0);
+        CHECK(io.n_bytes == 0 && io.read(io.user, 0, p, 10) == 0 &&
+              io.read(io.user, 4096, p, 4096) == 0 && (!io.map || !io.map(io.user, 0, 1)));
+        if (io.submit)
+            CHECK(io.submit(io.user, 3, 0, p, 4096) == 0 &&
+                  io.wait(io.user, &ticket, &got, UINT64_MAX) == 1 && ticket == 3 && got == 0);
         reader_close(&r);
     }
     (void)unlink(name);
@@ -338,10 +419,14 @@ static void test_odd(int w) {
     snprintf(name, sizeof name, "%s/shrinks", dir);
     if (CHECK(write_file(name, whole, FILE_BYTES) && ways[w].open(&r, name, &io) == 0)) {
         CHECK(truncate(name, half) == 0);
-        CHECK(read_all(&io, (uint64_t)half - 50, p, 1000) == 50 && memcmp(p, whole + half - 50, 50) == 0);
-        CHECK(read_all(&io, (uint64_t)half + 5000, p, 1000) == 0 && read_all(&io, ((uint64_t)half + 5000) & ~(uint64_t)4095, p, 8192) == 0);
-        CHECK(read_all(&io, ((uint64_t)half - 8192) & ~(uint64_t)4095, p, 65536) == 8192 + half % 4096);
-        if (io.map) CHECK(!io.map(io.user, (uint64_t)half, 1) && io.map(io.user, (uint64_t)half - 1, 1));
+        CHECK(read_all(&io, (uint64_t)half - 50, p, 1000) == 50 &&
+              memcmp(p, whole + half - 50, 50) == 0);
+        CHECK(read_all(&io, (uint64_t)half + 5000, p, 1000) == 0 &&
+              read_all(&io, ((uint64_t)half + 5000) & ~(uint64_t)4095, p, 8192) == 0);
+        CHECK(read_all(&io, ((uint64_t)half - 8192) & ~(uint64_t)4095, p, 65536) ==
+              8192 + half % 4096);
+        if (io.map)
+            CHECK(!io.map(io.user, (uint64_t)half, 1) && io.map(io.user, (uint64_t)half - 1, 1));
         if (io.submit) {
             CHECK(io.submit(io.user, 3, ((uint64_t)half - 8192) & ~(uint64_t)4095, p, 65536) == 0);
             CHECK(io.wait(io.user, &ticket, &got, UINT64_MAX) == 1 && got == 8192 + half % 4096);
@@ -365,7 +450,8 @@ static void test_large(void) {
     int fd, w;
     snprintf(name, sizeof name, "%s/large", dir);
     fd = open(name, O_RDWR | O_CREAT, 0600);
-    if (fd < 0 || sizeof(off_t) < 8 || sizeof(void *) < 8 || ftruncate(fd, (off_t)n_bytes) != 0 || pwrite(fd, whole, 20480, (off_t)(far - 8192)) != 20480) {
+    if (fd < 0 || sizeof(off_t) < 8 || sizeof(void *) < 8 || ftruncate(fd, (off_t)n_bytes) != 0 ||
+        pwrite(fd, whole, 20480, (off_t)(far - 8192)) != 20480) {
         printf("skip: no file of 4 GiB can be made here\n");
     } else {
         for (w = 0; w < N_WAYS; w++) {
@@ -377,11 +463,14 @@ static void test_large(void) {
             if (!CHECK(ways[w].open(&r, name, &io) == 0)) continue;
             CHECK(io.n_bytes == far + 12345);
             CHECK(read_all(&io, far - 8192, p, 16384) == 16384 && memcmp(p, whole, 16384) == 0);
-            CHECK(read_all(&io, far + 1, p + 1, 3000) == 3000 && memcmp(p + 1, whole + 8193, 3000) == 0);
-            CHECK(read_all(&io, far + 4096, p, ROOM) == 8249 && memcmp(p, whole + 12288, 8192) == 0);
+            CHECK(read_all(&io, far + 1, p + 1, 3000) == 3000 &&
+                  memcmp(p + 1, whole + 8193, 3000) == 0);
+            CHECK(read_all(&io, far + 4096, p, ROOM) == 8249 &&
+                  memcmp(p, whole + 12288, 8192) == 0);
             if (io.map) CHECK(memcmp(io.map(io.user, far, 4096), whole + 8192, 4096) == 0);
             if (io.submit) {
-                CHECK(io.submit(io.user, 8, far, p, 8192) == 0 && io.wait(io.user, &ticket, &got, UINT64_MAX) == 1);
+                CHECK(io.submit(io.user, 8, far, p, 8192) == 0 &&
+                      io.wait(io.user, &ticket, &got, UINT64_MAX) == 1);
                 CHECK(got == 8192 && memcmp(p, whole + 8192, 8192) == 0);
             }
             reader_close(&r);
@@ -392,8 +481,8 @@ static void test_large(void) {
     free(p);
 }
 
-/* ---- what stays in the page cache --------------------------------------------------------------------------- */
-static double resident(void) {                  /* share of the file's pages that are in memory; -1 = unknown */
+/* ---- what stays in the page cache ---- */
+static double resident(void) { /* share of the file's pages that are in memory; -1 = unknown */
     double n = 0;
 #if defined(__linux__)
     const size_t n_pages = (FILE_BYTES + 4095) / 4096;
@@ -401,8 +490,11 @@ static double resident(void) {                  /* share of the file's pages tha
     int fd = open(path, O_RDONLY);
     void *at = fd < 0 ? MAP_FAILED : mmap(NULL, FILE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
     size_t i;
-    if (!vec || at == MAP_FAILED || sysconf(_SC_PAGESIZE) != 4096 || mincore(at, FILE_BYTES, vec) != 0) n = -(double)n_pages;
-    else for (i = 0; i < n_pages; i++) n += vec[i] & 1;
+    if (!vec || at == MAP_FAILED || sysconf(_SC_PAGESIZE) != 4096 ||
+        mincore(at, FILE_BYTES, vec) != 0)
+        n = -(double)n_pages;
+    else
+        for (i = 0; i < n_pages; i++) n += vec[i] & 1;
     if (at != MAP_FAILED) munmap(at, FILE_BYTES);
     if (fd >= 0) close(fd);
     free(vec);
@@ -418,23 +510,35 @@ static void test_cache(void) {
     int w;
 #if defined(POSIX_FADV_DONTNEED)
     int fd = open(path, O_RDONLY);
-    if (fd >= 0) { (void)fsync(fd); (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); close(fd); }
+    if (fd >= 0) {
+        (void)fsync(fd);
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        close(fd);
+    }
 #endif
     after = resident();
-    if (after != 0) { printf("skip: what is in the page cache is not to be seen here\n"); free(p); return; }
+    if (after != 0) {
+        printf("skip: what is in the page cache is not to be seen here\n");
+        free(p);
+        return;
+    }
     for (w = 3; w >= 0; w--) {
         reader r;
         aios_io io;
         uint64_t off;
-        if (!has(w)) { share[w] = 0; continue; }
+        if (!has(w)) {
+            share[w] = 0;
+            continue;
+        }
         if (!CHECK(ways[w].open(&r, path, &io) == 0)) continue;
-        for (off = 0; off < FILE_BYTES; off += 256 * 1024) CHECK(read_all(&io, off, p, 256 * 1024) > 0);
+        for (off = 0; off < FILE_BYTES; off += 256 * 1024)
+            CHECK(read_all(&io, off, p, 256 * 1024) > 0);
         share[w] = resident();
         if (w > 1 && !strstr(reader_how(&r), "O_DIRECT")) share[w] = 0;
         reader_close(&r);
         CHECK(share[w] <= most[w] && (w < 2 || share[w] < 0.1));
     }
-    for (w = 0; w < N_WAYS; w++) {              /* the host's hints */
+    for (w = 0; w < N_WAYS; w++) { /* the host's hints */
         reader r;
         aios_io io;
         double t;
@@ -443,10 +547,10 @@ static void test_cache(void) {
         errno = 77;
         reader_soon(&r, 0, UINT64_MAX);
         reader_soon(&r, FILE_BYTES + 1, 5);
-        for (t = now(); resident() < 0.9 && now() < t + 20; ) usleep(1000);
+        for (t = now(); resident() < 0.9 && now() < t + 20;) usleep(1000);
         CHECK(resident() >= 0.9);
         if (io.map) CHECK(memcmp(io.map(io.user, 0, FILE_BYTES), whole, FILE_BYTES) == 0);
-        reader_done(&r, 4097, 4096);            /* no whole page */
+        reader_done(&r, 4097, 4096); /* no whole page */
         CHECK(resident() >= 0.9);
         reader_done(&r, 1, UINT64_MAX - 1);
         CHECK(errno == 77 && resident() < 0.2);
@@ -457,11 +561,13 @@ static void test_cache(void) {
         reader_done(&r, 0, 1);
         reader_soon(&r, 0, 1);
     }
-    printf("           in the page cache after reading all: pread %.0f %%, pread-drop %.0f %%, direct %.0f %%\n", share[0] * 100, share[1] * 100, share[2] * 100);
+    printf(
+        "           in the page cache after reading all: pread %.0f %%, pread-drop %.0f %%, direct %.0f %%\n",
+        share[0] * 100, share[1] * 100, share[2] * 100);
     free(p);
 }
 
-/* ---- a kernel that says no ---------------------------------------------------------------------------------- */
+/* ---- a kernel that says no ---- */
 static void test_forbidden(void) {
 #if defined(READER_URING) && defined(SECCOMP_MODE_FILTER)
     int status = 0;
@@ -470,14 +576,19 @@ static void test_forbidden(void) {
     fflush(stdout);
     child = fork();
     if (child == 0) {
-        static struct sock_filter code[] = { { BPF_LD | BPF_W | BPF_ABS, 0, 0, 0 /* the number of the call */ },
-                                             { BPF_JMP | BPF_JEQ | BPF_K, 0, 1, __NR_io_uring_setup },
-                                             { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM }, { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW } };
+        static struct sock_filter code[] = {
+            { BPF_LD | BPF_W | BPF_ABS, 0, 0, 0 /* the number of the call */ },
+            { BPF_JMP | BPF_JEQ | BPF_K, 0, 1, __NR_io_uring_setup },
+            { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM },
+            { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW }
+        };
         struct sock_fprog prog = { 4, code };
         reader r;
         aios_io io;
         job j = { NULL, 1, 50, 0 };
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog)) _exit(2);
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+            _exit(2);
         errno = 77;
         j.io = &io;
         if (reader_open_uring(&r, path, &io) || io.submit || io.wait || errno != 77) _exit(1);
@@ -486,18 +597,24 @@ static void test_forbidden(void) {
         _exit(j.n_bad != 0);
     }
     if (!CHECK(child > 0 && waitpid(child, &status, 0) == child)) return;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 2) printf("skip: no seccomp here, to forbid io_uring with\n");
-    else CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+        printf("skip: no seccomp here, to forbid io_uring with\n");
+    else
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 #endif
 }
 
-/* ---- models ------------------------------------------------------------------------------------------------- */
+/* ---- models ---- */
 static void *take(void *user, const aios_mem_req *q) {
     void *p = NULL;
     (void)user;
     return posix_memalign(&p, (size_t)(q->align < 64 ? 64 : q->align), (size_t)q->bytes) ? NULL : p;
 }
-static void give(void *user, void *p, const aios_mem_req *q) { (void)user; (void)q; free(p); }
+static void give(void *user, void *p, const aios_mem_req *q) {
+    (void)user;
+    (void)q;
+    free(p);
+}
 
 static uint64_t logits_hash(const char *model, const aios_io *io) {
     static const int32_t ids[] = { 1, 5, 9, 40, 77, 300, 12, 13, 14, 200 };
@@ -511,14 +628,23 @@ static uint64_t logits_hash(const char *model, const aios_io *io) {
     aios_model *m = NULL;
     aios_context *c = NULL;
     aios_error err;
-    aios_allocator_init(&mem); mem.alloc = take; mem.free = give;
-    aios_model_desc_init(&md); md.mem = &mem; md.io = io; md.path = io ? NULL : model;
-    aios_plan_desc_init(&pd); pd.n_ctx = 64; pd.n_outputs = 16;
+    aios_allocator_init(&mem);
+    mem.alloc = take;
+    mem.free = give;
+    aios_model_desc_init(&md);
+    md.mem = &mem;
+    md.io = io;
+    md.path = io ? NULL : model;
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64;
+    pd.n_outputs = 16;
     aios_plan_init(&plan);
     aios_context_desc_init(&cd);
     aios_model_info_init(&info);
-    if (aios_model_open(&md, &m, &err) == 0 && aios_plan_make(m, &pd, &plan, &err) == 0 && aios_context_open(m, &plan, &cd, &c, &err) == 0 &&
-        aios_feed(c, 0, ids, sizeof ids / sizeof *ids, AIOS_FEED_ALL_LOGITS, &err) == 0 && aios_step(c, 0, &err) == AIOS_OK) {
+    if (aios_model_open(&md, &m, &err) == 0 && aios_plan_make(m, &pd, &plan, &err) == 0 &&
+        aios_context_open(m, &plan, &cd, &c, &err) == 0 &&
+        aios_feed(c, 0, ids, sizeof ids / sizeof *ids, AIOS_FEED_ALL_LOGITS, &err) == 0 &&
+        aios_step(c, 0, &err) == AIOS_OK) {
         int32_t i;
         aios_model_get_info(m, &info);
         for (i = 0; i < aios_output_count(c); i++) {
@@ -539,7 +665,10 @@ static void test_model(const char *model) {
     uint64_t want;
     int w;
     FILE *f = fopen(model, "rb");
-    if (!f) { printf("skip: no %s\n", model); return; }
+    if (!f) {
+        printf("skip: no %s\n", model);
+        return;
+    }
     fclose(f);
     want = logits_hash(model, NULL);
     CHECK(want != 0);
@@ -560,16 +689,27 @@ int main(int argc, char **argv) {
     int w;
     quick = argc > 1 && !strcmp(argv[1], "quick");
     snprintf(dir, sizeof dir, "build/readers-XXXXXX");
-    if (!mkdtemp(dir)) { snprintf(dir, sizeof dir, "readers-XXXXXX"); if (!mkdtemp(dir)) { perror(dir); return 1; } }
+    if (!mkdtemp(dir)) {
+        snprintf(dir, sizeof dir, "readers-XXXXXX");
+        if (!mkdtemp(dir)) {
+            perror(dir);
+            return 1;
+        }
+    }
     snprintf(path, sizeof path, "%s/file", dir);
     whole = (unsigned char *)malloc(FILE_BYTES + 8);
     if (!whole) return 1;
-    for (i = 0; i < FILE_BYTES; i += 8) { uint64_t v = test_rand(&rng); memcpy(whole + i, &v, 8); }
+    for (i = 0; i < FILE_BYTES; i += 8) {
+        uint64_t v = test_rand(&rng);
+        memcpy(whole + i, &v, 8);
+    }
     if (CHECK(write_file(path, whole, FILE_BYTES))) {
-        for (w = 0; w < N_WAYS; w++) if (has(w)) test_read(w);
+        for (w = 0; w < N_WAYS; w++)
+            if (has(w)) test_read(w);
         if (has(3)) test_submit();
         test_pipe();
-        for (w = 0; w < N_WAYS; w++) if (has(w)) test_odd(w);
+        for (w = 0; w < N_WAYS; w++)
+            if (has(w)) test_odd(w);
         test_large();
         test_cache();
         test_forbidden();

@@ -1,6 +1,7 @@
-/* test_stream.c: plans within a budget, and weights that are read while the model runs. A plan's sum is what is requested, for
- * random budgets; one byte below the stated minimum is refused; resident, warm, mapped and streamed runs give one hash, whoever
- * does the reading; storage that fails, stutters, ends early or is slow costs a step, never a sequence. */
+/* test_stream.c: plans within a budget, and weights that are read while the model runs. A plan's
+ * sum is what is requested, for random budgets; one byte below the stated minimum is refused;
+ * resident, warm, mapped and streamed runs give one hash, whoever does the reading; storage that
+ * fails, stutters, ends early or is slow costs a step, never a sequence. */
 #define _POSIX_C_SOURCE 200809L
 #include "aios.h"
 #include "test.h"
@@ -10,8 +11,13 @@
 
 enum { N_IDS = 40, MAX_LOG = 16 };
 
-/* ---- an allocator that keeps books ------------------------------------------------------------------------------------- */
-typedef struct books { aios_mem_req req[MAX_LOG]; int n, n_held, n_wishes; uint64_t held; uint32_t grant; } books;
+/* ---- an allocator that keeps books ---- */
+typedef struct books {
+    aios_mem_req req[MAX_LOG];
+    int n, n_held, n_wishes;
+    uint64_t held;
+    uint32_t grant;
+} books;
 static void *books_alloc(void *user, const aios_mem_req *r) {
     books *b = (books *)user;
     void *p = NULL;
@@ -19,20 +25,35 @@ static void *books_alloc(void *user, const aios_mem_req *r) {
     b->n++;
     if (posix_memalign(&p, (size_t)r->align, (size_t)r->bytes)) return NULL;
     memset(p, 0xCD, (size_t)r->bytes);
-    b->n_held++; b->held += r->bytes;
+    b->n_held++;
+    b->held += r->bytes;
     return p;
 }
 static void books_free(void *user, void *p, const aios_mem_req *r) {
     books *b = (books *)user;
-    b->n_held--; b->held -= r->bytes;
+    b->n_held--;
+    b->held -= r->bytes;
     free(p);
 }
-static uint32_t books_granted(void *user, void *p, const aios_mem_req *r) { (void)p; (void)r; return ((books *)user)->grant; }
+static uint32_t books_granted(void *user, void *p, const aios_mem_req *r) {
+    (void)p;
+    (void)r;
+    return ((books *)user)->grant;
+}
 
-static late_clock *clock_late;          /* the clock of the next context, and its parallel_for; NULL: the system's */
+static late_clock
+    *clock_late; /* the clock of the next context, and its parallel_for; NULL: the system's */
 
-/* ---- one run ------------------------------------------------------------------------------------------------------------- */
-typedef struct run { aios_model *m; aios_context *c; aios_plan plan; aios_error err; books mem; disk *d; int32_t n_vocab; } run;
+/* ---- one run ---- */
+typedef struct run {
+    aios_model *m;
+    aios_context *c;
+    aios_plan plan;
+    aios_error err;
+    books mem;
+    disk *d;
+    int32_t n_vocab;
+} run;
 
 static int run_model_from(run *r, const aios_io *io, const aios_io *artifact, disk *d) {
     aios_model_desc md;
@@ -41,9 +62,14 @@ static int run_model_from(run *r, const aios_io *io, const aios_io *artifact, di
     memset(r, 0, sizeof *r);
     r->d = d;
     aios_allocator_init(&a);
-    a.alloc = books_alloc; a.free = books_free; a.user = &r->mem; a.granted = books_granted;
+    a.alloc = books_alloc;
+    a.free = books_free;
+    a.user = &r->mem;
+    a.granted = books_granted;
     aios_model_desc_init(&md);
-    md.mem = &a; md.io = io; md.artifact = artifact;
+    md.mem = &a;
+    md.io = io;
+    md.artifact = artifact;
     if (aios_model_open(&md, &r->m, &r->err)) return 0;
     aios_model_info_init(&info);
     aios_model_get_info(r->m, &info);
@@ -58,7 +84,7 @@ static aios_status run_plan(run *r, const aios_plan_desc *pd) {
     aios_status st;
     aios_plan_init(&r->plan);
     st = aios_plan_make(r->m, pd, &r->plan, &r->err);
-    CHECK(r->d->n_reads == before && r->mem.n == n);         /* planning reads nothing and takes nothing      */
+    CHECK(r->d->n_reads == before && r->mem.n == n); /* planning reads nothing and takes nothing */
     return st;
 }
 static aios_status run_context(run *r) {
@@ -70,15 +96,20 @@ static aios_status run_context(run *r) {
     aios_status st;
     aios_context_desc_init(&cd);
     if (clock_late) {
-        cd.now_ns = late_now; cd.now_user = clock_late;
-        if (r->plan.flags & AIOS_PLAN_LENT_THREADS) { cd.parallel_for = late_for; cd.parallel_user = clock_late; }
+        cd.now_ns = late_now;
+        cd.now_user = clock_late;
+        if (r->plan.flags & AIOS_PLAN_LENT_THREADS) {
+            cd.parallel_for = late_for;
+            cd.parallel_user = clock_late;
+        }
     }
     st = aios_context_open(r->m, &r->plan, &cd, &r->c, &r->err);
     if (st) return st;
     CHECK(r->mem.n == n + (int)r->plan.n_requests);
     for (i = 0; i < r->plan.n_requests; i++) {
         aios_mem_req_init(&q);
-        CHECK(aios_plan_request(&r->plan, i, &q) == 0 && memcmp(&q, &r->mem.req[n + (int)i], sizeof q) == 0);
+        CHECK(aios_plan_request(&r->plan, i, &q) == 0 &&
+              memcmp(&q, &r->mem.req[n + (int)i], sizeof q) == 0);
         sum += q.bytes;
     }
     CHECK(sum == r->plan.total_bytes && r->mem.held == r->plan.held_bytes + sum);
@@ -96,14 +127,16 @@ static void feed(run *r, int32_t n, uint32_t flags) {
     for (i = 0; i < N_IDS; i++) ids[i] = (int32_t)(test_rand(&seed) % (uint64_t)r->n_vocab);
     CHECK(aios_feed(r->c, 0, ids + aios_seq_length(r->c, 0), (uint64_t)n, flags, &r->err) == 0);
 }
-/* A prompt, then tokens one by one; slice: every step has so many nanoseconds. 0 when a step fails. */
+/* A prompt, then tokens one by one; slice: every step has so many nanoseconds. 0 when a step
+ * fails. */
 static uint64_t run_hash(run *r, uint64_t slice) {
     uint64_t h = TEST_HASH;
     aios_status st;
     aios_seq_truncate(r->c, 0, 0, NULL);
     feed(r, N_IDS - 8, 0);
     for (;;) {
-        do st = aios_step(r->c, slice ? aios_now_ns(r->c) + slice : 0, &r->err); while (st == AIOS_MORE);
+        do st = aios_step(r->c, slice ? aios_now_ns(r->c) + slice : 0, &r->err);
+        while (st == AIOS_MORE);
         if (st || !aios_logits(r->c, 0)) return 0;
         h = test_hash(h, aios_logits(r->c, 0), (size_t)r->n_vocab * 4);
         if (aios_seq_length(r->c, 0) == N_IDS) return h;
@@ -112,7 +145,8 @@ static uint64_t run_hash(run *r, uint64_t slice) {
 }
 static void plan_init(aios_plan_desc *pd, uint64_t *seed) {
     aios_plan_desc_init(pd);
-    pd->n_ctx = 64; pd->n_threads = 1 + (int32_t)(test_rand(seed) % 3);
+    pd->n_ctx = 64;
+    pd->n_threads = 1 + (int32_t)(test_rand(seed) % 3);
     pd->n_batch = (int32_t)(test_rand(seed) % 40);
 }
 
@@ -125,19 +159,31 @@ static void check_ops(const run *r) {
     for (i = 0; i < r->plan.n_ops; i++) {
         aios_op_info o;
         aios_op_info_init(&o);
-        if (!CHECK(aios_op_get(r->c, i, &o) == 0 && o.name && o.phase >= phase && o.phase <= phase + 1)) return;
+        if (!CHECK(aios_op_get(r->c, i, &o) == 0 && o.name && o.phase >= phase &&
+                   o.phase <= phase + 1))
+            return;
         phase = o.phase;
-        w += o.weight_bytes; act += o.act_bytes; units += o.n_units;
+        w += o.weight_bytes;
+        act += o.act_bytes;
+        units += o.n_units;
     }
-    if (!CHECK(w == r->plan.token_weight_bytes && act == r->plan.token_act_bytes && (uint32_t)units == r->plan.n_units && (uint32_t)phase + 1 == r->plan.n_phases))
-        printf("  weights %llu of %llu, activations %llu of %llu, units %d of %u, phases %d of %u\n", (unsigned long long)w, (unsigned long long)r->plan.token_weight_bytes,
-               (unsigned long long)act, (unsigned long long)r->plan.token_act_bytes, units, r->plan.n_units, phase + 1, r->plan.n_phases);
+    if (!CHECK(w == r->plan.token_weight_bytes && act == r->plan.token_act_bytes &&
+               (uint32_t)units == r->plan.n_units && (uint32_t)phase + 1 == r->plan.n_phases))
+        printf(
+            "  weights %llu of %llu, activations %llu of %llu, units %d of %u, phases %d of %u\n",
+            (unsigned long long)w, (unsigned long long)r->plan.token_weight_bytes,
+            (unsigned long long)act, (unsigned long long)r->plan.token_act_bytes, units,
+            r->plan.n_units, phase + 1, r->plan.n_phases);
 }
 
-/* ---- budgets ------------------------------------------------------------------------------------------------------------- */
-static void *serve(void *c) { aios_serve_reads((aios_context *)c); return NULL; }
+/* ---- budgets ---- */
+static void *serve(void *c) {
+    aios_serve_reads((aios_context *)c);
+    return NULL;
+}
 
-/* Any budget from the minimum up gives a plan within it that runs with the same bits; one byte less is refused by name. */
+/* Any budget from the minimum up gives a plan within it that runs with the same bits; one byte
+ * less is refused by name. */
 static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_runs) {
     aios_io io;
     disk d;
@@ -149,14 +195,18 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
     disk_init(&d, &io, p, n);
     aios_plan_desc_init(&pd);
     pd.n_ctx = 64;
-    if (!CHECK(run_model(&r, &io, &d))) { printf("  %s: %s\n", name, r.err.text); return; }
-    CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.rungs == 0 && r.plan.n_slots == 0);
+    if (!CHECK(run_model(&r, &io, &d))) {
+        printf("  %s: %s\n", name, r.err.text);
+        return;
+    }
+    CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.rungs == 0 &&
+          r.plan.n_slots == 0);
     want = run_hash(&r, 0);
     full = r.plan.held_bytes + r.plan.total_bytes;
     CHECK(want != 0);
     run_close(&r);
     for (i = 0; i < n_runs; i++) {
-        int how = i % 4;                /* inline, own threads, lent threads, asynchronous                   */
+        int how = i % 4; /* inline, own threads, lent threads, asynchronous */
         pthread_t t[2];
         uint64_t least, got;
         aios_counters c;
@@ -172,14 +222,26 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
         least = r.err.expected;
         snprintf(number, sizeof number, "%llu", (unsigned long long)least);
         pd.budget_bytes = least - 1;
-        if (!CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY && r.err.expected == least && r.err.got == least - 1 && strstr(r.err.text, number)))
+        if (!CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY && r.err.expected == least &&
+                   r.err.got == least - 1 && strstr(r.err.text, number)))
             printf("  %s, least %s, how %d: %s\n", name, number, how, r.err.text);
-        pd.budget_bytes = i < 4 ? least : least + test_rand(&seed) % (full > least ? full - least : 1);
-        if (!CHECK(run_plan(&r, &pd) == 0)) { printf("  %s, budget %llu: %s\n", name, (unsigned long long)pd.budget_bytes, r.err.text); run_close(&r); continue; }
-        CHECK(r.plan.held_bytes + r.plan.total_bytes <= pd.budget_bytes && r.plan.held_bytes + r.plan.min_bytes <= least);
-        if (!CHECK(run_context(&r) == 0)) { printf("  %s\n", r.err.text); run_close(&r); continue; }
+        pd.budget_bytes =
+            i < 4 ? least : least + test_rand(&seed) % (full > least ? full - least : 1);
+        if (!CHECK(run_plan(&r, &pd) == 0)) {
+            printf("  %s, budget %llu: %s\n", name, (unsigned long long)pd.budget_bytes,
+                   r.err.text);
+            run_close(&r);
+            continue;
+        }
+        CHECK(r.plan.held_bytes + r.plan.total_bytes <= pd.budget_bytes &&
+              r.plan.held_bytes + r.plan.min_bytes <= least);
+        if (!CHECK(run_context(&r) == 0)) {
+            printf("  %s\n", r.err.text);
+            run_close(&r);
+            continue;
+        }
         CHECK(r.mem.held <= pd.budget_bytes);
-        if (how == 2 && r.plan.n_units) {           /* they may go and come again                            */
+        if (how == 2 && r.plan.n_units) { /* they may go and come again */
             pthread_create(&t[0], NULL, serve, r.c);
             CHECK(run_hash(&r, 0) == want);
             aios_end_reads(r.c, 1);
@@ -187,31 +249,48 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
             aios_serve_reads(r.c);
             aios_end_reads(r.c, 0);
             aios_counters_reset(r.c);
-            pthread_create(&t[0], NULL, serve, r.c); pthread_create(&t[1], NULL, serve, r.c);
+            pthread_create(&t[0], NULL, serve, r.c);
+            pthread_create(&t[1], NULL, serve, r.c);
         }
         got = run_hash(&r, i % 3 ? 0 : 20000);
-        if (!CHECK(got == want)) printf("  %s, budget %llu of %llu, how %d, level %d, %u units, %u slots: %s\n", name, (unsigned long long)pd.budget_bytes,
-                                        (unsigned long long)full, how, r.plan.stream_level, r.plan.n_units, r.plan.n_slots, r.err.text);
+        if (!CHECK(got == want))
+            printf("  %s, budget %llu of %llu, how %d, level %d, %u units, %u slots: %s\n", name,
+                   (unsigned long long)pd.budget_bytes, (unsigned long long)full, how,
+                   r.plan.stream_level, r.plan.n_units, r.plan.n_slots, r.err.text);
         aios_counters_init(&c);
         CHECK(aios_counters_get(r.c, &c) == 0);
-        CHECK(c.n_units == (uint64_t)r.plan.n_units * c.n_passes || r.plan.stream_level > 2 * 65536);      /* the output is not wanted in every pass */
-        CHECK((c.stream_bytes > 0) == (r.plan.n_units + r.plan.n_row_slots > 0) && c.n_stalls <= c.n_units + (r.plan.n_row_slots ? c.n_tokens * 2 /* tables */ : 0) && c.n_read_errors == 0);
-        if (r.plan.stream_level <= 2 * 65536) {     /* what was used, and no more than the ring ahead of it; a row for each token at the most, of one table */
-            uint64_t row = r.plan.n_row_slots ? r.plan.row_slot_bytes : 0, units = (r.plan.token_stream_bytes - row) * c.n_passes;
-            CHECK(c.stream_bytes + (how == 2 ? r.plan.tier_bytes[AIOS_TIER_STREAM] : 0) >= units && c.stream_bytes <= units + row * c.n_tokens + r.plan.tier_bytes[AIOS_TIER_STREAM]);
+        CHECK(c.n_units == (uint64_t)r.plan.n_units * c.n_passes ||
+              r.plan.stream_level > 2 * 65536); /* the output is not wanted in every pass */
+        CHECK((c.stream_bytes > 0) == (r.plan.n_units + r.plan.n_row_slots > 0) &&
+              c.n_stalls <= c.n_units + (r.plan.n_row_slots ? c.n_tokens * 2 /* tables */ : 0) &&
+              c.n_read_errors == 0);
+        if (r.plan.stream_level <=
+            /* what was used, and no more than the ring ahead of it; a row for each token at the
+             * most, of one table */
+            2 * 65536) {
+            uint64_t row = r.plan.n_row_slots ? r.plan.row_slot_bytes : 0,
+                     units = (r.plan.token_stream_bytes - row) * c.n_passes;
+            CHECK(c.stream_bytes + (how == 2 ? r.plan.tier_bytes[AIOS_TIER_STREAM] : 0) >= units &&
+                  c.stream_bytes <= units + row * c.n_tokens + r.plan.tier_bytes[AIOS_TIER_STREAM]);
         }
-        CHECK(c.tier_bytes[0] + c.tier_bytes[1] + c.tier_bytes[2] == c.weight_bytes && (c.tier_bytes[2] > 0) == (r.plan.n_units + r.plan.n_row_slots > 0));
+        CHECK(c.tier_bytes[0] + c.tier_bytes[1] + c.tier_bytes[2] == c.weight_bytes &&
+              (c.tier_bytes[2] > 0) == (r.plan.n_units + r.plan.n_row_slots > 0));
         check_ops(&r);
         n_streamed += r.plan.n_units > 0;
-        if (how == 2 && r.plan.n_units) { aios_end_reads(r.c, 1); pthread_join(t[0], NULL); pthread_join(t[1], NULL); }
+        if (how == 2 && r.plan.n_units) {
+            aios_end_reads(r.c, 1);
+            pthread_join(t[0], NULL);
+            pthread_join(t[1], NULL);
+        }
         run_close(&r);
     }
     CHECK(n_streamed > 0);
     pthread_mutex_destroy(&d.lock);
 }
 
-/* Tables that are read by the row leave memory before anything else, and cost a row for each token that is not there already. Where the io
- * reads from any offset, what is read is the weights and nothing more. */
+/* Tables that are read by the row leave memory before anything else, and cost a row for each
+ * token that is not there already. Where the io reads from any offset, what is read is the
+ * weights and nothing more. */
 static void test_rows(const char *name, const uint8_t *p, uint64_t n, int tied) {
     enum { N = 36 };
     static const int32_t same[N];
@@ -225,34 +304,63 @@ static void test_rows(const char *name, const uint8_t *p, uint64_t n, int tied) 
     uint32_t i;
     int how;
     disk_init(&d, &io, p, n);
-    io.flags = AIOS_IO_ANY_OFFSET; io.soon = disk_soon;
+    io.flags = AIOS_IO_ANY_OFFSET;
+    io.soon = disk_soon;
     aios_counters_init(&c);
-    for (how = 0; how < 4; how++) {         /* resident; tables on storage; all of it, inline; with threads */
+    for (how = 0; how < 4;
+         how++) { /* resident; tables on storage; all of it, inline; with threads */
         aios_plan_desc_init(&pd);
-        pd.n_ctx = 64; pd.n_batch = 40; pd.n_threads = how == 3 ? 2 : 1; pd.flags = AIOS_PLAN_KEEP_BATCH;
-        if (!CHECK(run_model(&r, &io, &d))) { printf("  %s: %s\n", name, r.err.text); return; }
+        pd.n_ctx = 64;
+        pd.n_batch = 40;
+        pd.n_threads = how == 3 ? 2 : 1;
+        pd.flags = AIOS_PLAN_KEEP_BATCH;
+        if (!CHECK(run_model(&r, &io, &d))) {
+            printf("  %s: %s\n", name, r.err.text);
+            return;
+        }
         d.hinted = 0;
         pd.budget_bytes = how > 1;
-        if (how > 1) { CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY); least = r.err.expected; }
+        if (how > 1) {
+            CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);
+            least = r.err.expected;
+        }
         pd.budget_bytes = how == 0 ? 0 : how == 1 ? all - 1 : least;
-        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0)) { printf("  %s, %d: %s\n", name, how, r.err.text); run_close(&r); continue; }
+        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0)) {
+            printf("  %s, %d: %s\n", name, how, r.err.text);
+            run_close(&r);
+            continue;
+        }
         all = how ? all : r.plan.held_bytes + r.plan.total_bytes;
-        if (how == 1) CHECK(tied || (r.plan.rungs == AIOS_RUNG_ROWS && r.plan.n_units == 0 && r.plan.n_row_slots == 32 && r.plan.n_readers == 0));
-        if (how > 1 && !CHECK((how == 3 ? r.plan.rungs & AIOS_RUNG_ROWS : r.plan.rungs == (AIOS_RUNG_ROWS | AIOS_RUNG_STREAM)) && r.plan.n_batch == 40)) printf("  %s, %d: rungs %u, batch %d\n", name, how, r.plan.rungs, r.plan.n_batch);
+        if (how == 1)
+            CHECK(tied || (r.plan.rungs == AIOS_RUNG_ROWS && r.plan.n_units == 0 &&
+                           r.plan.n_row_slots == 32 && r.plan.n_readers == 0));
+        if (how > 1 && !CHECK((how == 3 ? r.plan.rungs & AIOS_RUNG_ROWS
+                                        : r.plan.rungs == (AIOS_RUNG_ROWS | AIOS_RUNG_STREAM)) &&
+                              r.plan.n_batch == 40))
+            printf("  %s, %d: rungs %u, batch %d\n", name, how, r.plan.rungs, r.plan.n_batch);
         for (i = 0, embd = pos = weights = 0; r.plan.n_row_slots; i++) {
             aios_tensor_info t;
-            aios_tensor_info_init(&t); aios_tensor_place_init(&at);
-            if (aios_plan_get_tensor(r.m, &r.plan, i, &at) || aios_model_get_tensor(r.m, i, &t)) break;
-            if (!strcmp(t.name, "token_embd.weight")) embd = t.n_bytes / t.n[1];
-            else if (!strcmp(t.name, "position_embd.weight")) pos = t.n_bytes / t.n[1];
-            else { weights += at.stream_bytes; continue; }
+            aios_tensor_info_init(&t);
+            aios_tensor_place_init(&at);
+            if (aios_plan_get_tensor(r.m, &r.plan, i, &at) || aios_model_get_tensor(r.m, i, &t))
+                break;
+            if (!strcmp(t.name, "token_embd.weight"))
+                embd = t.n_bytes / t.n[1];
+            else if (!strcmp(t.name, "position_embd.weight"))
+                pos = t.n_bytes / t.n[1];
+            else {
+                weights += at.stream_bytes;
+                continue;
+            }
             CHECK(at.tier == AIOS_TIER_STREAM && at.n_bytes == 0 && at.stream_bytes == t.n_bytes);
             if (tied && t.name[0] == 't') weights += at.stream_bytes;
         }
         if (r.plan.n_row_slots) CHECK(r.plan.token_stream_bytes == weights + embd + pos);
         aios_counters_reset(r.c);
-        CHECK(aios_feed(r.c, 0, same, N, 0, &r.err) == 0 && aios_step(r.c, 0, &r.err) == 0 && aios_counters_get(r.c, &c) == 0);    /* one pass of one token, N times */
-        if (r.plan.n_row_slots && how < 3) CHECK(c.n_passes == 1 && c.stream_bytes == weights + embd + N * pos);
+        CHECK(aios_feed(r.c, 0, same, N, 0, &r.err) == 0 && aios_step(r.c, 0, &r.err) == 0 &&
+              aios_counters_get(r.c, &c) == 0); /* one pass of one token, N times */
+        if (r.plan.n_row_slots && how < 3)
+            CHECK(c.n_passes == 1 && c.stream_bytes == weights + embd + N * pos);
         if (how == 2) CHECK(d.hinted >= c.stream_bytes / 2);
         if (how == 0) want = run_hash(&r, 0);
         CHECK(run_hash(&r, 0) == want && want != 0);
@@ -261,12 +369,20 @@ static void test_rows(const char *name, const uint8_t *p, uint64_t n, int tied) 
     pthread_mutex_destroy(&d.lock);
 }
 
-/* Model and artifact each have a queue of their own that takes few reads and answers in pieces: nobody waits for a read that was refused, the rest
- * of a piece is asked for until it comes, and what an io can read from anywhere need not end on a page. */
-typedef struct packed { uint8_t *p; uint64_t n; } packed;
+/* Model and artifact each have a queue of their own that takes few reads and answers in pieces:
+ * nobody waits for a read that was refused, the rest of a piece is asked for until it comes, and
+ * what an io can read from anywhere need not end on a page. */
+typedef struct packed {
+    uint8_t *p;
+    uint64_t n;
+} packed;
 static int32_t packed_write(void *user, uint64_t off, const void *data, uint64_t n) {
     packed *f = (packed *)user;
-    if (off + n > f->n) { f->p = (uint8_t *)realloc(f->p, (size_t)(off + n)); memset(f->p + f->n, 0, (size_t)(off + n - f->n)); f->n = off + n; }
+    if (off + n > f->n) {
+        f->p = (uint8_t *)realloc(f->p, (size_t)(off + n));
+        memset(f->p + f->n, 0, (size_t)(off + n - f->n));
+        f->n = off + n;
+    }
     memcpy(f->p + off, data, (size_t)n);
     return 0;
 }
@@ -281,36 +397,52 @@ static void test_queues(const char *name, const uint8_t *p, uint64_t n) {
     int k;
     disk_init(&d, &io, p, n);
     aios_plan_desc_init(&pd);
-    pd.n_ctx = 64; pd.n_threads = 1;
-    if (!CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == 0 && run_context(&r) == 0)) { printf("  %s: %s\n", name, r.err.text); return; }
+    pd.n_ctx = 64;
+    pd.n_threads = 1;
+    if (!CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == 0 && run_context(&r) == 0)) {
+        printf("  %s: %s\n", name, r.err.text);
+        return;
+    }
     want = run_hash(&r, 0);
     bytes = aios_artifact_work_bytes(r.m, 0);
-    CHECK(posix_memalign(&work, 64, (size_t)bytes) == 0 && aios_artifact_write(r.m, 0, packed_write, &f, work, bytes, NULL, NULL, &r.err) == 0);
+    CHECK(posix_memalign(&work, 64, (size_t)bytes) == 0 &&
+          aios_artifact_write(r.m, 0, packed_write, &f, work, bytes, NULL, NULL, &r.err) == 0);
     free(work);
     run_close(&r);
     disk_init(&d2, &artifact, f.p, f.n);
-    io.submit = artifact.submit = disk_submit; io.wait = artifact.wait = disk_wait;
+    io.submit = artifact.submit = disk_submit;
+    io.wait = artifact.wait = disk_wait;
     for (k = 0; k < 32; k++) {
         d.n_queued = d2.n_queued = 0;
         d.depth = d2.depth = k & 1 ? 1 : 3;
-        io.flags = k & 2 ? (uint32_t)AIOS_IO_ANY_OFFSET : 0; artifact.flags = k & 4 ? (uint32_t)AIOS_IO_ANY_OFFSET : 0;
-        d.any = (k & 2) != 0; d2.any = (k & 4) != 0;
+        io.flags = k & 2 ? (uint32_t)AIOS_IO_ANY_OFFSET : 0;
+        artifact.flags = k & 4 ? (uint32_t)AIOS_IO_ANY_OFFSET : 0;
+        d.any = (k & 2) != 0;
+        d2.any = (k & 4) != 0;
         d.fault = d2.fault = k & 8 ? SHORT : SOUND;
-        pd.n_batch = k & 16 ? 40 : 7; pd.flags = AIOS_PLAN_KEEP_BATCH; pd.budget_bytes = 1;
-        if (!CHECK(run_model_from(&r, &io, &artifact, &d))) { printf("  %s: %s\n", name, r.err.text); break; }
+        pd.n_batch = k & 16 ? 40 : 7;
+        pd.flags = AIOS_PLAN_KEEP_BATCH;
+        pd.budget_bytes = 1;
+        if (!CHECK(run_model_from(&r, &io, &artifact, &d))) {
+            printf("  %s: %s\n", name, r.err.text);
+            break;
+        }
         d2.from = 0;
         run_plan(&r, &pd);
         pd.budget_bytes = r.err.expected;
-        if (CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && (r.plan.n_row_slots || !(k & 2)) && r.plan.n_units)) {
-            if (!CHECK(run_hash(&r, k & 1 ? 30000 : 0) == want)) printf("  %s, queues %d: %s\n", name, k, r.err.text);
+        if (CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 &&
+                  (r.plan.n_row_slots || !(k & 2)) && r.plan.n_units)) {
+            if (!CHECK(run_hash(&r, k & 1 ? 30000 : 0) == want))
+                printf("  %s, queues %d: %s\n", name, k, r.err.text);
         }
         run_close(&r);
     }
     free(f.p);
-    pthread_mutex_destroy(&d.lock); pthread_mutex_destroy(&d2.lock);
+    pthread_mutex_destroy(&d.lock);
+    pthread_mutex_destroy(&d2.lock);
 }
 
-/* ---- tiers --------------------------------------------------------------------------------------------------------------- */
+/* ---- tiers ---- */
 static void test_tiers(const uint8_t *p, uint64_t n) {
     aios_io io, map;
     disk d;
@@ -323,33 +455,48 @@ static void test_tiers(const uint8_t *p, uint64_t n) {
     int k;
     disk_init(&d, &io, p, n);
     aios_plan_desc_init(&pd);
-    pd.n_ctx = 64; pd.flags = AIOS_PLAN_PIN; pd.numa_node_1 = 2;
+    pd.n_ctx = 64;
+    pd.flags = AIOS_PLAN_PIN;
+    pd.numa_node_1 = 2;
     CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == 0 && run_context(&r) == 0);
     want = run_hash(&r, 0);
     all = r.plan.tier_bytes[AIOS_TIER_HOT];
     aios_counters_init(&c);
-    CHECK(aios_counters_get(r.c, &c) == 0 && c.n_wishes_denied == 4);       /* pinned: weights, meta, scratch, cache     */
+    CHECK(aios_counters_get(r.c, &c) == 0 &&
+          c.n_wishes_denied == 4); /* pinned: weights, meta, scratch, cache */
     CHECK(r.mem.req[1].flags & AIOS_MEM_PIN);
     for (k = 1; k < r.mem.n; k++) CHECK(r.mem.req[k].numa_node == 1);
     pd.numa_node_1 = 0;
     run_close(&r);
-    for (k = 1; k < 4; k++) {               /* less and less is hot, the rest is warm; then some streams                */
+    for (k = 1; k < 4; k++) { /* less and less is hot, the rest is warm; then some streams */
         CHECK(run_model(&r, &io, &d));
-        pd.flags = 0; pd.hot_bytes = all * (uint64_t)(8 - k) / 8; pd.warm_bytes = k == 3 ? all / 8 : 0;
-        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0)) { printf("  %s\n", r.err.text); run_close(&r); continue; }
-        CHECK(r.plan.tier_bytes[AIOS_TIER_HOT] <= pd.hot_bytes && r.plan.tier_bytes[AIOS_TIER_WARM] > 0 && (r.plan.n_units > 0) == (k == 3));
+        pd.flags = 0;
+        pd.hot_bytes = all * (uint64_t)(8 - k) / 8;
+        pd.warm_bytes = k == 3 ? all / 8 : 0;
+        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0)) {
+            printf("  %s\n", r.err.text);
+            run_close(&r);
+            continue;
+        }
+        CHECK(r.plan.tier_bytes[AIOS_TIER_HOT] <= pd.hot_bytes &&
+              r.plan.tier_bytes[AIOS_TIER_WARM] > 0 && (r.plan.n_units > 0) == (k == 3));
         memset(tier, 0, sizeof tier);
-        for (i = 0; ; i++) {
+        for (i = 0;; i++) {
             aios_tensor_place_init(&at);
             if (aios_plan_get_tensor(r.m, &r.plan, i, &at)) break;
             if (!at.mapped) tier[at.tier] += at.n_bytes;
             CHECK(at.stream_bytes == 0 || at.tier == AIOS_TIER_STREAM);
         }
-        if (k < 3) CHECK(tier[AIOS_TIER_HOT] <= r.plan.tier_bytes[AIOS_TIER_HOT] && tier[AIOS_TIER_WARM] <= r.plan.tier_bytes[AIOS_TIER_WARM] && tier[AIOS_TIER_STREAM] == 0);
+        if (k < 3)
+            CHECK(tier[AIOS_TIER_HOT] <= r.plan.tier_bytes[AIOS_TIER_HOT] &&
+                  tier[AIOS_TIER_WARM] <= r.plan.tier_bytes[AIOS_TIER_WARM] &&
+                  tier[AIOS_TIER_STREAM] == 0);
         CHECK(run_hash(&r, 0) == want);
         run_close(&r);
     }
-    pd.hot_bytes = 1000; pd.warm_bytes = 1000; pd.flags = AIOS_PLAN_NO_STREAM;
+    pd.hot_bytes = 1000;
+    pd.warm_bytes = 1000;
+    pd.flags = AIOS_PLAN_NO_STREAM;
     CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == AIOS_ERR_MEMORY);
     run_close(&r);
     /* where the io maps, what does not fit is used in place; and all of it when asked */
@@ -361,7 +508,8 @@ static void test_tiers(const uint8_t *p, uint64_t n) {
         pd.budget_bytes = 0;
         CHECK(run_plan(&r, &pd) == 0);
         pd.budget_bytes = k ? 0 : r.plan.held_bytes + r.plan.total_bytes - r.plan.tier_bytes[0] / 2;
-        CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units == 0 && r.plan.weight_bytes_mapped > 0);
+        CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units == 0 &&
+              r.plan.weight_bytes_mapped > 0);
         CHECK(k || r.plan.rungs & AIOS_RUNG_IN_PLACE);
         CHECK(!k || r.plan.weight_bytes_packed == 0);
         CHECK(run_hash(&r, 0) == want);
@@ -381,36 +529,51 @@ static void test_rungs(const uint8_t *p, uint64_t n) {
     disk_init(&d, &io, p, n);
     CHECK(run_model(&r, &io, &d));
     aios_plan_desc_init(&pd);
-    pd.n_ctx = 4096; pd.n_batch = 256; pd.kv_type = AIOSK_KV_F32;
+    pd.n_ctx = 4096;
+    pd.n_batch = 256;
+    pd.kv_type = AIOSK_KV_F32;
     CHECK(run_plan(&r, &pd) == 0);
     full = r.plan;
     all = full.held_bytes + full.total_bytes;
     pd.budget_bytes = all - 1;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_BATCH && r.plan.n_batch == 128 && r.plan.kv_type == AIOSK_KV_F32 && r.plan.n_ctx == 4096);
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_BATCH && r.plan.n_batch == 128 &&
+          r.plan.kv_type == AIOSK_KV_F32 && r.plan.n_ctx == 4096);
     pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE && r.plan.kv_type == AIOSK_KV_F16);
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE &&
+          r.plan.kv_type == AIOSK_KV_F16);
     pd.budget_bytes = all - full.request_bytes[AIOS_MEM_KV] * 11 / 16;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == (AIOS_RUNG_KV_TYPE | AIOS_RUNG_CTX) && r.plan.kv_type == AIOSK_KV_I8 && r.plan.n_ctx == 2048 && r.plan.n_batch == 256);
-    pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_MAY_KV_CODES | AIOS_PLAN_MAY_CTX;        /* a code before a shorter context */
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE && r.plan.kv_type == AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4) && r.plan.n_ctx == 4096);
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == (AIOS_RUNG_KV_TYPE | AIOS_RUNG_CTX) &&
+          r.plan.kv_type == AIOSK_KV_I8 && r.plan.n_ctx == 2048 && r.plan.n_batch == 256);
+    pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_MAY_KV_CODES |
+               AIOS_PLAN_MAY_CTX; /* a code before a shorter context */
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE &&
+          r.plan.kv_type == AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4) && r.plan.n_ctx == 4096);
     pd.budget_bytes = r.plan.held_bytes + r.plan.total_bytes - 1;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE && r.plan.kv_type == AIOSK_KV_C4);
-    pd.kv_type = AIOSK_KV_C4;               /* none is smaller */
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE &&
+          r.plan.kv_type == AIOSK_KV_C4);
+    pd.kv_type = AIOSK_KV_C4; /* none is smaller */
     pd.budget_bytes = r.plan.held_bytes + r.plan.total_bytes;
     CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == 0 && r.plan.kv_type == pd.kv_type);
     pd.kv_type = AIOSK_KV_F32;
     pd.budget_bytes = all - full.request_bytes[AIOS_MEM_KV] * 11 / 16;
     pd.flags = AIOS_PLAN_KEEP_BATCH;
-    CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);                /* the weights are less than what the cache has too much */
+    CHECK(run_plan(&r, &pd) ==
+          AIOS_ERR_MEMORY); /* the weights are less than what the cache has too much */
     pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM;
     CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY && r.err.expected == all);
     /* predictions: the slower of memory and storage */
     memset(&pd, 0, sizeof pd);
     aios_plan_desc_init(&pd);
-    pd.n_ctx = 64; pd.n_threads = 1; pd.read_bandwidth = 1000000000; pd.stream_bandwidth = 1000000;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.bound == AIOS_BOUND_MEMORY && r.plan.tok_s_bound_milli == 1000000000000u / (r.plan.token_weight_bytes + r.plan.token_kv_bytes));
+    pd.n_ctx = 64;
+    pd.n_threads = 1;
+    pd.read_bandwidth = 1000000000;
+    pd.stream_bandwidth = 1000000;
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.bound == AIOS_BOUND_MEMORY &&
+          r.plan.tok_s_bound_milli ==
+              1000000000000u / (r.plan.token_weight_bytes + r.plan.token_kv_bytes));
     pd.budget_bytes = r.plan.held_bytes + r.plan.total_bytes - r.plan.tier_bytes[0] / 2;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.bound == AIOS_BOUND_STORAGE && r.plan.tok_s_bound_milli == 1000000000u / r.plan.token_stream_bytes);
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.bound == AIOS_BOUND_STORAGE &&
+          r.plan.tok_s_bound_milli == 1000000000u / r.plan.token_stream_bytes);
     /* what makes no sense */
     pd.n_readers = 1000;
     CHECK(run_plan(&r, &pd) == AIOS_ERR_ARG);
@@ -418,7 +581,7 @@ static void test_rungs(const uint8_t *p, uint64_t n) {
     pthread_mutex_destroy(&d.lock);
 }
 
-/* ---- storage pulled away ------------------------------------------------------------------------------------------------- */
+/* ---- storage pulled away ---- */
 static void test_faults(const uint8_t *p, uint64_t n, int quick) {
     static const int32_t faults[] = { FAILS, ENDS, TOO_MUCH };
     aios_io io;
@@ -429,44 +592,64 @@ static void test_faults(const uint8_t *p, uint64_t n, int quick) {
     size_t f;
     int how, after;
     disk_init(&d, &io, p, n);
-    for (how = 0; how < 3; how++) {         /* inline, threads, asynchronous                                             */
+    for (how = 0; how < 3; how++) { /* inline, threads, asynchronous */
         io.submit = how == 2 ? disk_submit : NULL;
         io.wait = how == 2 ? disk_wait : NULL;
         disk_sound(&d);
         d.n_queued = d.broken = 0;
         CHECK(run_model(&r, &io, &d));
         aios_plan_desc_init(&pd);
-        pd.n_ctx = 64; pd.n_threads = 2; pd.n_readers = how == 1 ? 2 : -1; pd.budget_bytes = 1;
+        pd.n_ctx = 64;
+        pd.n_threads = 2;
+        pd.n_readers = how == 1 ? 2 : -1;
+        pd.budget_bytes = 1;
         CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);
         least = r.err.expected;
         pd.budget_bytes = least + 200000;
-        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 0)) { run_close(&r); continue; }
+        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 0)) {
+            run_close(&r);
+            continue;
+        }
         if (!want) want = run_hash(&r, 0);
         CHECK(want != 0);
-        for (f = 0; f < sizeof faults / sizeof *faults; f++) for (after = 0; after < 9; after += quick ? 6 : 2) {
-            aios_status st;
-            aios_counters c;
-            aios_seq_truncate(r.c, 0, 0, NULL);
-            feed(&r, 20, 0);
-            CHECK(aios_step(r.c, 0, &r.err) == 0 && aios_seq_processed(r.c, 0) == 20);
-            pthread_mutex_lock(&d.lock);
-            d.fault = faults[f]; d.n_reads = 0; d.after = after;
-            pthread_mutex_unlock(&d.lock);
-            feed(&r, 1, 0);
-            do st = aios_step(r.c, after % 4 ? aios_now_ns(r.c) + 30000 : 0, &r.err); while (st == AIOS_MORE);
-            if (st == 0) { feed(&r, 1, 0); st = aios_step(r.c, 0, &r.err); }        /* the ring had enough for one token        */
-            CHECK(st == AIOS_ERR_IO && r.err.offset >= d.from && r.err.offset < n && r.err.text[0]);
-            CHECK(aios_seq_processed(r.c, 0) == aios_seq_length(r.c, 0) - 1);       /* as before the step                        */
-            CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_IO);                        /* and again, as long as it lasts            */
-            aios_counters_init(&c);
-            CHECK(aios_counters_get(r.c, &c) == 0 && c.n_read_errors > 0);
-            disk_sound(&d);
-            CHECK(aios_step(r.c, 0, &r.err) == 0 && aios_seq_processed(r.c, 0) == aios_seq_length(r.c, 0));
-            CHECK(run_hash(&r, 0) == want);
-        }
-        /* a few bytes at a time is no fault, nor is a slow disk, cancelling or cutting in the middle */
+        for (f = 0; f < sizeof faults / sizeof *faults; f++)
+            for (after = 0; after < 9; after += quick ? 6 : 2) {
+                aios_status st;
+                aios_counters c;
+                aios_seq_truncate(r.c, 0, 0, NULL);
+                feed(&r, 20, 0);
+                CHECK(aios_step(r.c, 0, &r.err) == 0 && aios_seq_processed(r.c, 0) == 20);
+                pthread_mutex_lock(&d.lock);
+                d.fault = faults[f];
+                d.n_reads = 0;
+                d.after = after;
+                pthread_mutex_unlock(&d.lock);
+                feed(&r, 1, 0);
+                do st = aios_step(r.c, after % 4 ? aios_now_ns(r.c) + 30000 : 0, &r.err);
+                while (st == AIOS_MORE);
+                if (st == 0) {
+                    feed(&r, 1, 0);
+                    st = aios_step(r.c, 0, &r.err);
+                } /* the ring had enough for one token */
+                CHECK(st == AIOS_ERR_IO && r.err.offset >= d.from && r.err.offset < n &&
+                      r.err.text[0]);
+                CHECK(aios_seq_processed(r.c, 0) ==
+                      aios_seq_length(r.c, 0) - 1); /* as before the step */
+                CHECK(aios_step(r.c, 0, &r.err) ==
+                      AIOS_ERR_IO); /* and again, as long as it lasts */
+                aios_counters_init(&c);
+                CHECK(aios_counters_get(r.c, &c) == 0 && c.n_read_errors > 0);
+                disk_sound(&d);
+                CHECK(aios_step(r.c, 0, &r.err) == 0 &&
+                      aios_seq_processed(r.c, 0) == aios_seq_length(r.c, 0));
+                CHECK(run_hash(&r, 0) == want);
+            }
+        /* a few bytes at a time is no fault, nor is a slow disk, cancelling or cutting in the
+         * middle */
         pthread_mutex_lock(&d.lock);
-        d.fault = SHORT; d.n_reads = 0; d.after = 0;
+        d.fault = SHORT;
+        d.n_reads = 0;
+        d.after = 0;
         pthread_mutex_unlock(&d.lock);
         CHECK(run_hash(&r, 0) == want);
         d.depth = 1 + how;
@@ -477,13 +660,18 @@ static void test_faults(const uint8_t *p, uint64_t n, int quick) {
         for (after = 0; after < 6; after++) {
             aios_seq_truncate(r.c, 0, 0, NULL);
             feed(&r, 20, 0);
-            while (aios_step(r.c, aios_now_ns(r.c) + 1 + 100000u * (uint64_t)after, &r.err) == AIOS_MORE && after-- > 0) {}
-            if (after & 1) { aios_cancel(r.c); CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_CANCELLED); }
+            while (aios_step(r.c, aios_now_ns(r.c) + 1 + 100000u * (uint64_t)after, &r.err) ==
+                       AIOS_MORE &&
+                   after-- > 0) {}
+            if (after & 1) {
+                aios_cancel(r.c);
+                CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_CANCELLED);
+            }
             if (after < 0) after = 5;
         }
         disk_sound(&d);
         CHECK(run_hash(&r, 0) == want);
-        if (how == 2) {                     /* an io that breaks for good                                                */
+        if (how == 2) { /* an io that breaks for good */
             d.broken = 1;
             CHECK(run_hash(&r, 0) == 0 && r.err.code == AIOS_ERR_IO);
             d.broken = 0;
@@ -495,7 +683,8 @@ static void test_faults(const uint8_t *p, uint64_t n, int quick) {
     pthread_mutex_destroy(&d.lock);
 }
 
-/* Two contexts of one model, each with a ring of its own; a third that divides the weights otherwise is refused. */
+/* Two contexts of one model, each with a ring of its own; a third that divides the weights
+ * otherwise is refused. */
 static void test_two(const uint8_t *p, uint64_t n) {
     aios_io io;
     disk d;
@@ -508,15 +697,19 @@ static void test_two(const uint8_t *p, uint64_t n) {
     disk_init(&d, &io, p, n);
     CHECK(run_model(&r, &io, &d));
     aios_plan_desc_init(&pd);
-    pd.n_ctx = 64; pd.n_threads = 2; pd.budget_bytes = 1;
+    pd.n_ctx = 64;
+    pd.n_threads = 2;
+    pd.budget_bytes = 1;
     run_plan(&r, &pd);
     pd.budget_bytes = r.err.expected + 300000;
     CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 0);
     want = run_hash(&r, 0);
     aios_plan_init(&plan);
     aios_context_desc_init(&cd);
-    pd.budget_bytes = 0; pd.n_batch = 5;
-    CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == 0 && plan.n_units == r.plan.n_units && plan.tier_bytes[0] == 0 && plan.tier_bytes[2] > 0);
+    pd.budget_bytes = 0;
+    pd.n_batch = 5;
+    CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == 0 && plan.n_units == r.plan.n_units &&
+          plan.tier_bytes[0] == 0 && plan.tier_bytes[2] > 0);
     if (CHECK(aios_context_open(r.m, &plan, &cd, &second, &r.err) == 0)) {
         first = r.c;
         r.c = second;
@@ -524,7 +717,8 @@ static void test_two(const uint8_t *p, uint64_t n) {
         r.c = first;
         CHECK(run_hash(&r, 50000) == want);
         aios_context_free(second);
-    } else printf("  %s\n", r.err.text);
+    } else
+        printf("  %s\n", r.err.text);
     plan.stream_level /= 2;
     CHECK(aios_context_open(r.m, &plan, &cd, &second, &r.err) == AIOS_ERR_STATE && !second);
     pd.flags = AIOS_PLAN_IN_PLACE;
@@ -534,15 +728,20 @@ static void test_two(const uint8_t *p, uint64_t n) {
     io.submit = disk_submit;
     io.wait = disk_wait;
     CHECK(run_model(&r, &io, &d));
-    pd.flags = 0; pd.n_readers = 0; pd.budget_bytes = 1;
+    pd.flags = 0;
+    pd.n_readers = 0;
+    pd.budget_bytes = 1;
     run_plan(&r, &pd);
     pd.budget_bytes = r.err.expected + 300000;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.n_readers == 0 && run_context(&r) == 0 && r.plan.n_units > 0 && run_hash(&r, 0) == want);
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.n_readers == 0 && run_context(&r) == 0 &&
+          r.plan.n_units > 0 && run_hash(&r, 0) == want);
     pd.budget_bytes = 0;
     aios_plan_init(&plan);
-    CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == 0 && aios_context_open(r.m, &plan, &cd, &second, &r.err) == AIOS_ERR_STATE && !second);
+    CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == 0 &&
+          aios_context_open(r.m, &plan, &cd, &second, &r.err) == AIOS_ERR_STATE && !second);
     pd.n_readers = 1;
-    CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == 0 && aios_context_open(r.m, &plan, &cd, &second, &r.err) == 0);
+    CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == 0 &&
+          aios_context_open(r.m, &plan, &cd, &second, &r.err) == 0);
     first = r.c;
     r.c = second;
     CHECK(run_hash(&r, 0) == want);
@@ -552,7 +751,8 @@ static void test_two(const uint8_t *p, uint64_t n) {
     pthread_mutex_destroy(&d.lock);
 }
 
-/* A caller whose aios_plan knows no tiers yet: planned, listed and opened as before, and nothing is streamed that it could not say. */
+/* A caller whose aios_plan knows no tiers yet: planned, listed and opened as before, and nothing
+ * is streamed that it could not say. */
 static void test_older(const uint8_t *p, uint64_t n) {
     aios_io io;
     disk d;
@@ -577,7 +777,8 @@ static void test_older(const uint8_t *p, uint64_t n) {
     }
     CHECK(i == 4 && sum == r.plan.total_bytes);
     all = r.plan.held_bytes + sum;
-    if (!CHECK(aios_context_open(r.m, &r.plan, &cd, &r.c, &r.err) == 0 && run_hash(&r, 0) != 0)) printf("  %s\n", r.err.text);
+    if (!CHECK(aios_context_open(r.m, &r.plan, &cd, &r.c, &r.err) == 0 && run_hash(&r, 0) != 0))
+        printf("  %s\n", r.err.text);
     aios_context_free(r.c);
     aios_model_free(r.m);
     CHECK(run_model(&r, &io, &d));
@@ -604,11 +805,13 @@ static void test_profile(const uint8_t *p, uint64_t n) {
         uint32_t i;
         CHECK(run_model(&r, &io, &d));
         aios_plan_desc_init(&pd);
-        pd.n_ctx = 64; pd.n_threads = 1;
+        pd.n_ctx = 64;
+        pd.n_threads = 1;
         aios_plan_init(&r.plan);
         aios_context_desc_init(&cd);
         cd.flags = AIOS_CONTEXT_PROFILE;
-        CHECK(aios_plan_make(r.m, &pd, &r.plan, &r.err) == 0 && aios_context_open(r.m, &r.plan, &cd, &r.c, &r.err) == 0);
+        CHECK(aios_plan_make(r.m, &pd, &r.plan, &r.err) == 0 &&
+              aios_context_open(r.m, &r.plan, &cd, &r.c, &r.err) == 0);
         CHECK(run_hash(&r, k ? 30000 : 0) != 0);
         for (i = 0; i < aios_op_count(r.c); i++) {
             aios_op_info o;
@@ -624,33 +827,53 @@ static void test_profile(const uint8_t *p, uint64_t n) {
     pthread_mutex_destroy(&d.lock);
 }
 
-/* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
+/* ---- deadlines ---- */
 /* A model in two files: keys in both, every other tensor in the second. */
-typedef struct split { uint8_t *p[2]; uint64_t n[2]; } split;
-static void put(split *s, int k, const void *p, uint64_t n) { memcpy(s->p[k] + s->n[k], p, (size_t)n); s->n[k] += n; }
+typedef struct split {
+    uint8_t *p[2];
+    uint64_t n[2];
+} split;
+static void put(split *s, int k, const void *p, uint64_t n) {
+    memcpy(s->p[k] + s->n[k], p, (size_t)n);
+    s->n[k] += n;
+}
 static void put_n(split *s, int k, uint64_t v, uint64_t n) { put(s, k, &v, n); }
-static void put_z(split *s, int k, const char *z) { put_n(s, k, strlen(z), 8); put(s, k, z, strlen(z)); }
+static void put_z(split *s, int k, const char *z) {
+    put_n(s, k, strlen(z), 8);
+    put(s, k, z, strlen(z));
+}
 static void split_model(split *s, const aios_model *m, const uint8_t *p, uint64_t n) {
     aios_model_info x;
     aios_tensor_info t;
     uint64_t keys, off, i, d;
     int k;
-    aios_model_info_init(&x); aios_tensor_info_init(&t);
+    aios_model_info_init(&x);
+    aios_tensor_info_init(&t);
     aios_model_get_info(m, &x);
-    for (i = 0, keys = x.header_bytes; i < x.n_tensors; i++) { aios_model_get_tensor(m, (uint32_t)i, &t); keys -= 8 + strlen(t.name) + 4 + 8 * t.n_dims + 4 + 8; }
+    for (i = 0, keys = x.header_bytes; i < x.n_tensors; i++) {
+        aios_model_get_tensor(m, (uint32_t)i, &t);
+        keys -= 8 + strlen(t.name) + 4 + 8 * t.n_dims + 4 + 8;
+    }
     for (k = 0; k < 2; k++) {
         s->p[k] = (uint8_t *)calloc(1, (size_t)n + 4096);
         s->n[k] = 0;
         put(s, k, p, 8);
-        put_n(s, k, (x.n_tensors + 1u - (unsigned)k) / 2, 8); put_n(s, k, x.n_keys + 2, 8);
+        put_n(s, k, (x.n_tensors + 1u - (unsigned)k) / 2, 8);
+        put_n(s, k, x.n_keys + 2, 8);
         put(s, k, p + 24, keys - 24);
-        put_z(s, k, "split.no"); put_n(s, k, 2, 4); put_n(s, k, (uint64_t)k, 2);
-        put_z(s, k, "split.count"); put_n(s, k, 2, 4); put_n(s, k, 2, 2);
+        put_z(s, k, "split.no");
+        put_n(s, k, 2, 4);
+        put_n(s, k, (uint64_t)k, 2);
+        put_z(s, k, "split.count");
+        put_n(s, k, 2, 4);
+        put_n(s, k, 2, 2);
         for (i = (uint64_t)k, off = 0; i < x.n_tensors; i += 2, off += (t.n_bytes + 31) / 32 * 32) {
             aios_model_get_tensor(m, (uint32_t)i, &t);
-            put_z(s, k, t.name); put_n(s, k, t.n_dims, 4);
+            put_z(s, k, t.name);
+            put_n(s, k, t.n_dims, 4);
             for (d = 0; d < t.n_dims; d++) put_n(s, k, t.n[d], 8);
-            put_n(s, k, t.type, 4); put_n(s, k, off, 8);
+            put_n(s, k, t.type, 4);
+            put_n(s, k, off, 8);
         }
         while (s->n[k] % 32) put_n(s, k, 0, 1);
         for (i = (uint64_t)k; i < x.n_tensors; i += 2) {
@@ -661,7 +884,11 @@ static void split_model(split *s, const aios_model *m, const uint8_t *p, uint64_
     }
 }
 /* Nobody but the caller reads. */
-typedef struct tape { const uint8_t *p; uint64_t n; late_clock *clock; } tape;
+typedef struct tape {
+    const uint8_t *p;
+    uint64_t n;
+    late_clock *clock;
+} tape;
 static int64_t tape_read(void *user, uint64_t off, void *dst, uint64_t n) {
     tape *t = (tape *)user;
     late_io(t->clock);
@@ -677,72 +904,104 @@ static void test_deadlines(const uint8_t *p, uint64_t n) {
     split two;
     run r;
     disk_init(&d, &plain, p, n);
-    if (!CHECK(run_model(&r, &plain, &d))) { printf("  %s\n", r.err.text); return; }
+    if (!CHECK(run_model(&r, &plain, &d))) {
+        printf("  %s\n", r.err.text);
+        return;
+    }
     split_model(&two, r.m, p, n);
     run_close(&r);
-    for (n_parts = 1; n_parts <= 2; n_parts++) for (threads = 1; threads <= 3; threads++) {     /* 3: two, lent */
-        late_clock clock = { 1000, 0, 1000000, 0, 0, 0, 0 };
-        tape t[2];
-        aios_io io[2];
-        aios_plan_desc pd;
-        aios_model_desc md;
-        aios_allocator a;
-        uint64_t h = TEST_HASH;
-        int i, steps = 0, held = 1, late_reads = 0;
-        for (i = 0; i < 2; i++) {
-            t[i].p = n_parts == 1 ? p : two.p[i]; t[i].n = n_parts == 1 ? n : two.n[i]; t[i].clock = &clock;
-            aios_io_init(&io[i]);
-            io[i].n_bytes = t[i].n; io[i].read = tape_read; io[i].user = &t[i];
-        }
-        memset(&r, 0, sizeof r);
-        r.d = &d;
-        aios_allocator_init(&a);
-        a.alloc = books_alloc; a.free = books_free; a.user = &r.mem; a.granted = books_granted;
-        aios_model_desc_init(&md);
-        md.mem = &a; md.io = io; md.n_parts = (uint32_t)n_parts;
-        if (!CHECK(aios_model_open(&md, &r.m, &r.err) == 0)) { printf("  %s\n", r.err.text); break; }
-        aios_plan_desc_init(&pd);
-        pd.n_ctx = 64; pd.n_threads = threads == 1 ? 1 : 2; pd.n_readers = -1; pd.budget_bytes = 1; pd.n_batch = 16;
-        if (threads == 3) pd.flags = AIOS_PLAN_LENT_THREADS;
-        CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);
-        pd.budget_bytes = r.err.expected;
-        clock_late = &clock;
-        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 5 && r.plan.n_row_slots > 0)) { printf("  %s\n", r.err.text); break; }
-        clock_late = NULL;
-        {
-            aios_model_info x;
-            aios_model_info_init(&x);
-            aios_model_get_info(r.m, &x);
-            r.n_vocab = x.n_vocab;
-        }
-        feed(&r, 20, AIOS_FEED_ALL_LOGITS);
-        while (aios_seq_processed(r.c, 0) < 24 && steps < 100000) {
-            uint64_t deadline = late_next(&clock, &seed);
-            aios_status st = aios_step(r.c, deadline, &r.err);
-            if (!CHECK(st >= 0)) { printf("  %s\n", r.err.text); break; }
-            held &= late_held(&clock);
-            late_reads += clock.n_io > 0 && clock.now > deadline;
-            steps++;
-            for (i = 0; i < aios_output_count(r.c); i++) {
-                aios_output o;
-                aios_output_init(&o);
-                CHECK(aios_output_get(r.c, i, &o) == 0);
-                h = test_hash(h, o.logits, (size_t)r.n_vocab * 4);
+    for (n_parts = 1; n_parts <= 2; n_parts++)
+        for (threads = 1; threads <= 3; threads++) { /* 3: two, lent */
+            late_clock clock = { 1000, 0, 1000000, 0, 0, 0, 0 };
+            tape t[2];
+            aios_io io[2];
+            aios_plan_desc pd;
+            aios_model_desc md;
+            aios_allocator a;
+            uint64_t h = TEST_HASH;
+            int i, steps = 0, held = 1, late_reads = 0;
+            for (i = 0; i < 2; i++) {
+                t[i].p = n_parts == 1 ? p : two.p[i];
+                t[i].n = n_parts == 1 ? n : two.n[i];
+                t[i].clock = &clock;
+                aios_io_init(&io[i]);
+                io[i].n_bytes = t[i].n;
+                io[i].read = tape_read;
+                io[i].user = &t[i];
             }
-            if (st == AIOS_OK && aios_seq_length(r.c, 0) < 24) feed(&r, 1, 0);
+            memset(&r, 0, sizeof r);
+            r.d = &d;
+            aios_allocator_init(&a);
+            a.alloc = books_alloc;
+            a.free = books_free;
+            a.user = &r.mem;
+            a.granted = books_granted;
+            aios_model_desc_init(&md);
+            md.mem = &a;
+            md.io = io;
+            md.n_parts = (uint32_t)n_parts;
+            if (!CHECK(aios_model_open(&md, &r.m, &r.err) == 0)) {
+                printf("  %s\n", r.err.text);
+                break;
+            }
+            aios_plan_desc_init(&pd);
+            pd.n_ctx = 64;
+            pd.n_threads = threads == 1 ? 1 : 2;
+            pd.n_readers = -1;
+            pd.budget_bytes = 1;
+            pd.n_batch = 16;
+            if (threads == 3) pd.flags = AIOS_PLAN_LENT_THREADS;
+            CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);
+            pd.budget_bytes = r.err.expected;
+            clock_late = &clock;
+            if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 5 &&
+                       r.plan.n_row_slots > 0)) {
+                printf("  %s\n", r.err.text);
+                break;
+            }
+            clock_late = NULL;
+            {
+                aios_model_info x;
+                aios_model_info_init(&x);
+                aios_model_get_info(r.m, &x);
+                r.n_vocab = x.n_vocab;
+            }
+            feed(&r, 20, AIOS_FEED_ALL_LOGITS);
+            while (aios_seq_processed(r.c, 0) < 24 && steps < 100000) {
+                uint64_t deadline = late_next(&clock, &seed);
+                aios_status st = aios_step(r.c, deadline, &r.err);
+                if (!CHECK(st >= 0)) {
+                    printf("  %s\n", r.err.text);
+                    break;
+                }
+                held &= late_held(&clock);
+                late_reads += clock.n_io > 0 && clock.now > deadline;
+                steps++;
+                for (i = 0; i < aios_output_count(r.c); i++) {
+                    aios_output o;
+                    aios_output_init(&o);
+                    CHECK(aios_output_get(r.c, i, &o) == 0);
+                    h = test_hash(h, o.logits, (size_t)r.n_vocab * 4);
+                }
+                if (st == AIOS_OK && aios_seq_length(r.c, 0) < 24) feed(&r, 1, 0);
+            }
+            if (!want) want = h;
+            CHECK(held && h == want && steps > 50 && late_reads > 20);
+            run_close(&r);
         }
-        if (!want) want = h;
-        CHECK(held && h == want && steps > 50 && late_reads > 20);
-        run_close(&r);
-    }
-    free(two.p[0]); free(two.p[1]);
+    free(two.p[0]);
+    free(two.p[1]);
     pthread_mutex_destroy(&d.lock);
 }
 
 int main(int argc, char **argv) {
     static uint8_t made[DAMAGE_MAX_BYTES];
-    static const char *const files[] = { "fixtures/types/llama-q4_k.gguf", "fixtures/types/llama-q8_0.gguf", "fixtures/types/llama-iq2_xs.gguf",
-        "fixtures/types/llama-bf16.gguf", "fixtures/zoo/gpt2.gguf", "fixtures/zoo/gemma2.gguf", "fixtures/zoo/falcon7b.gguf", "fixtures/zoo/phi3.gguf" };
+    static const char *const files[] = {
+        "fixtures/types/llama-q4_k.gguf",   "fixtures/types/llama-q8_0.gguf",
+        "fixtures/types/llama-iq2_xs.gguf", "fixtures/types/llama-bf16.gguf",
+        "fixtures/zoo/gpt2.gguf",           "fixtures/zoo/gemma2.gguf",
+        "fixtures/zoo/falcon7b.gguf",       "fixtures/zoo/phi3.gguf"
+    };
     uint64_t n_made = damage_valid(made, sizeof made);
     int quick = argc > 1 && strcmp(argv[1], "quick") == 0;
     size_t i, n;
@@ -765,7 +1024,10 @@ int main(int argc, char **argv) {
     free(p);
     for (i = 0; i < sizeof files / sizeof *files; i += quick ? 3 : 1) {
         p = test_read_file(shared_path(files[i]), &n);
-        if (!p) { printf("skip: no %s in the shared folder\n", files[i]); continue; }
+        if (!p) {
+            printf("skip: no %s in the shared folder\n", files[i]);
+            continue;
+        }
         test_budgets(files[i], p, n, quick ? 4 : 12);
         if (strstr(files[i], "gpt2") || strstr(files[i], "q8_0") || strstr(files[i], "falcon")) {
             test_rows(files[i], p, n, 0);

@@ -1,16 +1,30 @@
-/* test_vocab.c: vocab.c. Golden ids of every vocabulary in shared/fixtures/vocab and of the tale models; composed, long, broken and special
- * text; windows against joining everything at once; streams of tokens back into text; damaged vocabularies. */
+/* test_vocab.c: vocab.c. Golden ids of every vocabulary in shared/fixtures/vocab and of the tale
+ * models; composed, long, broken and special text; windows against joining everything at once;
+ * streams of tokens back into text; damaged vocabularies. */
 #define AIOS_IMPLEMENTATION
 #define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "test.h"
 #include <time.h>
 
-/* ---- helpers ---------------------------------------------------------------------------------------------------- */
+/* ---- helpers ---- */
 
-/* A vocabulary and all that it stands on. The header is copied, so that the sanitizer sees reads beyond it. */
-typedef struct vocab { uint8_t *file; char *raw; aios_io io; aios__gguf g; aios__vocab v; aios_error err; aios__notes notes; char said[256]; } vocab;
-static void say(void *user, int32_t level, const char *text) { (void)level; snprintf((char *)user, 256, "%s", text); }
+/* A vocabulary and all that it stands on. The header is copied, so that the sanitizer sees reads
+ * beyond it. */
+typedef struct vocab {
+    uint8_t *file;
+    char *raw;
+    aios_io io;
+    aios__gguf g;
+    aios__vocab v;
+    aios_error err;
+    aios__notes notes;
+    char said[256];
+} vocab;
+static void say(void *user, int32_t level, const char *text) {
+    (void)level;
+    snprintf((char *)user, 256, "%s", text);
+}
 
 static aios_status vocab_open(vocab *x, uint8_t *file, uint64_t n) {
     aios__gguf_size size;
@@ -25,7 +39,8 @@ static aios_status vocab_open(vocab *x, uint8_t *file, uint64_t n) {
     aios_io_memory(&x->io, file, n);
     x->io.map = NULL;
     if ((st = aios__gguf_measure(&x->io, 1, NULL, 0, &size, &x->err)) != AIOS_OK) return st;
-    if ((st = aios__gguf_load(&x->g, &mem, &x->io, 1, NULL, 0, &size, &x->err)) != AIOS_OK) return st;
+    if ((st = aios__gguf_load(&x->g, &mem, &x->io, 1, NULL, 0, &size, &x->err)) != AIOS_OK)
+        return st;
     if ((st = aios__vocab_load(&x->v, &mem, NULL, &size, NULL, &x->err)) != AIOS_OK) return st;
     counted = mem.used;
     x->raw = (char *)malloc((size_t)counted + 32);
@@ -35,11 +50,16 @@ static aios_status vocab_open(vocab *x, uint8_t *file, uint64_t n) {
     if ((st = aios__gguf_load(&x->g, &mem, &x->io, 1, NULL, 0, &size, &x->err)) == AIOS_OK)
         st = aios__vocab_load(&x->v, &mem, &x->g, &size, &x->notes, &x->err);
     if (st == AIOS_OK) CHECK(mem.used == counted);
-    for (i = 0; i < 16; i++) whole &= (uint8_t)x->raw[i] == 0xA5 && (uint8_t)x->raw[16 + counted + i] == 0xA5;
+    for (i = 0; i < 16; i++)
+        whole &= (uint8_t)x->raw[i] == 0xA5 && (uint8_t)x->raw[16 + counted + i] == 0xA5;
     CHECK(whole);
     return st;
 }
-static void vocab_close(vocab *x) { free(x->raw); free(x->file); memset(x, 0, sizeof *x); }
+static void vocab_close(vocab *x) {
+    free(x->raw);
+    free(x->file);
+    memset(x, 0, sizeof *x);
+}
 
 /* Unpacks a fixture once, with gzip, into build/vocab. */
 static aios_status vocab_fixture(vocab *x, const char *name) {
@@ -48,7 +68,9 @@ static aios_status vocab_fixture(vocab *x, const char *name) {
     size_t n;
     snprintf(rel, sizeof rel, "fixtures/vocab/ggml-vocab-%s.gguf.gz", name);
     snprintf(path, sizeof path, "build/vocab/%s.gguf", name);
-    snprintf(cmd, sizeof cmd, "mkdir -p build/vocab && { test -s %s || { gzip -dc '%s' > %s.$$ && mv %s.$$ %s; }; }", path, shared_path(rel), path, path, path);
+    snprintf(cmd, sizeof cmd,
+             "mkdir -p build/vocab && { test -s %s || { gzip -dc '%s' > %s.$$ && mv %s.$$ %s; }; }",
+             path, shared_path(rel), path, path, path);
     memset(x, 0, sizeof *x);
     if (system(cmd) != 0 || (file = test_read_file(path, &n)) == NULL) return AIOS_ERR_IO;
     return vocab_open(x, file, n);
@@ -64,14 +86,18 @@ static int64_t tok(const vocab *x, const char *s, uint64_t n, uint32_t flags) {
     if (k < 0) printf("%s: %s\n", aios_status_name((aios_status)k), err.text);
     return k;
 }
-/* Do the ids of s equal those that the text at *p lists up to the end of its line? *p moves to the next line. */
+/* Do the ids of s equal those that the text at *p lists up to the end of its line? *p moves to
+ * the next line. */
 static int same_line(const vocab *x, const char *s, uint64_t n, uint32_t flags, const char **p) {
     int64_t k = tok(x, s, n, flags), i = 0;
     int same = k >= 0;
     while (**p && **p != '\n') {
         char *end;
         long want = strtol(*p, &end, 10);
-        if (end == *p) { (*p)++; continue; }
+        if (end == *p) {
+            (*p)++;
+            continue;
+        }
         *p = end;
         if (i >= k || ids[i] != want) same = 0;
         i++;
@@ -80,7 +106,8 @@ static int same_line(const vocab *x, const char *s, uint64_t n, uint32_t flags, 
     return same && i == k;
 }
 /* Text of ids as a stream gives it. */
-static int64_t stream(const vocab *x, const int32_t *id, int64_t n, uint32_t flags, char *out, uint64_t cap) {
+static int64_t stream(const vocab *x, const int32_t *id, int64_t n, uint32_t flags, char *out,
+                      uint64_t cap) {
     aios_detok st;
     int64_t i, k, at = 0;
     memset(&st, 0, sizeof st);
@@ -99,14 +126,18 @@ static uint64_t compose(const char *s, uint64_t n, char *out) {
     while (p < n) {
         uint32_t m = aios__nfc_stretch(s + p, n - p, c, &len), i;
         for (i = 0; i < m; i++) at += aios__utf8_put(out + at, c[i]);
-        if (m == 0) { out[at++] = s[p]; len = 1; }      /* an invalid byte */
+        if (m == 0) {
+            out[at++] = s[p];
+            len = 1;
+        } /* an invalid byte */
         p += len;
     }
     return at;
 }
 /* What the ids of s stand for: s, or s composed. */
 static uint64_t meant(const vocab *x, const char *s, uint64_t n, char *out) {
-    if (x->v.kind == AIOS__VOCAB_BPE && (x->v.pre->flags & AIOS__PRE_NFC)) return compose(s, n, out);
+    if (x->v.kind == AIOS__VOCAB_BPE && (x->v.pre->flags & AIOS__PRE_NFC))
+        return compose(s, n, out);
     memcpy(out, s, (size_t)n);
     return n;
 }
@@ -116,32 +147,49 @@ static int is_utf8(const char *s, uint64_t n) {
         if (aios__utf8(s, n, &len) == 0xFFFD && !(len == 3 && (uint8_t)s[0] == 0xEF)) return 0;
     return 1;
 }
-/* Valid UTF-8 of all kinds, without U+2581 and bytes that the vocabulary lacks (falcon's has no 0x0B); returns the bytes. */
+/* Valid UTF-8 of all kinds, without U+2581 and bytes that the vocabulary lacks (falcon's has no
+ * 0x0B); returns the bytes. */
 static uint64_t random_text(const vocab *x, uint64_t *rng, char *s, uint64_t cap) {
-    static const uint32_t lo[] = { 0x20, 0x20, 0x61, 0x61, 0x30, 0x09, 0xA0, 0x400, 0x600, 0x900, 0x2000, 0x3040, 0x4E00, 0xAC00, 0x1F600, 0xE000, 0x10000 };
-    static const uint32_t n[]  = { 1,    95,   26,   26,   10,   5,    0x150, 0x100, 0x100, 0x80, 0x70,   0xC0,   0x5000, 0x2BA0, 0x50,   0x1FFE, 0x100000 };
+    static const uint32_t lo[] = { 0x20,   0x20,   0x61,    0x61,   0x30,   0x09,
+                                   0xA0,   0x400,  0x600,   0x900,  0x2000, 0x3040,
+                                   0x4E00, 0xAC00, 0x1F600, 0xE000, 0x10000 };
+    static const uint32_t n[] = { 1,    95,   26,   26,     10,     5,    0x150,  0x100,   0x100,
+                                  0x80, 0x70, 0xC0, 0x5000, 0x2BA0, 0x50, 0x1FFE, 0x100000 };
     uint64_t at = 0;
     while (at + 4 <= cap) {
         uint64_t r = test_rand(rng), k = r % (sizeof lo / sizeof *lo), run = 1 + (r >> 8) % 6;
         for (; run && at + 4 <= cap; run--) {
             uint32_t c = lo[k] + (uint32_t)(test_rand(rng) >> 33) % n[k];
             uint64_t was = at;
-            if (c < 0x80) s[at++] = (char)c;
-            else if (c < 0x800) { s[at++] = (char)(0xC0 | c >> 6); s[at++] = (char)(0x80 | (c & 63)); }
-            else if (c < 0x10000) { s[at++] = (char)(0xE0 | c >> 12); s[at++] = (char)(0x80 | (c >> 6 & 63)); s[at++] = (char)(0x80 | (c & 63)); }
-            else { s[at++] = (char)(0xF0 | c >> 18); s[at++] = (char)(0x80 | (c >> 12 & 63)); s[at++] = (char)(0x80 | (c >> 6 & 63)); s[at++] = (char)(0x80 | (c & 63)); }
-            for (r = was; r < at; r++) if (x->v.byte_id[(uint8_t)s[r]] < 0) at = was;
+            if (c < 0x80)
+                s[at++] = (char)c;
+            else if (c < 0x800) {
+                s[at++] = (char)(0xC0 | c >> 6);
+                s[at++] = (char)(0x80 | (c & 63));
+            } else if (c < 0x10000) {
+                s[at++] = (char)(0xE0 | c >> 12);
+                s[at++] = (char)(0x80 | (c >> 6 & 63));
+                s[at++] = (char)(0x80 | (c & 63));
+            } else {
+                s[at++] = (char)(0xF0 | c >> 18);
+                s[at++] = (char)(0x80 | (c >> 12 & 63));
+                s[at++] = (char)(0x80 | (c >> 6 & 63));
+                s[at++] = (char)(0x80 | (c & 63));
+            }
+            for (r = was; r < at; r++)
+                if (x->v.byte_id[(uint8_t)s[r]] < 0) at = was;
         }
     }
     return at;
 }
 
-/* ---- golden ids --------------------------------------------------------------------------------------------------- */
+/* ---- golden ids ---- */
 
 static uint32_t hash_ids(int64_t n) {
     uint32_t h = 2166136261u, b;
     int64_t i;
-    for (i = 0; i < n; i++) for (b = 0; b < 32; b += 8) h = aios__fnv(h, (uint8_t)((uint32_t)ids[i] >> b));
+    for (i = 0; i < n; i++)
+        for (b = 0; b < 32; b += 8) h = aios__fnv(h, (uint8_t)((uint32_t)ids[i] >> b));
     return h;
 }
 static void golden(vocab *x, const char *name) {
@@ -164,14 +212,15 @@ static void golden(vocab *x, const char *name) {
         n_ok += CHECK(same_line(x, s, end ? (uint64_t)(end - s) : strlen(s), 0, &p));
         n_cases++;
     }
-    free(inp); free(out);
+    free(inp);
+    free(out);
     inp = (char *)test_read_file(shared_path("fixtures/vocab/extra.txt"), &n);
     snprintf(rel, sizeof rel, "fixtures/vocab/ggml-vocab-%s.gguf.extra.ids", name);
     out = (char *)test_read_file(shared_path(rel), NULL);
     if (!CHECK(inp && out)) return;
     p = out;
     own = x->v.pre;
-    if (own && (own->flags & AIOS__PRE_NFC)) {      /* the ids are llama.cpp's, which does not compose */
+    if (own && (own->flags & AIOS__PRE_NFC)) { /* the ids are llama.cpp's, which does not compose */
         plain = *own;
         plain.flags &= ~(uint32_t)AIOS__PRE_NFC;
         x->v.pre = &plain;
@@ -183,7 +232,8 @@ static void golden(vocab *x, const char *name) {
     if (!strcmp(name, "qwen2")) CHECK(tok(x, inp, n, 0) == 491 && hash_ids(491) == 0xC7757519);
     if (!strcmp(name, "mpt")) CHECK(tok(x, inp, n, 0) == 515 && hash_ids(515) == 0xCF567189);
     printf("  %-15s %d of %d cases\n", name, n_ok, n_cases);
-    free(inp); free(out);
+    free(inp);
+    free(out);
 }
 
 /* A JSON string at p (behind its quote) into out; returns what follows it. */
@@ -195,18 +245,35 @@ static const char *json_string(const char *p, char *out, uint64_t *n) {
             c = (uint8_t)*p++;
             if (c == 'u') {
                 char hex[5];
-                memcpy(hex, p, 4); hex[4] = 0; p += 4;
+                memcpy(hex, p, 4);
+                hex[4] = 0;
+                p += 4;
                 c = (uint32_t)strtoul(hex, NULL, 16);
                 if (c >= 0xD800 && c < 0xDC00) {
-                    memcpy(hex, p + 2, 4); p += 6;
+                    memcpy(hex, p + 2, 4);
+                    p += 6;
                     c = 0x10000 + ((c & 0x3FF) << 10) + (uint32_t)(strtoul(hex, NULL, 16) & 0x3FF);
                 }
-                if (c >= 0x10000) { out[(*n)++] = (char)(0xF0 | c >> 18); out[(*n)++] = (char)(0x80 | (c >> 12 & 63)); }
-                else if (c >= 0x800) out[(*n)++] = (char)(0xE0 | c >> 12);
-                if (c >= 0x800) out[(*n)++] = (char)(0x80 | (c >> 6 & 63));
-                else if (c >= 0x80) out[(*n)++] = (char)(0xC0 | c >> 6);
-                if (c >= 0x80) { out[(*n)++] = (char)(0x80 | (c & 63)); continue; }
-            } else c = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c == 'b' ? '\b' : c == 'f' ? '\f' : c;
+                if (c >= 0x10000) {
+                    out[(*n)++] = (char)(0xF0 | c >> 18);
+                    out[(*n)++] = (char)(0x80 | (c >> 12 & 63));
+                } else if (c >= 0x800)
+                    out[(*n)++] = (char)(0xE0 | c >> 12);
+                if (c >= 0x800)
+                    out[(*n)++] = (char)(0x80 | (c >> 6 & 63));
+                else if (c >= 0x80)
+                    out[(*n)++] = (char)(0xC0 | c >> 6);
+                if (c >= 0x80) {
+                    out[(*n)++] = (char)(0x80 | (c & 63));
+                    continue;
+                }
+            } else
+                c = c == 'n'   ? '\n'
+                    : c == 't' ? '\t'
+                    : c == 'r' ? '\r'
+                    : c == 'b' ? '\b'
+                    : c == 'f' ? '\f'
+                               : c;
         }
         out[(*n)++] = (char)c;
     }
@@ -227,10 +294,13 @@ static void golden_json(const char *model, const char *json) {
         p = json_string(p + 9, text, &n);
         p = strstr(p, "\"ids\": [") + 8;
         k = tok(&x, text, n, 0);
-        for (i = 0; *p != ']'; ) {
+        for (i = 0; *p != ']';) {
             char *e;
             long want = strtol(p, &e, 10);
-            if (e == p) { p++; continue; }
+            if (e == p) {
+                p++;
+                continue;
+            }
             p = e;
             if (!CHECK(i < k && ids[i] == want)) break;
             i++;
@@ -241,33 +311,46 @@ static void golden_json(const char *model, const char *json) {
         n_cases++;
     }
     CHECK(n_cases >= 22);
-    CHECK(x.v.n_tokens == 4096 && x.v.bos == 4095 && x.v.eos == 4095 && x.v.eot == 4095 && !x.v.add_bos && !x.v.add_eos);
-    CHECK(aios__token_is_end(&x.v, 4095) && !aios__token_is_end(&x.v, 0) && !aios__token_is_end(&x.v, -1) && !aios__token_is_end(&x.v, 4096));
+    CHECK(x.v.n_tokens == 4096 && x.v.bos == 4095 && x.v.eos == 4095 && x.v.eot == 4095 &&
+          !x.v.add_bos && !x.v.add_eos);
+    CHECK(aios__token_is_end(&x.v, 4095) && !aios__token_is_end(&x.v, 0) &&
+          !aios__token_is_end(&x.v, -1) && !aios__token_is_end(&x.v, 4096));
     vocab_close(&x);
     free(ref);
 }
 
-/* ---- properties of any vocabulary -------------------------------------------------------------------------------- */
+/* ---- properties of any vocabulary ---- */
 
 /* The definition: all symbols at once, the most urgent pair first. Slow. */
 static uint64_t join_all(const aios__vocab *v, const char *s, uint64_t n, int32_t *out) {
     static char buf[4 * 8192];
     static uint32_t start[8192 + 1];
-    static double key[8192];                        /* smaller is sooner */
+    static double key[8192]; /* smaller is sooner */
     static int32_t id[8192], joined[8192];
     const double huge = 1e300;
     uint64_t n_sym = 0, at = 0, i, j, best;
     uint32_t len;
     for (i = 0; i < n; n_sym++) {
         start[n_sym] = (uint32_t)at;
-        if (v->kind == AIOS__VOCAB_BPE) { id[n_sym] = v->byte_id[(uint8_t)s[i++]]; at++; continue; }
-        if (s[i] == ' ') { memcpy(buf + at, "\xE2\x96\x81", 3); len = 3; i++; }
-        else { aios__utf8(s + i, n - i, &len); memcpy(buf + at, s + i, len); i += len; }
+        if (v->kind == AIOS__VOCAB_BPE) {
+            id[n_sym] = v->byte_id[(uint8_t)s[i++]];
+            at++;
+            continue;
+        }
+        if (s[i] == ' ') {
+            memcpy(buf + at, "\xE2\x96\x81", 3);
+            len = 3;
+            i++;
+        } else {
+            aios__utf8(s + i, n - i, &len);
+            memcpy(buf + at, s + i, len);
+            i += len;
+        }
         id[n_sym] = aios__token_find(v, buf + at, len);
         at += len;
     }
     start[n_sym] = (uint32_t)at;
-    for (i = 0; i < n_sym; i++) key[i] = -huge;         /* not known yet */
+    for (i = 0; i < n_sym; i++) key[i] = -huge; /* not known yet */
     for (;;) {
         best = n_sym;
         for (i = 0; i + 1 < n_sym; i++) {
@@ -275,7 +358,10 @@ static uint64_t join_all(const aios__vocab *v, const char *s, uint64_t n, int32_
                 key[i] = huge;
                 if (v->kind == AIOS__VOCAB_BPE) {
                     int32_t r = aios__merge_find(v, id[i], id[i + 1]);
-                    if (r >= 0) { key[i] = r; joined[i] = v->merge[r].id; }
+                    if (r >= 0) {
+                        key[i] = r;
+                        joined[i] = v->merge[r].id;
+                    }
                 } else {
                     float f = 0;
                     joined[i] = aios__token_find(v, buf + start[i], start[i + 2] - start[i]);
@@ -289,15 +375,23 @@ static uint64_t join_all(const aios__vocab *v, const char *s, uint64_t n, int32_
         }
         if (best == n_sym) break;
         id[best] = joined[best];
-        for (j = best + 1; j + 1 < n_sym; j++) { id[j] = id[j + 1]; key[j] = key[j + 1]; joined[j] = joined[j + 1]; start[j] = start[j + 1]; }
+        for (j = best + 1; j + 1 < n_sym; j++) {
+            id[j] = id[j + 1];
+            key[j] = key[j + 1];
+            joined[j] = joined[j + 1];
+            start[j] = start[j + 1];
+        }
         n_sym--;
         start[n_sym] = (uint32_t)at;
         key[best] = -huge;
         if (best) key[best - 1] = -huge;
     }
     for (i = j = 0; i < n_sym; i++) {
-        if (id[i] >= 0) out[j++] = id[i];
-        else for (at = start[i]; v->kind == AIOS__VOCAB_SPM && at < start[i + 1]; at++) out[j++] = v->byte_id[(uint8_t)buf[at]];
+        if (id[i] >= 0)
+            out[j++] = id[i];
+        else
+            for (at = start[i]; v->kind == AIOS__VOCAB_SPM && at < start[i + 1]; at++)
+                out[j++] = v->byte_id[(uint8_t)buf[at]];
     }
     return j;
 }
@@ -309,12 +403,22 @@ static void test_windows(const vocab *x) {
         aios__ids o;
         aios_error err;
         n = 2000 + test_rand(&rng) % 1000;
-        if (round == 0) memset(text, 'a', (size_t)n);
-        else if (round == 1) memset(text, ' ', (size_t)n);
-        else if (round == 2) memset(text, '=', (size_t)n);
-        else if (round < 6) for (i = 0; i < n; i++) text[i] = "etaoinshrdlu cmf"[test_rand(&rng) % (uint64_t)(round == 3 ? 2 : round == 4 ? 5 : 16)];
-        else n = random_text(x, &rng, text, n);
-        o.p = ids; o.max = MAX_IDS; o.n = 0;
+        if (round == 0)
+            memset(text, 'a', (size_t)n);
+        else if (round == 1)
+            memset(text, ' ', (size_t)n);
+        else if (round == 2)
+            memset(text, '=', (size_t)n);
+        else if (round < 6)
+            for (i = 0; i < n; i++)
+                text[i] = "etaoinshrdlu cmf"[test_rand(&rng) % (uint64_t)(round == 3   ? 2
+                                                                          : round == 4 ? 5
+                                                                                       : 16)];
+        else
+            n = random_text(x, &rng, text, n);
+        o.p = ids;
+        o.max = MAX_IDS;
+        o.n = 0;
         if (!CHECK(aios__piece(&x->v, &window, text, n, 0, &o, &err) == AIOS_OK)) continue;
         k = join_all(&x->v, text, n, other);
         CHECK(o.n == k && memcmp(ids, other, (size_t)k * 4) == 0);
@@ -328,7 +432,10 @@ static void test_round_trips(const vocab *x) {
     for (round = 0; round < 60; round++) {
         uint32_t flags = round & 1 ? (uint32_t)(AIOS_TOK_BOS | AIOS_TOK_EOS) : 0;
         n = random_text(x, &rng, text, 8 + test_rand(&rng) % 3000);
-        if ((k = tok(x, text, n, flags)) < 0) { CHECK(k >= 0); continue; }
+        if ((k = tok(x, text, n, flags)) < 0) {
+            CHECK(k >= 0);
+            continue;
+        }
         m = stream(x, ids, k, AIOS_DETOK_BEGIN, back, sizeof back);
         CHECK(m == (int64_t)meant(x, text, n, whole) && memcmp(back, whole, (size_t)m) == 0);
         memcpy(other, ids, (size_t)k * 4);
@@ -337,7 +444,7 @@ static void test_round_trips(const vocab *x) {
         CHECK(aios__tokenize(&x->v, text, n, flags, ids, 3, NULL) == k);
         CHECK(memcmp(ids, other, (size_t)(k < 3 ? k : 3) * 4) == 0 && ids[3] == -77);
     }
-    for (round = 0; round < 20; round++) {      /* any bytes: nothing is lost, byte by byte */
+    for (round = 0; round < 20; round++) { /* any bytes: nothing is lost, byte by byte */
         aios_detok st;
         n = 1 + test_rand(&rng) % 2000;
         for (i = 0; i < n; i++) {
@@ -346,35 +453,44 @@ static void test_round_trips(const vocab *x) {
             if (x->v.byte_id[(uint8_t)text[i]] < 0) text[i] = 'b';
         }
         k = tok(x, text, n, 0);
-        for (m = 0, i = 0; i < (uint64_t)k; i++) m += aios__detokenize(&x->v, NULL, ids[i], back + m, sizeof back - (uint64_t)m);
+        for (m = 0, i = 0; i < (uint64_t)k; i++)
+            m += aios__detokenize(&x->v, NULL, ids[i], back + m, sizeof back - (uint64_t)m);
         i = x->v.add_space ? 1 : 0;
         n = meant(x, text, n, whole);
         CHECK(m == (int64_t)(n + i) && memcmp(back + i, whole, (size_t)n) == 0);
         m = stream(x, ids, k, AIOS_DETOK_BEGIN, back, sizeof back);
         CHECK(m >= 0 && is_utf8(back, (uint64_t)m));
         memset(&st, 0, sizeof st);
-        for (i = 0; i < (uint64_t)k && i < 50; i++) {       /* too small: the same state can be tried again */
+        for (i = 0; i < (uint64_t)k && i < 50;
+             i++) { /* too small: the same state can be tried again */
             aios_detok was = st;
             int64_t need = aios__detokenize(&x->v, &st, ids[i], back, sizeof back);
             if (need > 0) {
                 aios_detok s2 = was;
-                CHECK(aios__detokenize(&x->v, &s2, ids[i], back, (uint64_t)need - 1) == AIOS_ERR_FULL && memcmp(&s2, &was, sizeof was) == 0);
+                CHECK(aios__detokenize(&x->v, &s2, ids[i], back, (uint64_t)need - 1) ==
+                          AIOS_ERR_FULL &&
+                      memcmp(&s2, &was, sizeof was) == 0);
                 CHECK(aios__detokenize(&x->v, &s2, ids[i], NULL, 0) == AIOS_ERR_FULL);
-                CHECK(aios__detokenize(&x->v, &s2, ids[i], back, (uint64_t)need) == need && memcmp(&s2, &st, sizeof st) == 0);
+                CHECK(aios__detokenize(&x->v, &s2, ids[i], back, (uint64_t)need) == need &&
+                      memcmp(&s2, &st, sizeof st) == 0);
             }
         }
     }
-    CHECK(aios__detokenize(&x->v, NULL, x->v.n_tokens, back, 10) == AIOS_ERR_ARG && aios__detokenize(&x->v, NULL, -2, back, 10) == AIOS_ERR_ARG);
+    CHECK(aios__detokenize(&x->v, NULL, x->v.n_tokens, back, 10) == AIOS_ERR_ARG &&
+          aios__detokenize(&x->v, NULL, -2, back, 10) == AIOS_ERR_ARG);
     CHECK(tok(x, "", 0, 0) == 0 && tok(x, NULL, 0, 0) == 0);
-    CHECK(aios__tokenize(&x->v, NULL, 1, 0, ids, 1, NULL) == AIOS_ERR_ARG && aios__tokenize(&x->v, "a", 1, 0, NULL, 1, NULL) == AIOS_ERR_ARG);
+    CHECK(aios__tokenize(&x->v, NULL, 1, 0, ids, 1, NULL) == AIOS_ERR_ARG &&
+          aios__tokenize(&x->v, "a", 1, 0, NULL, 1, NULL) == AIOS_ERR_ARG);
     CHECK(aios__tokenize(&x->v, "a", 1, 8, ids, 1, NULL) == AIOS_ERR_ARG);
     for (i = 0; i < (uint64_t)x->v.n_tokens; i++) {
         uint64_t len = 0;
         const char *s = aios__token_text(&x->v, (int32_t)i, &len);
-        n_found += s && aios__token_find(&x->v, s, len) == (int32_t)i && aios__detokenize(&x->v, NULL, (int32_t)i, back, 1024) > 0;
+        n_found += s && aios__token_find(&x->v, s, len) == (int32_t)i &&
+                   aios__detokenize(&x->v, NULL, (int32_t)i, back, 1024) > 0;
     }
     CHECK(n_found == x->v.n_tokens);
-    CHECK(aios__token_text(&x->v, -1, &n) == NULL && aios__token_text(&x->v, x->v.n_tokens, &n) == NULL);
+    CHECK(aios__token_text(&x->v, -1, &n) == NULL &&
+          aios__token_text(&x->v, x->v.n_tokens, &n) == NULL);
 }
 /* A megabyte without anything that a reader would call a word. */
 static void test_long(const vocab *x, const char *name) {
@@ -384,30 +500,42 @@ static void test_long(const vocab *x, const char *name) {
     double s;
     for (kind = 0; kind < 7; kind++) {
         int64_t k, m = 0, j;
-        for (i = 0; i < n; i++) text[i] = (char)(kind == 0 ? 'a' : kind == 1 ? ' ' : kind == 2 ? '\n' : kind == 3 ? (int)(test_rand(&rng) & 255) :
-                                                 kind == 4 ? "\xE4\xBD\xA0\xE5\xA5\xBD"[i % 6] : kind == 5 ? '1' : 'a' + (int)(test_rand(&rng) % 26));
-        for (i = 0; i < n; i++) if (x->v.byte_id[(uint8_t)text[i]] < 0) text[i] = 'b';
+        for (i = 0; i < n; i++)
+            text[i] = (char)(kind == 0   ? 'a'
+                             : kind == 1 ? ' '
+                             : kind == 2 ? '\n'
+                             : kind == 3 ? (int)(test_rand(&rng) & 255)
+                             : kind == 4 ? "\xE4\xBD\xA0\xE5\xA5\xBD"[i % 6]
+                             : kind == 5 ? '1'
+                                         : 'a' + (int)(test_rand(&rng) % 26));
+        for (i = 0; i < n; i++)
+            if (x->v.byte_id[(uint8_t)text[i]] < 0) text[i] = 'b';
         k = tok(x, text, n, AIOS_TOK_SPECIAL);
         CHECK(k > 0);
-        for (j = 0; j < k && m + 1100 <= (int64_t)sizeof back; j++) m += aios__detokenize(&x->v, NULL, ids[j], back + m, 1100);
+        for (j = 0; j < k && m + 1100 <= (int64_t)sizeof back; j++)
+            m += aios__detokenize(&x->v, NULL, ids[j], back + m, 1100);
         j = x->v.add_space;
         i = meant(x, text, n, whole);
-        CHECK(m > (int64_t)i - 1200 && memcmp(back + j, whole, (size_t)(m - j < (int64_t)i ? m - j : (int64_t)i)) == 0);
+        CHECK(m > (int64_t)i - 1200 &&
+              memcmp(back + j, whole, (size_t)(m - j < (int64_t)i ? m - j : (int64_t)i)) == 0);
     }
     s = (double)(clock() - t) / CLOCKS_PER_SEC;
     printf("  %-15s long texts: %.1f MB/s\n", name, (double)n * 7e-6 / (s > 0 ? s : 1e-9));
-    CHECK(s < 120);                         /* quadratic would be hours */
+    CHECK(s < 120); /* quadratic would be hours */
 }
 
-/* ---- special tokens and ends ------------------------------------------------------------------------------------- */
+/* ---- special tokens and ends ---- */
 
 /* ids of s equal the list, which ends with -1? */
 static int is_ids(const vocab *x, const char *s, uint32_t flags, const int32_t *want) {
     int64_t k = tok(x, s, strlen(s), flags), i;
-    for (i = 0; want[i] >= 0; i++) if (i >= k || ids[i] != want[i]) return 0;
+    for (i = 0; want[i] >= 0; i++)
+        if (i >= k || ids[i] != want[i]) return 0;
     return i == k;
 }
-static int32_t id_of(const vocab *x, const char *z) { return aios__token_find(&x->v, z, strlen(z)); }
+static int32_t id_of(const vocab *x, const char *z) {
+    return aios__token_find(&x->v, z, strlen(z));
+}
 
 static void test_special(const vocab *x, const char *name) {
     int32_t want[16];
@@ -415,27 +543,47 @@ static void test_special(const vocab *x, const char *name) {
     char *z = back;
     if (strcmp(name, "qwen2") == 0) {
         int32_t start = id_of(x, "<|im_start|>"), end = id_of(x, "<|im_end|>");
-        want[0] = start; want[1] = id_of(x, "user"); want[2] = id_of(x, "\xC4\x8A"); want[3] = id_of(x, "Hi"); want[4] = end; want[5] = -1;
+        want[0] = start;
+        want[1] = id_of(x, "user");
+        want[2] = id_of(x, "\xC4\x8A");
+        want[3] = id_of(x, "Hi");
+        want[4] = end;
+        want[5] = -1;
         CHECK(is_ids(x, "<|im_start|>user\nHi<|im_end|>", AIOS_TOK_SPECIAL, want));
         CHECK(tok(x, "<|im_start|>", 12, 0) > 1);
-        CHECK(aios__token_is_end(&x->v, end) && aios__token_is_end(&x->v, x->v.eos) && !aios__token_is_end(&x->v, start) && x->v.eot == end);
-        CHECK(aios__tokenize(&x->v, "<|im_start|><|im_end", 20, AIOS_TOK_SPECIAL, ids, MAX_IDS, NULL) > 2 && ids[0] == start);
+        CHECK(aios__token_is_end(&x->v, end) && aios__token_is_end(&x->v, x->v.eos) &&
+              !aios__token_is_end(&x->v, start) && x->v.eot == end);
+        CHECK(aios__tokenize(&x->v, "<|im_start|><|im_end", 20, AIOS_TOK_SPECIAL, ids, MAX_IDS,
+                             NULL) > 2 &&
+              ids[0] == start);
     }
     if (strcmp(name, "llama-bpe") == 0) {
-        CHECK(x->v.add_bos && x->v.bos == 128000 && x->v.eot == 128009 && aios__token_is_end(&x->v, 128001) && aios__token_is_end(&x->v, 128009));
-        want[0] = 128000; want[1] = 9906; want[2] = -1;
-        CHECK(is_ids(x, "Hello", AIOS_TOK_BOS, want) && is_ids(x, "<|begin_of_text|>Hello", AIOS_TOK_SPECIAL, want));
+        CHECK(x->v.add_bos && x->v.bos == 128000 && x->v.eot == 128009 &&
+              aios__token_is_end(&x->v, 128001) && aios__token_is_end(&x->v, 128009));
+        want[0] = 128000;
+        want[1] = 9906;
+        want[2] = -1;
+        CHECK(is_ids(x, "Hello", AIOS_TOK_BOS, want) &&
+              is_ids(x, "<|begin_of_text|>Hello", AIOS_TOK_SPECIAL, want));
         k = stream(x, want, 2, AIOS_DETOK_BEGIN, z, 100);
         CHECK(k == 5 && memcmp(z, "Hello", 5) == 0);
         k = stream(x, want, 2, AIOS_DETOK_BEGIN | AIOS_DETOK_SPECIAL, z, 100);
         CHECK(k == 22 && memcmp(z, "<|begin_of_text|>Hello", 22) == 0);
     }
-    if (strcmp(name, "phi-3") == 0) {           /* white space behind a special token goes with it; a space comes before text */
-        want[0] = id_of(x, "<|user|>"); want[1] = id_of(x, "\xE2\x96\x81Hello"); want[2] = id_of(x, "<|end|>"); want[3] = -1;
+    if (strcmp(name, "phi-3") ==
+        0) { /* white space behind a special token goes with it; a space comes before text */
+        want[0] = id_of(x, "<|user|>");
+        want[1] = id_of(x, "\xE2\x96\x81Hello");
+        want[2] = id_of(x, "<|end|>");
+        want[3] = -1;
         CHECK(is_ids(x, "<|user|>\n Hello<|end|>\n", AIOS_TOK_SPECIAL, want));
     }
     if (strcmp(name, "llama-spm") == 0) {
-        want[0] = 1; want[1] = id_of(x, "\xE2\x96\x81Hello"); want[2] = 2; want[3] = want[1]; want[4] = -1;
+        want[0] = 1;
+        want[1] = id_of(x, "\xE2\x96\x81Hello");
+        want[2] = 2;
+        want[3] = want[1];
+        want[4] = -1;
         CHECK(is_ids(x, "<s>Hello</s>Hello", AIOS_TOK_SPECIAL, want));
         k = stream(x, want, 4, AIOS_DETOK_BEGIN, z, 100);
         CHECK(k == 11 && memcmp(z, "Hello Hello", 11) == 0);
@@ -443,18 +591,25 @@ static void test_special(const vocab *x, const char *name) {
         CHECK(k == 6 && memcmp(z, " Hello", 6) == 0);
         CHECK(tok(x, " ", 1, 0) == 1 && tok(x, "x", 1, 0) == 1);
     }
-    if (strcmp(name, "mpt") == 0) {             /* user-defined runs of spaces are found without being asked for */
-        want[0] = id_of(x, "            "); want[1] = id_of(x, "x"); want[2] = -1;
+    if (strcmp(name, "mpt") ==
+        0) { /* user-defined runs of spaces are found without being asked for */
+        want[0] = id_of(x, "            ");
+        want[1] = id_of(x, "x");
+        want[2] = -1;
         CHECK(is_ids(x, "            x", 0, want));
     }
 }
-/* Ill-formed sequences, from Unicode 15.1, tables 3-8 to 3-11: one U+FFFD for each longest start of a character. */
+/* Ill-formed sequences, from Unicode 15.1, tables 3-8 to 3-11: one U+FFFD for each longest start
+ * of a character. */
 static void test_replacement(const vocab *x) {
-    static const struct { const char *in, *out; } rows[] = {
-        { "\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64", "a...b.c..d" },
-        { "\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41", "........A" }, { "\xED\xA0\x80\xED\xBF\xBF\xED\xAF\x41", "........A" },
-        { "\xF4\x91\x92\x93\xFF\x41\x80\xBF\x42", ".....A..B" }, { "\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41", "....A" }, { "\xF0\x9F\x98", "." }
-    };
+    static const struct {
+        const char *in, *out;
+    } rows[] = { { "\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64", "a...b.c..d" },
+                 { "\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41", "........A" },
+                 { "\xED\xA0\x80\xED\xBF\xBF\xED\xAF\x41", "........A" },
+                 { "\xF4\x91\x92\x93\xFF\x41\x80\xBF\x42", ".....A..B" },
+                 { "\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41", "....A" },
+                 { "\xF0\x9F\x98", "." } };
     size_t r;
     for (r = 0; r < sizeof rows / sizeof *rows; r++) {
         char want[64];
@@ -462,19 +617,27 @@ static void test_replacement(const vocab *x) {
         const char *p;
         int known = 1;
         for (i = 0; i < len; i++) known &= x->v.byte_id[(uint8_t)rows[r].in[i]] >= 0;
-        if (!known) continue;               /* bytes that are in no text at all are in few vocabularies */
-        for (p = rows[r].out; *p; p++) { if (*p == '.') { memcpy(want + n, "\xEF\xBF\xBD", 3); n += 3; } else want[n++] = *p; }
+        if (!known) continue; /* bytes that are in no text at all are in few vocabularies */
+        for (p = rows[r].out; *p; p++) {
+            if (*p == '.') {
+                memcpy(want + n, "\xEF\xBF\xBD", 3);
+                n += 3;
+            } else
+                want[n++] = *p;
+        }
         for (i = 0; i < len; i++) ids[i] = x->v.byte_id[(uint8_t)rows[r].in[i]];
-        CHECK(stream(x, ids, (int64_t)len, 0, back, sizeof back) == (int64_t)n && memcmp(back, want, (size_t)n) == 0);
+        CHECK(stream(x, ids, (int64_t)len, 0, back, sizeof back) == (int64_t)n &&
+              memcmp(back, want, (size_t)n) == 0);
     }
-    {       /* every byte its own token: whole characters come out, each with its last byte */
+    { /* every byte its own token: whole characters come out, each with its last byte */
         static const char s[] = "a\xC3\xA9\xE4\xBD\xA0\xF0\x9F\x98\x80z";
         aios_detok st;
         uint64_t i, at = 0;
         memset(&st, 0, sizeof st);
         st.flags = 0;
         for (i = 0; i + 1 < sizeof s; i++) {
-            int64_t k = aios__detokenize(&x->v, &st, x->v.byte_id[(uint8_t)s[i]], back + at, sizeof back - at);
+            int64_t k = aios__detokenize(&x->v, &st, x->v.byte_id[(uint8_t)s[i]], back + at,
+                                         sizeof back - at);
             CHECK(k >= 0 && is_utf8(back + at, (uint64_t)k));
             at += (uint64_t)k;
             CHECK(at <= i + 1 && memcmp(back, s, (size_t)at) == 0);
@@ -483,16 +646,37 @@ static void test_replacement(const vocab *x) {
     }
 }
 
-/* ---- made-up vocabularies ------------------------------------------------------------------------------------------- */
+/* ---- made-up vocabularies ---- */
 
-typedef struct maker { uint8_t p[1 << 20]; uint64_t n, n_keys; } maker;
+typedef struct maker {
+    uint8_t p[1 << 20];
+    uint64_t n, n_keys;
+} maker;
 static maker mk;
-static void put(const void *p, uint64_t n) { memcpy(mk.p + mk.n, p, (size_t)n); mk.n += n; }
-static void put_le(uint64_t v, int n) { for (; n; n--, v >>= 8) mk.p[mk.n++] = (uint8_t)v; }
-static void put_str(const char *z, uint64_t n) { put_le(n, 8); put(z, n); }
-static void key(const char *name, uint32_t type) { put_str(name, strlen(name)); put_le(type, 4); mk.n_keys++; }
-static void key_str(const char *name, const char *z) { key(name, AIOS__STR); put_str(z, strlen(z)); }
-static void key_u32(const char *name, uint32_t v) { key(name, AIOS__U32); put_le(v, 4); }
+static void put(const void *p, uint64_t n) {
+    memcpy(mk.p + mk.n, p, (size_t)n);
+    mk.n += n;
+}
+static void put_le(uint64_t v, int n) {
+    for (; n; n--, v >>= 8) mk.p[mk.n++] = (uint8_t)v;
+}
+static void put_str(const char *z, uint64_t n) {
+    put_le(n, 8);
+    put(z, n);
+}
+static void key(const char *name, uint32_t type) {
+    put_str(name, strlen(name));
+    put_le(type, 4);
+    mk.n_keys++;
+}
+static void key_str(const char *name, const char *z) {
+    key(name, AIOS__STR);
+    put_str(z, strlen(z));
+}
+static void key_u32(const char *name, uint32_t v) {
+    key(name, AIOS__U32);
+    put_le(v, 4);
+}
 /* Words of z, separated by '|'; "a*5" is aaaaa. */
 static uint64_t key_words(const char *name, const char *z) {
     uint64_t at, n = 0;
@@ -507,7 +691,8 @@ static uint64_t key_words(const char *name, const char *z) {
             put_le(k, 8);
             memset(mk.p + mk.n, z[0], (size_t)k);
             mk.n += k;
-        } else put_str(z, len);
+        } else
+            put_str(z, len);
         z += len;
         if (*z) z++;
         n++;
@@ -526,8 +711,12 @@ static void key_numbers(const char *name, uint32_t type, const float *v, uint64_
     }
 }
 static void begin(const char *model) {
-    mk.n = 0; mk.n_keys = 0;
-    put("GGUF", 4); put_le(3, 4); put_le(0, 8); put_le(0, 8);
+    mk.n = 0;
+    mk.n_keys = 0;
+    put("GGUF", 4);
+    put_le(3, 4);
+    put_le(0, 8);
+    put_le(0, 8);
     key_str("general.architecture", "llama");
     if (model) key_str("tokenizer.ggml.model", model);
 }
@@ -537,18 +726,20 @@ static aios_status made(vocab *x) {
     memcpy(file, mk.p, (size_t)mk.n);
     return vocab_open(x, file, mk.n);
 }
-#define WORDS "tokenizer.ggml.tokens"
+#define WORDS  "tokenizer.ggml.tokens"
 #define MERGES "tokenizer.ggml.merges"
 /* Loading fails with this code and a word of the text. */
 static void refused(aios_status code, const char *word) {
     vocab x;
     aios_status st = made(&x);
-    if (!CHECK(st == code && st == x.err.code && strstr(x.err.text, word) != NULL)) printf("got %d '%s', wanted '%s'\n", (int)st, x.err.text, word);
+    if (!CHECK(st == code && st == x.err.code && strstr(x.err.text, word) != NULL))
+        printf("got %d '%s', wanted '%s'\n", (int)st, x.err.text, word);
     vocab_close(&x);
 }
 
 static void test_made(void) {
-    static const float one[] = { 1, 1, 1, 1, 1, 1, 1, 1 }, scores[] = { 0, 0, -1, -2, -3, -1, 0, 0 };
+    static const float one[] = { 1, 1, 1, 1, 1, 1, 1, 1 },
+                       scores[] = { 0, 0, -1, -2, -3, -1, 0, 0 };
     vocab x;
     aios_error err;
     int32_t want[8];
@@ -557,32 +748,43 @@ static void test_made(void) {
 
     /* no tokenizer; other kinds: the model loads, tokenizing says why not */
     begin(NULL);
-    CHECK(made(&x) == AIOS_OK && aios__vocab_size(&x.v) == 0 && aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_VOCAB);
-    CHECK(aios__detokenize(&x.v, NULL, 0, back, 8) == AIOS_ERR_VOCAB && !aios__token_is_end(&x.v, 0) && !aios__token_text(&x.v, 0, &i));
+    CHECK(made(&x) == AIOS_OK && aios__vocab_size(&x.v) == 0 &&
+          aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_VOCAB);
+    CHECK(aios__detokenize(&x.v, NULL, 0, back, 8) == AIOS_ERR_VOCAB &&
+          !aios__token_is_end(&x.v, 0) && !aios__token_text(&x.v, 0, &i));
     vocab_close(&x);
     begin("none");
-    CHECK(made(&x) == AIOS_OK && aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_VOCAB && err.code == AIOS_ERR_VOCAB);
+    CHECK(made(&x) == AIOS_OK && aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_VOCAB &&
+          err.code == AIOS_ERR_VOCAB);
     vocab_close(&x);
     begin("rwkv");
     key_words(WORDS, "a|b|b|c");
     key_u32("tokenizer.ggml.eos_token_id", 3);
-    CHECK(made(&x) == AIOS_OK && aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_UNSUPPORTED && strstr(err.text, "'rwkv'"));
-    CHECK(aios__detokenize(&x.v, NULL, 0, back, 8) == AIOS_ERR_UNSUPPORTED && x.v.n_tokens == 4 && aios__token_is_end(&x.v, 3));
+    CHECK(made(&x) == AIOS_OK &&
+          aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_UNSUPPORTED &&
+          strstr(err.text, "'rwkv'"));
+    CHECK(aios__detokenize(&x.v, NULL, 0, back, 8) == AIOS_ERR_UNSUPPORTED && x.v.n_tokens == 4 &&
+          aios__token_is_end(&x.v, 3));
     vocab_close(&x);
     begin("gpt2");
     key_str("tokenizer.ggml.pre", "tomorrow");
     key_words(WORDS, "a|b|ab");
     key_words(MERGES, "a b");
-    CHECK(made(&x) == AIOS_OK && aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_UNSUPPORTED && strstr(err.text, "'tomorrow'"));
-    CHECK(aios__detokenize(&x.v, NULL, 2, back, 8) == 2);       /* text needs no pre-tokenizer */
+    CHECK(made(&x) == AIOS_OK &&
+          aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_UNSUPPORTED &&
+          strstr(err.text, "'tomorrow'"));
+    CHECK(aios__detokenize(&x.v, NULL, 2, back, 8) == 2); /* text needs no pre-tokenizer */
     vocab_close(&x);
 
-    /* merges that name no tokens are left out, and the second of two; a byte without token is left out, or unk */
+    /* merges that name no tokens are left out, and the second of two; a byte without token is
+     * left out, or unk */
     begin("gpt2");
     key_words(WORDS, "a|b|c|ab|bc|abc");
     key_words(MERGES, "x b|b c|a b|b c|ab c|a bc|b|| |c a|a bcd");
     CHECK(made(&x) == AIOS_OK);
-    want[0] = 5; want[1] = 2; want[2] = -1;
+    want[0] = 5;
+    want[1] = 2;
+    want[2] = -1;
     CHECK(is_ids(&x, "abccz", 0, want) && x.v.bos == -1 && x.v.eos == -1 && !x.v.add_bos);
     CHECK(stream(&x, want, 2, 0, back, 100) == 4 && memcmp(back, "abcc", 4) == 0);
     vocab_close(&x);
@@ -592,16 +794,23 @@ static void test_made(void) {
     key_u32("tokenizer.ggml.unknown_token_id", 1);
     key_u32("tokenizer.ggml.padding_token_id", 32000);
     CHECK(made(&x) == AIOS_OK && x.v.pad == -1);
-    want[0] = 0; want[1] = 1; want[2] = 4; want[3] = 1; want[4] = -1;
+    want[0] = 0;
+    want[1] = 1;
+    want[2] = 4;
+    want[3] = 1;
+    want[4] = -1;
     CHECK(is_ids(&x, "azbcz", 0, want));
     vocab_close(&x);
 
-    /* SentencePiece: best score first, leftmost on ties, NaN last; a merge that needs the far end of the text */
+    /* SentencePiece: best score first, leftmost on ties, NaN last; a merge that needs the far
+     * end of the text */
     begin("llama");
     key_words(WORDS, "a|b|ab|ba|aba|bb|x|y");
     key_numbers("tokenizer.ggml.scores", AIOS__F32, scores, 8);
-    key(  "tokenizer.ggml.add_space_prefix", AIOS__BOOL); put_le(0, 1);
-    key(  "tokenizer.ggml.add_bos_token", AIOS__BOOL); put_le(0, 1);
+    key("tokenizer.ggml.add_space_prefix", AIOS__BOOL);
+    put_le(0, 1);
+    key("tokenizer.ggml.add_bos_token", AIOS__BOOL);
+    put_le(0, 1);
     CHECK(made(&x) == AIOS_OK);
     want[2] = -1;
     CHECK(is_ids(&x, "abab", 0, (want[0] = 2, want[1] = 2, want)));
@@ -614,100 +823,184 @@ static void test_made(void) {
     begin("llama");
     key_words(WORDS, "a|b|ab|ba|aba|bb|x|y");
     key_numbers("tokenizer.ggml.scores", AIOS__F32, nan_scores, 8);
-    key("tokenizer.ggml.add_space_prefix", AIOS__BOOL); put_le(0, 1);
-    CHECK(made(&x) == AIOS_OK && is_ids(&x, "abba", 0, (want[0] = 0, want[1] = 5, want[2] = 0, want[3] = -1, want)));
+    key("tokenizer.ggml.add_space_prefix", AIOS__BOOL);
+    put_le(0, 1);
+    CHECK(made(&x) == AIOS_OK &&
+          is_ids(&x, "abba", 0, (want[0] = 0, want[1] = 5, want[2] = 0, want[3] = -1, want)));
     vocab_close(&x);
     begin("llama");
     key_words(WORDS, "a|b|a*2|a*4|a*8|a*16|a*32|a*64|a*128|a*256|a*512|a*1024|a*2048");
     CHECK(made(&x) == AIOS_OK);
     memset(text, 'a', 5000);
     CHECK(aios__tokenize(&x.v, text, 700, 0, ids, MAX_IDS, &err) > 0);
-    CHECK(aios__tokenize(&x.v, text, 5000, 0, ids, MAX_IDS, &err) == AIOS_ERR_LIMIT && strstr(err.text, "5000 bytes"));
+    CHECK(aios__tokenize(&x.v, text, 5000, 0, ids, MAX_IDS, &err) == AIOS_ERR_LIMIT &&
+          strstr(err.text, "5000 bytes"));
     vocab_close(&x);
 
     /* damage */
-    begin("llama");                             refused(AIOS_ERR_MODEL, WORDS);
-    begin("gpt2"); key_words(WORDS, "a|b");     refused(AIOS_ERR_MODEL, MERGES);
-    begin("llama"); key_words(WORDS, "");       refused(AIOS_ERR_MODEL, "empty");
-    begin("llama"); key_str(WORDS, "a");        refused(AIOS_ERR_MODEL, WORDS);
-    begin("llama"); key_numbers(WORDS, AIOS__F32, one, 3); refused(AIOS_ERR_MODEL, WORDS);
-    begin("gpt2"); key_words(WORDS, "a|b"); key_numbers(MERGES, AIOS__F32, one, 3); refused(AIOS_ERR_MODEL, MERGES);
-    begin("llama"); key_words(WORDS, "a|b|c"); key_numbers("tokenizer.ggml.scores", AIOS__F32, one, 2); refused(AIOS_ERR_MODEL, "scores");
-    begin("llama"); key_words(WORDS, "a|b|c"); key_numbers("tokenizer.ggml.scores", AIOS__I32, one, 3); refused(AIOS_ERR_MODEL, "scores");
-    begin("llama"); key_words(WORDS, "a|b|c"); key_numbers("tokenizer.ggml.token_type", AIOS__I32, one, 4); refused(AIOS_ERR_MODEL, "token_type");
-    begin("llama"); key_words(WORDS, "a|b|c"); key_numbers("tokenizer.ggml.token_type", AIOS__F32, one, 3); refused(AIOS_ERR_MODEL, "token_type");
-    nan_scores[0] = 7; nan_scores[1] = 1; nan_scores[2] = -1;
-    begin("llama"); key_words(WORDS, "a|b|c"); key_numbers("tokenizer.ggml.token_type", AIOS__I32, nan_scores, 3); refused(AIOS_ERR_MODEL, "token type");
-    begin("llama"); key_words(WORDS, "a|b|c"); key_numbers("tokenizer.ggml.token_type", AIOS__I32, nan_scores + 1, 3); refused(AIOS_ERR_MODEL, "token_type");
-    begin("llama"); key_words(WORDS, "a|b|c"); key_str("tokenizer.ggml.eos_token_id", "c"); refused(AIOS_ERR_MODEL, "eos_token_id");
-    begin(NULL); key_u32("tokenizer.ggml.model", 1); refused(AIOS_ERR_MODEL, "tokenizer.ggml.model");
+    begin("llama");
+    refused(AIOS_ERR_MODEL, WORDS);
+    begin("gpt2");
+    key_words(WORDS, "a|b");
+    refused(AIOS_ERR_MODEL, MERGES);
+    begin("llama");
+    key_words(WORDS, "");
+    refused(AIOS_ERR_MODEL, "empty");
+    begin("llama");
+    key_str(WORDS, "a");
+    refused(AIOS_ERR_MODEL, WORDS);
+    begin("llama");
+    key_numbers(WORDS, AIOS__F32, one, 3);
+    refused(AIOS_ERR_MODEL, WORDS);
+    begin("gpt2");
+    key_words(WORDS, "a|b");
+    key_numbers(MERGES, AIOS__F32, one, 3);
+    refused(AIOS_ERR_MODEL, MERGES);
+    begin("llama");
+    key_words(WORDS, "a|b|c");
+    key_numbers("tokenizer.ggml.scores", AIOS__F32, one, 2);
+    refused(AIOS_ERR_MODEL, "scores");
+    begin("llama");
+    key_words(WORDS, "a|b|c");
+    key_numbers("tokenizer.ggml.scores", AIOS__I32, one, 3);
+    refused(AIOS_ERR_MODEL, "scores");
+    begin("llama");
+    key_words(WORDS, "a|b|c");
+    key_numbers("tokenizer.ggml.token_type", AIOS__I32, one, 4);
+    refused(AIOS_ERR_MODEL, "token_type");
+    begin("llama");
+    key_words(WORDS, "a|b|c");
+    key_numbers("tokenizer.ggml.token_type", AIOS__F32, one, 3);
+    refused(AIOS_ERR_MODEL, "token_type");
+    nan_scores[0] = 7;
+    nan_scores[1] = 1;
+    nan_scores[2] = -1;
+    begin("llama");
+    key_words(WORDS, "a|b|c");
+    key_numbers("tokenizer.ggml.token_type", AIOS__I32, nan_scores, 3);
+    refused(AIOS_ERR_MODEL, "token type");
+    begin("llama");
+    key_words(WORDS, "a|b|c");
+    key_numbers("tokenizer.ggml.token_type", AIOS__I32, nan_scores + 1, 3);
+    refused(AIOS_ERR_MODEL, "token_type");
+    begin("llama");
+    key_words(WORDS, "a|b|c");
+    key_str("tokenizer.ggml.eos_token_id", "c");
+    refused(AIOS_ERR_MODEL, "eos_token_id");
+    begin(NULL);
+    key_u32("tokenizer.ggml.model", 1);
+    refused(AIOS_ERR_MODEL, "tokenizer.ggml.model");
 
     /* odd, and said, but no damage */
-    begin("llama"); key_words(WORDS, "a|b|a");
-    CHECK(made(&x) == AIOS_OK && strstr(x.said, "token 2 has the text of another one: a") && aios__token_find(&x.v, "a", 1) == 0);
+    begin("llama");
+    key_words(WORDS, "a|b|a");
+    CHECK(made(&x) == AIOS_OK && strstr(x.said, "token 2 has the text of another one: a") &&
+          aios__token_find(&x.v, "a", 1) == 0);
     vocab_close(&x);
-    nan_scores[0] = 3; nan_scores[1] = nan_scores[2] = 1;
-    begin("llama"); key_words(WORDS, "a|b|a"); key_numbers("tokenizer.ggml.token_type", AIOS__I32, nan_scores, 3);
-    CHECK(made(&x) == AIOS_OK && aios__token_find(&x.v, "a", 1) == 2);      /* the normal one */
+    nan_scores[0] = 3;
+    nan_scores[1] = nan_scores[2] = 1;
+    begin("llama");
+    key_words(WORDS, "a|b|a");
+    key_numbers("tokenizer.ggml.token_type", AIOS__I32, nan_scores, 3);
+    CHECK(made(&x) == AIOS_OK && aios__token_find(&x.v, "a", 1) == 2); /* the normal one */
     vocab_close(&x);
-    begin("llama"); key_words(WORDS, "a|b|c"); key_u32("tokenizer.ggml.bos_token_id", 3); key_u32("tokenizer.ggml.eos_token_id", 0xFFFFFFFFu);
+    begin("llama");
+    key_words(WORDS, "a|b|c");
+    key_u32("tokenizer.ggml.bos_token_id", 3);
+    key_u32("tokenizer.ggml.eos_token_id", 0xFFFFFFFFu);
     CHECK(made(&x) == AIOS_OK && strstr(x.said, "eos_token_id") && x.v.bos == 1 && x.v.eos == 2);
     vocab_close(&x);
-    begin("llama"); key_words(WORDS, "a|b|c");
+    begin("llama");
+    key_words(WORDS, "a|b|c");
     CHECK(made(&x) == AIOS_OK && !x.said[0]);
     vocab_close(&x);
 
     /* bos and eos: two wishes; a text's own bos; pieces that join to the text of a control token */
     {
         static const float types[] = { 2, 3, 3, 1, 1, 1, 1 };
-        static const int32_t bos[] = { 1, 3, -1 }, both[] = { 1, 3, 2, -1 }, eos[] = { 3, 2, -1 }, plain[] = { 3, -1 }, twice[] = { 1, 1, 3, -1 }, pieces[] = { 4, 5, 6, -1 };
-        begin("llama"); key_words(WORDS, "<unk>|<s>|</s>|a|<|s|>"); key_numbers("tokenizer.ggml.token_type", AIOS__I32, types, 7);
-        key("tokenizer.ggml.add_eos_token", AIOS__BOOL); put_le(1, 1);
-        key("tokenizer.ggml.add_space_prefix", AIOS__BOOL); put_le(0, 1);
+        static const int32_t bos[] = { 1, 3, -1 }, both[] = { 1, 3, 2, -1 }, eos[] = { 3, 2, -1 },
+                             plain[] = { 3, -1 }, twice[] = { 1, 1, 3, -1 },
+                             pieces[] = { 4, 5, 6, -1 };
+        begin("llama");
+        key_words(WORDS, "<unk>|<s>|</s>|a|<|s|>");
+        key_numbers("tokenizer.ggml.token_type", AIOS__I32, types, 7);
+        key("tokenizer.ggml.add_eos_token", AIOS__BOOL);
+        put_le(1, 1);
+        key("tokenizer.ggml.add_space_prefix", AIOS__BOOL);
+        put_le(0, 1);
         CHECK(made(&x) == AIOS_OK);
-        CHECK(is_ids(&x, "a", 0, plain) && is_ids(&x, "a", AIOS_TOK_BOS, bos) && is_ids(&x, "a", AIOS_TOK_EOS, eos) && is_ids(&x, "a", AIOS_TOK_BOS | AIOS_TOK_EOS, both));
-        CHECK(is_ids(&x, "<s>a", AIOS_TOK_SPECIAL | AIOS_TOK_BOS, bos) && is_ids(&x, "<s>a", AIOS_TOK_SPECIAL, bos) && is_ids(&x, "<s><s>a", AIOS_TOK_SPECIAL | AIOS_TOK_BOS, twice));
+        CHECK(is_ids(&x, "a", 0, plain) && is_ids(&x, "a", AIOS_TOK_BOS, bos) &&
+              is_ids(&x, "a", AIOS_TOK_EOS, eos) &&
+              is_ids(&x, "a", AIOS_TOK_BOS | AIOS_TOK_EOS, both));
+        CHECK(is_ids(&x, "<s>a", AIOS_TOK_SPECIAL | AIOS_TOK_BOS, bos) &&
+              is_ids(&x, "<s>a", AIOS_TOK_SPECIAL, bos) &&
+              is_ids(&x, "<s><s>a", AIOS_TOK_SPECIAL | AIOS_TOK_BOS, twice));
         CHECK(is_ids(&x, "<s>", 0, pieces));
         vocab_close(&x);
     }
 }
 /* Tables: every run is in order, ASCII agrees, some characters that the stages depend on. */
 static void test_unicode(void) {
-    static const uint32_t rows[][2] = { { 0x41, 1 }, { 0x37, 2 }, { 0x7E, 4 }, { 0x85, 6 }, { 0xA0, 6 }, { 0xAD, 0 }, { 0xB2, 2 }, { 0xE9, 1 }, { 0x301, 5 }, { 0x378, 0 },
-        { 0x966, 2 }, { 0x200B, 0 }, { 0x2028, 6 }, { 0x2014, 3 }, { 0x20AC, 4 }, { 0x3000, 6 }, { 0x3002, 3 }, { 0x4E00, 1 }, { 0x9FFF, 1 }, { 0xAC00, 1 }, { 0xD800, 0 }, { 0xE000, 0 },
-        { 0xFE0F, 5 }, { 0xFFFD, 4 }, { 0x1F600, 4 }, { 0x20000, 1 }, { 0x2EBF0, 1 }, { 0x31350, 1 }, { 0xE0101, 5 }, { 0x10FFFF, 0 } };
+    static const uint32_t rows[][2] = {
+        { 0x41, 1 },    { 0x37, 2 },    { 0x7E, 4 },    { 0x85, 6 },    { 0xA0, 6 },
+        { 0xAD, 0 },    { 0xB2, 2 },    { 0xE9, 1 },    { 0x301, 5 },   { 0x378, 0 },
+        { 0x966, 2 },   { 0x200B, 0 },  { 0x2028, 6 },  { 0x2014, 3 },  { 0x20AC, 4 },
+        { 0x3000, 6 },  { 0x3002, 3 },  { 0x4E00, 1 },  { 0x9FFF, 1 },  { 0xAC00, 1 },
+        { 0xD800, 0 },  { 0xE000, 0 },  { 0xFE0F, 5 },  { 0xFFFD, 4 },  { 0x1F600, 4 },
+        { 0x20000, 1 }, { 0x2EBF0, 1 }, { 0x31350, 1 }, { 0xE0101, 5 }, { 0x10FFFF, 0 }
+    };
     uint32_t i, lo, c;
     for (i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (!CHECK(aios__class_of(rows[i][0]) == rows[i][1])) printf("U+%X is %u\n", (unsigned)rows[i][0], (unsigned)aios__class_of(rows[i][0]));
+        if (!CHECK(aios__class_of(rows[i][0]) == rows[i][1]))
+            printf("U+%X is %u\n", (unsigned)rows[i][0], (unsigned)aios__class_of(rows[i][0]));
     for (c = 0, lo = 1; c < sizeof aios__class_page / sizeof *aios__class_page - 1; c++) {
-        lo &= aios__class_page[c] < aios__class_page[c + 1] && aios__class_run[aios__class_page[c]] >> 3 == 0;
+        lo &= aios__class_page[c] < aios__class_page[c + 1] &&
+              aios__class_run[aios__class_page[c]] >> 3 == 0;
         for (i = aios__class_page[c] + 1u; i < aios__class_page[c + 1]; i++)
-            lo &= aios__class_run[i] >> 3 > aios__class_run[i - 1] >> 3 && (aios__class_run[i] & 7) != (aios__class_run[i - 1] & 7);
+            lo &= aios__class_run[i] >> 3 > aios__class_run[i - 1] >> 3 &&
+                  (aios__class_run[i] & 7) != (aios__class_run[i - 1] & 7);
     }
-    CHECK(lo && c == 0x110000 >> 13 && aios__class_page[c] == sizeof aios__class_run / sizeof *aios__class_run && aios__class_run[1] >> 3 == 0x85);
-    for (i = 1, lo = 1; i < sizeof aios__cased / sizeof *aios__cased; i++) lo &= aios__cased[i] >= aios__cased[i - 1];
+    CHECK(lo && c == 0x110000 >> 13 &&
+          aios__class_page[c] == sizeof aios__class_run / sizeof *aios__class_run &&
+          aios__class_run[1] >> 3 == 0x85);
+    for (i = 1, lo = 1; i < sizeof aios__cased / sizeof *aios__cased; i++)
+        lo &= aios__cased[i] >= aios__cased[i - 1];
     CHECK(lo);
-    for (c = 0, lo = 1; c < 256; c++) lo &= aios__char_byte(aios__byte_char((uint8_t)c)) == (int32_t)c;
-    CHECK(lo && aios__char_byte(' ') == -1 && aios__char_byte(0x144) == -1 && aios__byte_char(' ') == 0x120 && aios__byte_char('\n') == 0x10A && aios__byte_char(0xAD) == 0x143);
+    for (c = 0, lo = 1; c < 256; c++)
+        lo &= aios__char_byte(aios__byte_char((uint8_t)c)) == (int32_t)c;
+    CHECK(lo && aios__char_byte(' ') == -1 && aios__char_byte(0x144) == -1 &&
+          aios__byte_char(' ') == 0x120 && aios__byte_char('\n') == 0x10A &&
+          aios__byte_char(0xAD) == 0x143);
 }
-static void fnv(uint32_t *h, const char *s, uint64_t n) { while (n--) *h = aios__fnv(*h, (uint8_t)*s++); }
-/* Every code point, and random ones that join, split and change places, composed. The hashes are those of Python's texts (tests/compose.py). */
+static void fnv(uint32_t *h, const char *s, uint64_t n) {
+    while (n--) *h = aios__fnv(*h, (uint8_t)*s++);
+}
+/* Every code point, and random ones that join, split and change places, composed. The hashes are
+ * those of Python's texts (tests/compose.py). */
 static void test_compose(void) {
-    static const uint32_t ranges[][2] = { { 0x300, 0x70 }, { 0x300, 0x70 }, { 0x41, 0x3A }, { 0x41, 0x3A }, { 0xC0, 0x1C0 }, { 0x1E00, 0x200 }, { 0x1100, 0x100 },
-        { 0x1160, 0x70 }, { 0xAC00, 0x2BA4 }, { 0x590, 0x30 }, { 0x64B, 0x16 }, { 0x915, 0x40 }, { 0x9BE, 0x1A }, { 0xBBE, 0x1A }, { 0xF71, 0x15 }, { 0x3099, 2 },
-        { 0x304B, 0x60 }, { 0x1D157, 0x20 }, { 0x11099, 0x22 }, { 0x11347, 0x20 }, { 0xF900, 0x200 }, { 0x2F800, 0x21E }, { 0x2000, 4 }, { 0x2126, 6 }, { 0x338, 1 },
-        { 0x3C, 3 }, { 0x20, 1 }, { 0x1F00, 0x100 } };
+    static const uint32_t ranges[][2] = {
+        { 0x300, 0x70 },    { 0x300, 0x70 },    { 0x41, 0x3A },    { 0x41, 0x3A },
+        { 0xC0, 0x1C0 },    { 0x1E00, 0x200 },  { 0x1100, 0x100 }, { 0x1160, 0x70 },
+        { 0xAC00, 0x2BA4 }, { 0x590, 0x30 },    { 0x64B, 0x16 },   { 0x915, 0x40 },
+        { 0x9BE, 0x1A },    { 0xBBE, 0x1A },    { 0xF71, 0x15 },   { 0x3099, 2 },
+        { 0x304B, 0x60 },   { 0x1D157, 0x20 },  { 0x11099, 0x22 }, { 0x11347, 0x20 },
+        { 0xF900, 0x200 },  { 0x2F800, 0x21E }, { 0x2000, 4 },     { 0x2126, 6 },
+        { 0x338, 1 },       { 0x3C, 3 },        { 0x20, 1 },       { 0x1F00, 0x100 }
+    };
     static uint32_t c[AIOS__MAX_STRETCH];
     uint32_t cp, one = 2166136261u, many = one, i, k, stays;
     uint64_t r = 1, n, m;
     int same = 1;
-#define RAND(n) (r = r * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407), (uint32_t)(r >> 33) % (uint32_t)(n))
+#define RAND(n)                                                             \
+    (r = r * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407), \
+     (uint32_t)(r >> 33) % (uint32_t)(n))
     for (cp = 0; cp < 0x110000; cp++) {
         if (cp >> 11 == 0x1B) continue;
         n = aios__utf8_put(text, cp);
         m = compose(text, n, whole);
         stays = m == n && memcmp(text, whole, (size_t)n) == 0;
-        same &= aios__nfc_next(text, 0, n, c) == (stays ? n : (uint64_t)0) && aios__nfc_next(whole, 0, m, c) == m;
+        same &= aios__nfc_next(text, 0, n, c) == (stays ? n : (uint64_t)0) &&
+                aios__nfc_next(whole, 0, m, c) == m;
         fnv(&one, whole, m);
     }
     CHECK(same);
@@ -718,22 +1011,59 @@ static void test_compose(void) {
         }
         m = compose(text, n, whole);
         stays = m == n && memcmp(text, whole, (size_t)n) == 0;
-        same &= (aios__nfc_next(text, 0, n, c) == n) == (int)stays && aios__nfc_next(whole, 0, m, c) == m;
+        same &= (aios__nfc_next(text, 0, n, c) == n) == (int)stays &&
+                aios__nfc_next(whole, 0, m, c) == m;
         fnv(&many, whole, m);
     }
 #undef RAND
     CHECK(same);
-    if (!CHECK(one == 0x74F768B9 && many == 0x13274AC6)) printf("0x%08X 0x%08X\n", (unsigned)one, (unsigned)many);
+    if (!CHECK(one == 0x74F768B9 && many == 0x13274AC6))
+        printf("0x%08X 0x%08X\n", (unsigned)one, (unsigned)many);
 }
-/* Text that is not composed has the ids of the composed one, wherever windows, words and special tokens lie. */
+/* Text that is not composed has the ids of the composed one, wherever windows, words and special
+ * tokens lie. */
 static void test_composed_ids(const vocab *x) {
-    static const struct { const char *split, *joined; } rows[] = {
-        { "cafe\xCC\x81 cafe\xCC\x81", "caf\xC3\xA9 caf\xC3\xA9" }, { "\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB\xE1\x84\x80\xE1\x85\xB3\xE1\x86\xAF", "\xED\x95\x9C\xEA\xB8\x80" },
-        { "a=\xCC\xB8 b", "a\xE2\x89\xA0 b" }, { "'s\xCC\x8C's", "'\xC5\xA1's" }, { "\xE2\x84\xAA\xE2\x80\x80\xE2\x80\x81x", "K\xE2\x80\x82\xE2\x80\x83x" },
-        { "\xCC\x81\xCC\xA7" "e\xFF\xCC\x81\xCC\xA7", "\xCC\xA7\xCC\x81" "e\xFF\xCC\xA7\xCC\x81" }, { "e\xCC", "e\xCC" }, { "e\xCC\x81\xCC", "\xC3\xA9\xCC" },
-        { "q\xCC\x87\xCC\xA3 \xE0\xA5\x98 e", "q\xCC\xA3\xCC\x87 \xE0\xA4\x95\xE0\xA4\xBC e" } };
-    static const char *const parts[] = { "e\xCC\x81", "e\xCC\x81", "\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB", "\xE1\x84\x80\xE1\x85\xB3", "o\xCC\x82\xCC\xA3", "word", "A", " ", " ", "  \n", "'s", "1",
-        "=\xCC\xB8", "==", "\xE3\x81\x8B\xE3\x82\x99", "\xE4\xBD\xA0", "\xFF", "\xCC", "\x81", "\xF0\x9F\x98\x80", "\xE2\x80\x80", "\xCC\x81", "\xCC\xA7", ". ", "\xC3\xA9" };
+    static const struct {
+        const char *split, *joined;
+    } rows[] = { { "cafe\xCC\x81 cafe\xCC\x81", "caf\xC3\xA9 caf\xC3\xA9" },
+                 { "\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB\xE1\x84\x80\xE1\x85\xB3\xE1\x86\xAF",
+                   "\xED\x95\x9C\xEA\xB8\x80" },
+                 { "a=\xCC\xB8 b", "a\xE2\x89\xA0 b" },
+                 { "'s\xCC\x8C's", "'\xC5\xA1's" },
+                 { "\xE2\x84\xAA\xE2\x80\x80\xE2\x80\x81x", "K\xE2\x80\x82\xE2\x80\x83x" },
+                 { "\xCC\x81\xCC\xA7"
+                   "e\xFF\xCC\x81\xCC\xA7",
+                   "\xCC\xA7\xCC\x81"
+                   "e\xFF\xCC\xA7\xCC\x81" },
+                 { "e\xCC", "e\xCC" },
+                 { "e\xCC\x81\xCC", "\xC3\xA9\xCC" },
+                 { "q\xCC\x87\xCC\xA3 \xE0\xA5\x98 e",
+                   "q\xCC\xA3\xCC\x87 \xE0\xA4\x95\xE0\xA4\xBC e" } };
+    static const char *const parts[] = { "e\xCC\x81",
+                                         "e\xCC\x81",
+                                         "\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB",
+                                         "\xE1\x84\x80\xE1\x85\xB3",
+                                         "o\xCC\x82\xCC\xA3",
+                                         "word",
+                                         "A",
+                                         " ",
+                                         " ",
+                                         "  \n",
+                                         "'s",
+                                         "1",
+                                         "=\xCC\xB8",
+                                         "==",
+                                         "\xE3\x81\x8B\xE3\x82\x99",
+                                         "\xE4\xBD\xA0",
+                                         "\xFF",
+                                         "\xCC",
+                                         "\x81",
+                                         "\xF0\x9F\x98\x80",
+                                         "\xE2\x80\x80",
+                                         "\xCC\x81",
+                                         "\xCC\xA7",
+                                         ". ",
+                                         "\xC3\xA9" };
     aios_error err;
     uint64_t rng = 3, n, m, i;
     int64_t k;
@@ -746,24 +1076,40 @@ static void test_composed_ids(const vocab *x) {
     for (i = 0; i < sizeof rows / sizeof *rows; i++) {
         k = tok(x, rows[i].joined, strlen(rows[i].joined), 0);
         memcpy(other, ids, (size_t)k * 4);
-        if (!CHECK(tok(x, rows[i].split, strlen(rows[i].split), 0) == k && memcmp(ids, other, (size_t)k * 4) == 0)) printf("row %d\n", (int)i);
+        if (!CHECK(tok(x, rows[i].split, strlen(rows[i].split), 0) == k &&
+                   memcmp(ids, other, (size_t)k * 4) == 0))
+            printf("row %d\n", (int)i);
     }
-    for (round = 0, same = 1; round < 300; round++) {   /* some with few that change, some with many; zero bytes */
-        uint64_t goal = round % 3 == 0 ? 20 : round % 3 == 1 ? 300 : 20000, rare = (uint64_t)round % 4;
+    for (round = 0, same = 1; round < 300;
+         round++) { /* some with few that change, some with many; zero bytes */
+        uint64_t goal = round % 3 == 0   ? 20
+                        : round % 3 == 1 ? 300
+                                         : 20000,
+                 rare = (uint64_t)round % 4;
         for (n = 0; n < goal;) {
             uint64_t r = test_rand(&rng) >> 20;
-            const char *part = rare && r % (rare * 30) ? r & 1 ? "plain" : " " : parts[(r >> 8) % (sizeof parts / sizeof *parts)];
-            if (round % 5 == 0 && r % 50 == 0) { text[n++] = 0; continue; }
-            for (i = 0; part[i]; i++) if (x->v.byte_id[(uint8_t)part[i]] >= 0) text[n++] = part[i];
+            const char *part = rare && r % (rare * 30)
+                                   ? r & 1 ? "plain" : " "
+                                   : parts[(r >> 8) % (sizeof parts / sizeof *parts)];
+            if (round % 5 == 0 && r % 50 == 0) {
+                text[n++] = 0;
+                continue;
+            }
+            for (i = 0; part[i]; i++)
+                if (x->v.byte_id[(uint8_t)part[i]] >= 0) text[n++] = part[i];
         }
         m = compose(text, n, whole);
         k = tok(x, whole, m, 0);
-        if (k < 0) { same = 0; break; }
+        if (k < 0) {
+            same = 0;
+            break;
+        }
         memcpy(other, ids, (size_t)k * 4);
         same &= tok(x, text, n, 0) == k && memcmp(ids, other, (size_t)k * 4) == 0;
     }
     CHECK(same);
-    /* many spaces before and behind, Hangul with none at all; marks in their places without end; what is too long */
+    /* many spaces before and behind, Hangul with none at all; marks in their places without end;
+     * what is too long */
     memset(text, ' ', 9000);
     memcpy(text + 9000, "e\xCC\x81", 3);
     k = tok(x, text, 9003, 0);
@@ -783,19 +1129,24 @@ static void test_composed_ids(const vocab *x) {
     k = tok(x, text, n, 0);
     CHECK(k > 0 && stream(x, ids, k, 0, back, sizeof back) == 2001);
     for (; n < 4001; n += 2) memcpy(text + n, n & 2 ? "\xCC\x81" : "\xCC\xA7", 2);
-    CHECK(aios__tokenize(&x->v, text, n, 0, ids, MAX_IDS, &err) == AIOS_ERR_LIMIT && strstr(err.text, "1024"));
+    CHECK(aios__tokenize(&x->v, text, n, 0, ids, MAX_IDS, &err) == AIOS_ERR_LIMIT &&
+          strstr(err.text, "1024"));
     memset(text, '=', 5000);
     memcpy(text + 5000, "\xCC\xB8", 2);
-    CHECK(aios__tokenize(&x->v, text, 5002, 0, ids, MAX_IDS, &err) == AIOS_ERR_LIMIT && strstr(err.text, "4096"));
+    CHECK(aios__tokenize(&x->v, text, 5002, 0, ids, MAX_IDS, &err) == AIOS_ERR_LIMIT &&
+          strstr(err.text, "4096"));
     memcpy(text + 5000, " =\xCC\xB8", 4);
     CHECK(tok(x, text, 5004, 0) > 0);
 }
 /* A special token is cut out before anything joins it. */
 static void test_composed_special(const vocab *x) {
-    static const char s[] = "<|im_end|>\xCC\xB8" "e\xCC\x81<|im_end|>", want[] = "\xCC\xB8\xC3\xA9";
+    static const char s[] = "<|im_end|>\xCC\xB8"
+                            "e\xCC\x81<|im_end|>",
+                      want[] = "\xCC\xB8\xC3\xA9";
     int32_t end = aios__token_find(&x->v, "<|im_end|>", 10);
     int64_t k = tok(x, s, sizeof s - 1, AIOS_TOK_SPECIAL);
-    CHECK(k > 2 && ids[0] == end && ids[k - 1] == end && stream(x, ids, k, 0, back, sizeof back) == 4 && memcmp(back, want, 4) == 0);
+    CHECK(k > 2 && ids[0] == end && ids[k - 1] == end &&
+          stream(x, ids, k, 0, back, sizeof back) == 4 && memcmp(back, want, 4) == 0);
 }
 /* The two texts of each report: one is the other composed. */
 static void test_composed_files(const vocab *x) {
@@ -810,22 +1161,39 @@ static void test_composed_files(const vocab *x) {
         a = test_read_file(shared_path(rel), &n);
         snprintf(rel, sizeof rel, "fixtures/reports/%s-decomposed.txt", names[i]);
         b = test_read_file(shared_path(rel), &m);
-        if (!a || !b) { printf("skip: no shared/fixtures/reports\n"); free(a); free(b); return; }
+        if (!a || !b) {
+            printf("skip: no shared/fixtures/reports\n");
+            free(a);
+            free(b);
+            return;
+        }
         k = tok(x, (const char *)a, n, 0);
         memcpy(other, ids, (size_t)k * 4);
-        CHECK(n != m && k > 0 && tok(x, (const char *)b, m, 0) == k && memcmp(ids, other, (size_t)k * 4) == 0);
-        free(a); free(b);
+        CHECK(n != m && k > 0 && tok(x, (const char *)b, m, 0) == k &&
+              memcmp(ids, other, (size_t)k * 4) == 0);
+        free(a);
+        free(b);
     }
 }
 /* Words of pre-tokenizers that no fixture covers; '|' where a word ends. */
 static void test_pre(void) {
-    static const struct { const char *pre, *words; } rows[] = {
-        { "gpt-2", "I|'ve| 12| !!|  | x|  " }, { "llama3", "I|'VE| x|123|4|.\n\n|   | y| \n|  " }, { "qwen2", "1|2|3| !?\n\n| a" },
-        { "tekken", "Hello|World| HTML|5|5|.../\n| i|Phone|1|\xC3\x89t\xC3\xA9\xC3\x89|AB" }, { "gpt-4o", "Don't|I'LL|123|45| Foo|Bar's| a|/b" },
-        { "deepseek-v3", "123|45|abc|.def| x|!?\n|\xE4\xBD\xA0\xE5\xA5\xBD|ok|  | z" }, { "qwen35", "e\xCC\x81t|1| \xCC\x81" },
-        { "seed-coder", "a| !?|\n|b" }, { "minicpm5", "123|4|x" }, { "default", "a|=+|123|456|7|`|b" }, { "falcon", "a|`=|123|45" },
-        { "smollm", "1|2| a| |3" }, { "deepseek-llm", "12|ab| cd|!?|\n| |\xE4\xBD\xA0|  " }, { "deepseek-coder", "1|2|ab| cd|!?|\n|  " }
-    };
+    static const struct {
+        const char *pre, *words;
+    } rows[] = { { "gpt-2", "I|'ve| 12| !!|  | x|  " },
+                 { "llama3", "I|'VE| x|123|4|.\n\n|   | y| \n|  " },
+                 { "qwen2", "1|2|3| !?\n\n| a" },
+                 { "tekken",
+                   "Hello|World| HTML|5|5|.../\n| i|Phone|1|\xC3\x89t\xC3\xA9\xC3\x89|AB" },
+                 { "gpt-4o", "Don't|I'LL|123|45| Foo|Bar's| a|/b" },
+                 { "deepseek-v3", "123|45|abc|.def| x|!?\n|\xE4\xBD\xA0\xE5\xA5\xBD|ok|  | z" },
+                 { "qwen35", "e\xCC\x81t|1| \xCC\x81" },
+                 { "seed-coder", "a| !?|\n|b" },
+                 { "minicpm5", "123|4|x" },
+                 { "default", "a|=+|123|456|7|`|b" },
+                 { "falcon", "a|`=|123|45" },
+                 { "smollm", "1|2| a| |3" },
+                 { "deepseek-llm", "12|ab| cd|!?|\n| |\xE4\xBD\xA0|  " },
+                 { "deepseek-coder", "1|2|ab| cd|!?|\n|  " } };
     uint32_t i;
     for (i = 0; i < sizeof rows / sizeof *rows; i++) {
         aios__str name;
@@ -833,23 +1201,31 @@ static void test_pre(void) {
         char plain[128];
         uint64_t bound[6] = { 0, 0, 0, 0, 0, 0 }, n = 0, p = 0, q;
         const char *z, *w = rows[i].words;
-        name.p = rows[i].pre; name.n = strlen(name.p);
+        name.p = rows[i].pre;
+        name.n = strlen(name.p);
         pre = aios__pre_find(name);
         if (!CHECK(pre != NULL)) continue;
-        for (z = w; *z; z++) if (*z != '|') plain[n++] = *z;
+        for (z = w; *z; z++)
+            if (*z != '|') plain[n++] = *z;
         for (z = w; p < n; p = q, z += strcspn(z, "|") + (z[strcspn(z, "|")] == '|')) {
             q = aios__pre_next(pre, bound, plain, p, n);
-            if (!CHECK(q - p == strcspn(z, "|"))) { printf("%s: word %.*s\n", rows[i].pre, (int)(q - p), plain + p); break; }
+            if (!CHECK(q - p == strcspn(z, "|"))) {
+                printf("%s: word %.*s\n", rows[i].pre, (int)(q - p), plain + p);
+                break;
+            }
         }
     }
     {
         aios__str none = { NULL, 0 }, part = { "llama", 5 }, pair = { "gpt-2 phi-2", 11 };
-        CHECK(aios__pre_find(none) != NULL && aios__pre_find(part) == NULL && aios__pre_find(pair) == NULL);
+        CHECK(aios__pre_find(none) != NULL && aios__pre_find(part) == NULL &&
+              aios__pre_find(pair) == NULL);
     }
 }
 
 int main(void) {
-    static const char *const names[] = { "llama-spm", "phi-3", "gpt-2", "llama-bpe", "falcon", "mpt", "qwen2", "deepseek-llm", "deepseek-coder", "refact", "starcoder" };
+    static const char *const names[] = { "llama-spm",      "phi-3",  "gpt-2",    "llama-bpe",
+                                         "falcon",         "mpt",    "qwen2",    "deepseek-llm",
+                                         "deepseek-coder", "refact", "starcoder" };
     vocab x;
     size_t i;
     uint8_t *index;
@@ -858,22 +1234,33 @@ int main(void) {
     test_compose();
     test_made();
     index = test_read_file(shared_path("fixtures/vocab/index.tsv"), NULL);
-    if (!index) { printf("skip: no shared/fixtures/vocab\n"); return test_end(); }
+    if (!index) {
+        printf("skip: no shared/fixtures/vocab\n");
+        return test_end();
+    }
     free(index);
     for (i = 0; i < sizeof names / sizeof *names; i++) {
-        if (!CHECK(vocab_fixture(&x, names[i]) == AIOS_OK)) { printf("%s: %s\n", names[i], x.err.text); vocab_close(&x); continue; }
+        if (!CHECK(vocab_fixture(&x, names[i]) == AIOS_OK)) {
+            printf("%s: %s\n", names[i], x.err.text);
+            vocab_close(&x);
+            continue;
+        }
         golden(&x, names[i]);
         test_windows(&x);
         test_round_trips(&x);
         test_special(&x, names[i]);
         test_replacement(&x);
         if (x.v.kind == AIOS__VOCAB_BPE) test_composed_ids(&x);
-        if (!strcmp(names[i], "qwen2")) { test_composed_special(&x); test_composed_files(&x); }
+        if (!strcmp(names[i], "qwen2")) {
+            test_composed_special(&x);
+            test_composed_files(&x);
+        }
         test_long(&x, names[i]);
         vocab_close(&x);
     }
     CHECK(vocab_fixture(&x, "bert-bge") == AIOS_OK && x.v.n_tokens == 30522);
-    CHECK(aios__tokenize(&x.v, "Hello", 5, 0, ids, MAX_IDS, &x.err) == AIOS_ERR_UNSUPPORTED && strstr(x.err.text, "'bert'"));
+    CHECK(aios__tokenize(&x.v, "Hello", 5, 0, ids, MAX_IDS, &x.err) == AIOS_ERR_UNSUPPORTED &&
+          strstr(x.err.text, "'bert'"));
     vocab_close(&x);
     golden_json("models/tale-relu2-f16.gguf", "models/tale-relu2.ref.json");
     golden_json("models/tale-silu-f16.gguf", "models/tale-silu.ref.json");
