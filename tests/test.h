@@ -1,9 +1,24 @@
-/* test.h: what every test program shares: CHECK with counters, the place of ../shared, whole
- * files, random bits. Included once per test program, C99 or C++11; everything is static. A
- * program ends with `return test_end();`. */
+/* test.h: what every test program shares: named tests, CHECK with counters, the place of
+ * ../shared, whole files, random bits. Included once per test program, C99 or C++11; everything
+ * is static.
+ *
+ *     static void rows_are_the_same(const model *m) {
+ *         ...
+ *             CASE("isa %s, %d threads", isa->name, n);
+ *             CHECK_EQ(hash, want);
+ *     }
+ *     int main(int argc, char **argv) {
+ *         test_begin(argc, argv);
+ *         TEST(rows_are_the_same)(&m);
+ *         return test_end();
+ *     }
+ *
+ * The name of a test is the fact that it stands for. `program NAME` runs those that have NAME in
+ * their name, `program -l` lists them; "quick", which run.sh gives, asks for fewer cases. */
 #ifndef AIOS_TEST_H
 #define AIOS_TEST_H
 
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,27 +43,155 @@
 #define TEST_SANITIZED 0
 #endif
 
+#if defined(__GNUC__) || defined(__clang__)
+#define TEST_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define TEST_PRINTF(f, a)
+#endif
+
 static int test__n_passed, test__n_failed;
 
-/* Counts; says where when it fails. As an expression it is the condition: if (!CHECK(p)) return; */
-#define CHECK(cond) test__check(!!(cond), #cond, __FILE__, __LINE__)
+/* ---- tests by name ---- */
+enum { TEST__MAX_NAMES = 16, TEST__MAX_LISTED = 128 };
+static const char *test__only[TEST__MAX_NAMES]; /* what names have in them; none: all are run */
+static int test__n_only, test__list, test__n_run;
+static const char *test__name; /* of the test that runs */
+static char test__case[256];   /* where it is */
 
+/* 1 when "quick" is among the arguments. Numbers are left to the program. */
+TEST_FN int test_begin(int argc, char **argv) {
+    int quick = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "quick") == 0) {
+            quick = 1;
+        } else if (strcmp(argv[i], "-l") == 0) {
+            test__list = 1;
+        } else if ((argv[i][0] < '0' || argv[i][0] > '9') && test__n_only < TEST__MAX_NAMES) {
+            test__only[test__n_only++] = argv[i];
+        }
+    }
+    return quick;
+}
+TEST_FN int test__enter(const char *name) {
+    static const char *listed[TEST__MAX_LISTED];
+    static int n_listed;
+    int wanted = test__n_only == 0;
+    for (int i = 0; i < test__n_only; i++) wanted |= strstr(name, test__only[i]) != NULL;
+    if (!wanted) return 0;
+    test__n_run++;
+    test__name = name;
+    test__case[0] = 0;
+    if (!test__list) return 1;
+    for (int i = 0; i < n_listed; i++)
+        if (strcmp(listed[i], name) == 0) return 0;
+    if (n_listed < TEST__MAX_LISTED) listed[n_listed++] = name;
+    printf("%s\n", name);
+    return 0;
+}
+TEST_FN int test__leave(void) {
+    test__name = NULL;
+    test__case[0] = 0;
+    return 0;
+}
+/* TEST(name)(arguments): calls the function when its name is wanted. */
+#define TEST(fn) \
+    for (int test__on = test__enter(#fn); test__on; test__on = test__leave()) fn
+
+/* ---- checks ---- */
+enum { TEST__MAX_SHOWN = 50 }; /* enough to see a pattern */
+
+/* What is looked at, like printf: shown with each failure until the next CASE or the test's end. */
+#define CASE(...) test__set_case(__VA_ARGS__)
+TEST_PRINTF(1, 2) TEST_FN void test__set_case(const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(test__case, sizeof test__case, fmt, args);
+    va_end(args);
+}
+
+/* Counts; says where and in which case when it fails. All checks are expressions, 1 when they hold:
+ * if (!CHECK(p)) return; */
+#define CHECK(cond) test__check(!!(cond), #cond, __FILE__, __LINE__)
 TEST_FN int test__check(int ok, const char *what, const char *file, int line) {
     if (ok) {
         test__n_passed++;
-    } else {
-        test__n_failed++;
-        if (test__n_failed <= 50)
-            printf("%s:%d: failed: %s\n", file, line, what); /* 50: enough to see a pattern */
+        return 1;
     }
-    return ok;
+    if (++test__n_failed > TEST__MAX_SHOWN) return 0;
+    printf("%s:%d: ", file, line);
+    if (test__name) printf("%s: ", test__name);
+    if (test__case[0]) printf("[%s] ", test__case);
+    printf("failed: %s\n", what);
+    return 0;
+}
+TEST_PRINTF(1, 2) TEST_FN int test__note(const char *fmt, ...) {
+    va_list args;
+    if (test__n_failed > TEST__MAX_SHOWN) return 0;
+    printf("    ");
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    printf("\n");
+    return 0;
+}
+/* With a line of its own, like printf, whose arguments are looked at when it fails, and then
+ * alone. */
+#define CHECK_AT(cond, ...) test__is(CHECK(cond) || test__note(__VA_ARGS__))
+TEST_FN int test__is(int x) { return x; } /* a value that may be left alone */
+
+/* Integers of any width, by their value; `| 0` is a compiler's error for all else. */
+#define CHECK_EQ(got, want)                                                                    \
+    test__check_eq((uint64_t)((got) | 0), (uint64_t)((want) | 0), #got " == " #want, __FILE__, \
+                   __LINE__)
+TEST_FN const char *test__number(uint64_t v, char text[32]) {
+    if (v > UINT64_MAX - 1000000) {
+        snprintf(text, 32, "-%llu", (unsigned long long)(0 - v));
+    } else {
+        snprintf(text, 32, v >> 40 ? "0x%016llx" : "%llu", (unsigned long long)v);
+    }
+    return text;
+}
+TEST_FN int test__check_eq(uint64_t got, uint64_t want, const char *what, const char *file,
+                           int line) {
+    char a[32], b[32];
+    return test__check(got == want, what, file, line) ||
+           test__note("got %s, want %s", test__number(got, a), test__number(want, b));
+}
+
+#define CHECK_STR(got, want) test__check_str(got, want, #got " is " #want, __FILE__, __LINE__)
+TEST_FN int test__check_str(const char *got, const char *want, const char *what, const char *file,
+                            int line) {
+    const int ok = got && want ? strcmp(got, want) == 0 : got == want;
+    return test__check(ok, what, file, line) ||
+           test__note("got '%s', want '%s'", got ? got : "(none)", want ? want : "(none)");
+}
+
+#define CHECK_MEM(got, want, n) \
+    test__check_mem(got, want, n, #got " has the bytes of " #want, __FILE__, __LINE__)
+TEST_FN int test__check_mem(const void *got, const void *want, size_t n, const char *what,
+                            const char *file, int line) {
+    const uint8_t *a = (const uint8_t *)got, *b = (const uint8_t *)want;
+    size_t at = 0, n_bad = 0;
+    if (test__check(a && b && memcmp(a, b, n) == 0, what, file, line)) return 1;
+    if (!a || !b) return test__note("got %p, want %p", got, want);
+    while (at < n && a[at] == b[at]) at++;
+    for (size_t i = at; i < n; i++) n_bad += a[i] != b[i];
+    return test__note("%lu of %lu bytes differ; the first, %lu: got 0x%02x, want 0x%02x",
+                      (unsigned long)n_bad, (unsigned long)n, (unsigned long)at, a[at], b[at]);
 }
 
 /* The closing line; the result is the exit status. */
 TEST_FN int test_end(void) {
+    if (test__n_only && !test__n_run) {
+        printf("no test here has '%s' in its name; -l lists them\n", test__only[0]);
+        test__n_failed++;
+    }
+    if (test__list) return test__n_failed != 0;
     printf("%d passed, %d failed\n", test__n_passed, test__n_failed);
     return test__n_failed != 0;
 }
+
+/* ---- files and numbers ---- */
 
 /* Path of shared/REL: under $AIOS_SHARED, else -DAIOS_SHARED_DIR="...", else ../shared. The text
  * stays valid for the next seven calls. */
