@@ -8,39 +8,16 @@
 #include "../examples/dram.h"
 
 #ifdef __linux__
-#include <sys/stat.h>
+#define MACHINES "build/test_dram.tmp"
+#include "machine.h"
 
-#define TREE "build/test_dram.tmp"
 static dram d;
-static char root[128];
-
-static void begin(const char *name) {
-    char cmd[400];
-    snprintf(root, sizeof root, "%s/%s", TREE, name);
-    snprintf(cmd, sizeof cmd, "rm -rf %s && mkdir -p %s", root, root);
-    CHECK(system(cmd) == 0);
-}
-static void put(const char *path, const char *text) {
-    char full[600], *p;
-    FILE *f;
-    snprintf(full, sizeof full, "%s/%s", root, path);
-    for (p = full + strlen(root) + 1; *p; p++)
-        if (*p == '/') {
-            *p = 0;
-            mkdir(full, 0777);
-            *p = '/';
-        }
-    f = fopen(full, "w");
-    if (!CHECK(f != NULL)) return;
-    fputs(text, f);
-    fclose(f);
-}
 /* One box: "type", "cpumask", "format/event" and so on with their texts, then NULL. */
 static void box(const char *name, const char *const *files) {
     char path[300];
     for (; files[0]; files += 2) {
         snprintf(path, sizeof path, "sys/bus/event_source/devices/%s/%s", name, files[0]);
-        put(path, files[1]);
+        machine_put(path, files[1]);
     }
 }
 static void processor(const char *vendor, int family, int model) {
@@ -49,11 +26,11 @@ static void processor(const char *vendor, int family, int model) {
         text, sizeof text,
         "processor\t: 0\nvendor_id\t: %s\ncpu family\t: %d\nmodel\t\t: %d\nmodel name\t: A processor\n\nprocessor\t: 1\nmodel\t\t: 1\n",
         vendor, family, model);
-    put("proc/cpuinfo", text);
+    machine_put("proc/cpuinfo", text);
 }
 
 /* ---- bits ---- */
-static void test_place(void) {
+static void bits_go_where_the_format_says(void) {
     static const struct {
         const char *format;
         uint64_t value;
@@ -84,15 +61,15 @@ static void test_place(void) {
     size_t i;
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint64_t config[3] = { 0, 0, 0 };
-        if (!CHECK(dram_place(cases[i].format, cases[i].value, config) == cases[i].ok))
-            printf("%s\n", cases[i].format);
-        if (cases[i].ok && !CHECK(config[cases[i].which] == cases[i].want))
+        CHECK_AT(dram_place(cases[i].format, cases[i].value, config) == cases[i].ok, "%s",
+                 cases[i].format);
+        if (cases[i].ok && !CHECK_EQ(config[cases[i].which], cases[i].want))
             printf("%s: %llx\n", cases[i].format, (unsigned long long)config[cases[i].which]);
         if (cases[i].ok)
             CHECK(config[(cases[i].which + 1) % 3] == 0 && config[(cases[i].which + 2) % 3] == 0);
     }
 }
-static void test_encode(void) {
+static void an_event_is_its_terms_in_their_fields(void) {
     static const char *const files[] = { "format/event",  "config:0-7\n",   "format/umask",
                                          "config:8-15\n", "format/edge",    "config:18\n",
                                          "format/filter", "config1:0-31\n", NULL };
@@ -113,12 +90,12 @@ static void test_encode(void) {
         { "../event=1", 0, 0, 0 } };
     /* clang-format on */
     size_t i;
-    begin("encode");
+    machine_begin("encode");
     box("uncore_imc_0", files);
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint64_t config[3];
-        if (!CHECK(dram_encode(root, "uncore_imc_0", cases[i].terms, config) == cases[i].ok))
-            printf("'%s'\n", cases[i].terms);
+        CHECK_AT(dram_encode(machine_root, "uncore_imc_0", cases[i].terms, config) == cases[i].ok,
+                 "'%s'", cases[i].terms);
         if (cases[i].ok)
             CHECK(config[0] == cases[i].config && config[1] == cases[i].config1 && config[2] == 0);
     }
@@ -128,7 +105,7 @@ static void test_encode(void) {
 #define INTEL_FORMAT "format/event", "config:0-7\n", "format/umask", "config:8-15\n"
 #define MIB(e)       "events/" e ".scale", "6.103515625e-5\n", "events/" e ".unit", "MiB\n"
 
-static void test_desktop(void) {
+static void desktops_count_in_free_running_boxes(void) {
     static const char *const running[] = { "type",
                                            "24\n",
                                            "cpumask",
@@ -160,7 +137,7 @@ static void test_desktop(void) {
                                        "event=0x01\n",
                                        MIB("data_reads"),
                                        NULL };
-    begin("desktop");
+    machine_begin("desktop");
     processor("GenuineIntel", 6, 151);
     box("uncore_imc_free_running_1", running);
     box("uncore_imc_free_running_0", running);
@@ -168,22 +145,24 @@ static void test_desktop(void) {
     box("uncore_imc_1", imc);
     box("uncore_imc_free_running_x", running); /* no box of this kind */
     box("cpu_core", imc);
-    if (CHECK(dram_find(&d, root))) {
+    if (CHECK(dram_find(&d, machine_root))) {
         CHECK(d.n == 2 && d.n_boxes == 2 && !d.both_ways);
-        CHECK(strcmp(d.c[0].box, "uncore_imc_free_running_0") == 0 &&
-              strcmp(d.c[1].box, "uncore_imc_free_running_1") == 0);
-        CHECK(strcmp(d.c[0].event, "data_read") == 0 && d.c[0].type == 24 && d.c[0].cpu == 0 &&
-              d.c[0].config[0] == 0x20FF);
+        CHECK_STR(d.c[0].box, "uncore_imc_free_running_0");
+        CHECK_STR(d.c[1].box, "uncore_imc_free_running_1");
+        CHECK_STR(d.c[0].event, "data_read");
+        CHECK_EQ(d.c[0].type, 24);
+        CHECK_EQ(d.c[0].cpu, 0);
+        CHECK_EQ(d.c[0].config[0], 0x20FF);
         CHECK(d.c[0].bytes > 63.999999 && d.c[0].bytes < 64.000001);
     }
-    begin("old_desktop");
+    machine_begin("old_desktop");
     box("uncore_imc", old);
-    if (CHECK(dram_find(&d, root)))
+    if (CHECK(dram_find(&d, machine_root)))
         CHECK(d.n == 1 && d.c[0].config[0] == 1 && strcmp(d.c[0].event, "data_reads") == 0 &&
               strcmp(d.c[0].box, "uncore_imc") == 0);
 }
 
-static void test_servers(void) {
+static void servers_count_in_every_box_of_every_socket(void) {
     static const char *const skylake[] = { "type",
                                            "20\n",
                                            "cpumask",
@@ -200,21 +179,25 @@ static void test_servers(void) {
     };
     char name[64];
     int i;
-    begin("skylake");
+    machine_begin("skylake");
     processor("GenuineIntel", 6, 85);
     for (i = 0; i < 12; i++) {
         snprintf(name, sizeof name, "uncore_imc_%d", i);
         box(name, skylake);
     }
-    if (CHECK(dram_find(&d, root))) {
-        CHECK(d.n == 24 && d.n_boxes == 12);
-        CHECK(d.c[0].cpu == 0 && d.c[1].cpu == 20 && d.c[23].cpu == 20 &&
-              d.c[23].config[0] == 0x0304);
-        CHECK(strcmp(d.c[4].box, "uncore_imc_2") == 0 && strcmp(d.c[23].box, "uncore_imc_11") == 0);
+    if (CHECK(dram_find(&d, machine_root))) {
+        CHECK_EQ(d.n, 24);
+        CHECK_EQ(d.n_boxes, 12);
+        CHECK_EQ(d.c[0].cpu, 0);
+        CHECK_EQ(d.c[1].cpu, 20);
+        CHECK_EQ(d.c[23].cpu, 20);
+        CHECK_EQ(d.c[23].config[0], 0x0304);
+        CHECK_STR(d.c[4].box, "uncore_imc_2");
+        CHECK_STR(d.c[23].box, "uncore_imc_11");
     }
     /* names are not in sysfs: by the processor; the boxes that run always have no event for
      * reads here */
-    begin("sapphire");
+    machine_begin("sapphire");
     processor("GenuineIntel", 6, 143);
     for (i = 0; i < 8; i++) {
         snprintf(name, sizeof name, "uncore_imc_%d", i);
@@ -222,21 +205,21 @@ static void test_servers(void) {
         snprintf(name, sizeof name, "uncore_imc_free_running_%d", i);
         box(name, clocks);
     }
-    if (CHECK(dram_find(&d, root)))
+    if (CHECK(dram_find(&d, machine_root)))
         CHECK(d.n == 16 && d.n_boxes == 8 && d.c[0].config[0] == 0xCF05 && d.c[0].bytes > 63 &&
               d.c[0].bytes < 65 && d.c[1].cpu == 56);
     processor("GenuineIntel", 6, 173); /* Granite Rapids: two halves of a channel, an event each */
-    if (CHECK(dram_find(&d, root)))
+    if (CHECK(dram_find(&d, machine_root)))
         CHECK(d.n == 32 && d.n_boxes == 8 && d.c[0].config[0] == 0xCF05 &&
               d.c[1].config[0] == 0xCF05 && d.c[2].config[0] == 0xCF06 &&
               strcmp(d.c[2].box, "uncore_imc_0") == 0);
     processor("GenuineIntel", 6, 250); /* a processor that is not known: no guess */
-    CHECK(!dram_find(&d, root) && strstr(d.why, "uncore_imc_0") != NULL && d.n == 0);
+    CHECK(!dram_find(&d, machine_root) && strstr(d.why, "uncore_imc_0") != NULL && d.n == 0);
     processor("AuthenticAMD", 6, 143);
-    CHECK(!dram_find(&d, root));
+    CHECK(!dram_find(&d, machine_root));
 }
 
-static void test_amd(void) {
+static void amd_counts_in_its_own_boxes(void) {
     static const char *const umc[] = { "type",
                                        "30\n",
                                        "cpumask",
@@ -260,7 +243,7 @@ static void test_amd(void) {
                                        NULL };
     char name[64];
     int i;
-    begin("zen4");
+    machine_begin("zen4");
     processor("AuthenticAMD", 25, 17);
     for (i = 0; i < 12; i++) {
         snprintf(name, sizeof name, "amd_umc_%d", i);
@@ -268,27 +251,27 @@ static void test_amd(void) {
     }
     box("amd_df", df2);
     box("amd_l3", df);
-    if (CHECK(dram_find(&d, root))) {
+    if (CHECK(dram_find(&d, machine_root))) {
         CHECK(d.n == 24 && d.n_boxes == 12 && d.c[0].config[0] == 0x10A && d.c[0].type == 30 &&
               d.c[1].cpu == 96 && !d.both_ways);
-        CHECK(strcmp(d.c[0].event, "umc_cas_cmd.rd") == 0);
+        CHECK_STR(d.c[0].event, "umc_cas_cmd.rd");
     }
-    begin("zen3");
+    machine_begin("zen3");
     processor("AuthenticAMD", 25, 33);
     box("amd_df", df);
-    if (CHECK(dram_find(&d, root))) {
+    if (CHECK(dram_find(&d, machine_root))) {
         static const uint64_t want[] = { 0x3807,       0x3847,       0x3887,       0x38C7,
                                          0x100003807u, 0x100003847u, 0x100003887u, 0x1000038C7u };
         CHECK(d.n == 8 && d.n_boxes == 1 && d.both_ways);
-        for (i = 0; i < 8 && i < d.n; i++) CHECK(d.c[i].config[0] == want[i]);
+        for (i = 0; i < 8 && i < d.n; i++) CHECK_EQ(d.c[i].config[0], want[i]);
     }
-    begin("zen4_old_kernel");
+    machine_begin("zen4_old_kernel");
     processor("AuthenticAMD", 25, 97);
     box("amd_df", df2);
-    CHECK(!dram_find(&d, root) && strstr(d.why, "amd_df") != NULL);
+    CHECK(!dram_find(&d, machine_root) && strstr(d.why, "amd_df") != NULL);
 }
 
-static void test_refusals(void) {
+static void a_machine_without_counters_says_why(void) {
     static const char *const good[] = { "type",
                                         "24\n",
                                         "cpumask",
@@ -354,29 +337,30 @@ static void test_refusals(void) {
     bad[2] = no_type;
     bad[3] = mask;
     bad[4] = many;
-    begin("empty");
-    CHECK(!dram_find(&d, root) && d.n == 0 && strstr(d.why, "no counters") != NULL);
-    CHECK(!dram_open(&d) && dram_lap(&d) == 0);
+    machine_begin("empty");
+    CHECK(!dram_find(&d, machine_root) && d.n == 0 && strstr(d.why, "no counters") != NULL);
+    CHECK(!dram_open(&d));
+    CHECK(dram_lap(&d) == 0);
     for (i = 0; i < 5;
          i++) { /* one box of two that is not understood: no figure, and not half of it */
         char name[32];
         snprintf(name, sizeof name, "bad%d", (int)i);
-        begin(name);
+        machine_begin(name);
         box("uncore_imc_free_running_0", good);
         box("uncore_imc_free_running_1", bad[i]);
-        CHECK(!dram_find(&d, root) && d.n == 0 &&
+        CHECK(!dram_find(&d, machine_root) && d.n == 0 &&
               strstr(d.why, "uncore_imc_free_running_1") != NULL);
     }
-    begin("plain"); /* no scale: lines of a cache; ranges in the mask */
+    machine_begin("plain"); /* no scale: lines of a cache; ranges in the mask */
     box("uncore_imc_free_running_0", plain);
-    if (CHECK(dram_find(&d, root)))
+    if (CHECK(dram_find(&d, machine_root)))
         CHECK(d.n == 3 && d.c[0].cpu == 4 && d.c[1].cpu == 5 && d.c[2].cpu == 7 &&
               d.c[0].bytes > 63 && d.c[0].bytes < 65);
 }
 
 /* A box that is the kernel's software clock (type 1, config 0): nanoseconds of processor 0, here
  * a unit of 1 KiB. */
-static void test_counting(void) {
+static void counters_are_opened_read_and_closed(void) {
     static const char *const clock[] = { "type",
                                          "1\n",
                                          "cpumask",
@@ -392,10 +376,10 @@ static void test_counting(void) {
                                         "0\n",  "events/data_read", "config=0x0\n",
                                         NULL };
     double a, b;
-    begin("clock");
+    machine_begin("clock");
     box("uncore_imc_free_running_0", clock);
     box("uncore_imc_free_running_1", clock);
-    if (!CHECK(dram_find(&d, root)) || !CHECK(d.n == 2)) return;
+    if (!CHECK(dram_find(&d, machine_root)) || !CHECK_EQ(d.n, 2)) return;
     if (!dram_open(&d)) {
         printf("skip  opening counters: %s\n", d.why);
         CHECK(d.n == 0 && d.why[0]);
@@ -416,35 +400,36 @@ static void test_counting(void) {
         d.c[0].fd = -1;
         CHECK(dram_lap(&d) < 0 && strstr(d.why, "cannot be read") != NULL);
         dram_close(&d);
-        CHECK(d.n == 0);
+        CHECK_EQ(d.n, 0);
     }
     box("uncore_imc_free_running_1", none); /* the second does not open: neither counts */
-    if (CHECK(dram_find(&d, root))) {
+    if (CHECK(dram_find(&d, machine_root))) {
         int fd = dup(0), after;
         close(fd);
         CHECK(!dram_open(&d) && d.n == 0 && strstr(d.why, "uncore_imc_free_running_") != NULL);
         after = dup(0);
-        CHECK(after == fd); /* and the first was closed again */
+        CHECK_EQ(after, fd); /* and the first was closed again */
         close(after);
     }
 }
 #endif
 
-int main(void) {
+int main(int argc, char **argv) {
 #ifdef __linux__
-    test_place();
-    test_encode();
-    test_desktop();
-    test_servers();
-    test_amd();
-    test_refusals();
-    test_counting();
+    test_begin(argc, argv);
+    TEST(bits_go_where_the_format_says)();
+    TEST(an_event_is_its_terms_in_their_fields)();
+    TEST(desktops_count_in_free_running_boxes)();
+    TEST(servers_count_in_every_box_of_every_socket)();
+    TEST(amd_counts_in_its_own_boxes)();
+    TEST(a_machine_without_counters_says_why)();
+    TEST(counters_are_opened_read_and_closed)();
     if (dram_find(&d, "") && dram_open(&d))
         printf("this machine: %s of %d controllers\n", d.c[0].event, d.n_boxes);
     else
         printf("this machine: %s\n", d.why);
     dram_close(&d);
-    if (test__n_failed == 0) CHECK(system("rm -rf " TREE) == 0);
+    machine_end();
 #else
     static dram d;
     CHECK(!dram_find(&d, "") && d.why[0]);

@@ -12,29 +12,32 @@
 #ifdef __linux__
 #include <sched.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
+#define MACHINES "build/test_hardware.tmp"
+#include "machine.h"
 #endif
 
 static aios_hardware detect(void) {
     aios_hardware h;
     aios_hardware_init(&h);
-    CHECK(aios_hardware_detect(&h) == AIOS_OK);
+    CHECK_EQ(aios_hardware_detect(&h), AIOS_OK);
     return h;
 }
 static int is_power_of_two(uint64_t x) { return x && !(x & (x - 1)); }
 
 /* ---- this machine ---- */
-static void test_plausible(void) {
+static void numbers_of_this_machine_are_plausible(void) {
     aios_hardware h = detect();
-    CHECK(h.struct_size == sizeof h);
-    CHECK(h.isa == aiosk_select(AIOSK_ISA_BEST)->id && h.isa > 0);
+    CHECK_EQ(h.struct_size, sizeof h);
+    CHECK_EQ(h.isa, aiosk_select(AIOSK_ISA_BEST)->id);
+    CHECK(h.isa > 0);
     CHECK(h.isa_tier >= 0 && h.isa_tier <= 4 && (h.isa_tier > 0 || h.isa == AIOSK_ISA_SCALAR));
     CHECK(h.isa != AIOSK_ISA_AVX2 || h.isa_tier == 2);
     CHECK(h.isa != AIOSK_ISA_AVX512 || h.isa_tier == 3);
     CHECK(h.n_cores >= 0 && h.n_cores <= h.n_threads);
-    CHECK(h.n_performance >= 0 && h.n_efficiency >= 0 &&
-          h.n_performance + h.n_efficiency == h.n_cores);
+    CHECK(h.n_performance >= 0);
+    CHECK(h.n_efficiency >= 0);
+    CHECK_EQ(h.n_performance + h.n_efficiency, h.n_cores);
     CHECK(h.n_nodes >= 0 && h.n_nodes <= 1024);
     CHECK(h.l3_share <= h.n_cores || h.n_cores == 0);
     CHECK((h.l3_bytes > 0) == (h.l3_share > 0));
@@ -44,7 +47,8 @@ static void test_plausible(void) {
     CHECK(h.huge_page_bytes == 0 ||
           (is_power_of_two(h.huge_page_bytes) && h.huge_page_bytes > h.page_bytes));
     CHECK(h.quota_milli >= 0);
-    CHECK(h.read_bandwidth == 0 && h.reserved == 0);
+    CHECK_EQ(h.read_bandwidth, 0);
+    CHECK_EQ(h.reserved, 0);
     CHECK(memchr(h.name, 0, sizeof h.name) != NULL);
     printf(
         "%s: isa %d (tier %d), %d cores (%d + %d), %d threads, quota %d, %d nodes, L1d %llu L2 %llu L3 %llu (of %d cores), RAM %llu free %llu, "
@@ -56,60 +60,73 @@ static void test_plausible(void) {
         (unsigned long long)h.huge_page_bytes, (unsigned long long)h.lock_bytes, h.flags);
 }
 
-static void test_contract(void) {
-    aios_hardware h = detect(), again = detect(), small;
-    char raw[sizeof(aios_hardware) + 64];
+static void the_hosts_field_stays_and_all_else_is_found_out_anew(void) {
+    aios_hardware h = detect(), again = detect();
     /* what moves from one moment to the next: free memory */
     h.ram_free_bytes = again.ram_free_bytes = 0;
-    CHECK(memcmp(&h, &again, sizeof h) == 0);
+    CHECK_MEM(&h, &again, sizeof h);
 
-    h.read_bandwidth = 12345678901u; /* the host's, and a changed field that is found out anew */
+    h.read_bandwidth = 12345678901u;
     h.n_cores = 999;
-    CHECK(aios_hardware_detect(&h) == AIOS_OK);
-    CHECK(h.read_bandwidth == 12345678901u && h.n_cores == again.n_cores);
+    CHECK_EQ(aios_hardware_detect(&h), AIOS_OK);
+    CHECK_EQ(h.read_bandwidth, 12345678901u);
+    CHECK_EQ(h.n_cores, again.n_cores);
+}
 
-    CHECK(aios_hardware_detect(NULL) == AIOS_ERR_ARG);
+static void a_struct_size_that_no_version_had_is_refused(void) {
+    aios_hardware small;
+    char raw[sizeof(aios_hardware) + 64];
+    CHECK_EQ(aios_hardware_detect(NULL), AIOS_ERR_ARG);
     memset(&small, 0, sizeof small); /* never initialised */
-    CHECK(aios_hardware_detect(&small) == AIOS_ERR_DESC && small.isa == 0);
+    CHECK_EQ(aios_hardware_detect(&small), AIOS_ERR_DESC);
+    CHECK_EQ(small.isa, 0);
     small.struct_size = 1u << 20;
-    CHECK(aios_hardware_detect(&small) == AIOS_ERR_DESC);
+    CHECK_EQ(aios_hardware_detect(&small), AIOS_ERR_DESC);
 
     memset(raw, 0x55, sizeof raw); /* a size that no version had */
     small.struct_size = (uint32_t)offsetof(aios_hardware, n_performance);
     memcpy(raw, &small.struct_size, 4);
-    CHECK(aios_hardware_detect((aios_hardware *)(void *)raw) == AIOS_ERR_DESC);
-    CHECK(raw[4] == 0x55 && raw[offsetof(aios_hardware, n_performance)] == 0x55 &&
-          raw[sizeof raw - 1] == 0x55);
+    CHECK_EQ(aios_hardware_detect((aios_hardware *)(void *)raw), AIOS_ERR_DESC);
+    CHECK_EQ(raw[4], 0x55);
+    CHECK_EQ(raw[offsetof(aios_hardware, n_performance)], 0x55);
+    CHECK_EQ(raw[sizeof raw - 1], 0x55);
 
     memset(raw, 0, sizeof raw); /* a newer one: fields that this version does not know */
     small.struct_size = (uint32_t)sizeof raw;
     memcpy(raw, &small.struct_size, 4);
-    CHECK(aios_hardware_detect((aios_hardware *)(void *)raw) == AIOS_OK);
-    CHECK(memcmp(raw, &small.struct_size, 4) == 0 && raw[sizeof raw - 1] == 0);
+    CHECK_EQ(aios_hardware_detect((aios_hardware *)(void *)raw), AIOS_OK);
+    CHECK_MEM(raw, &small.struct_size, 4);
+    CHECK_EQ(raw[sizeof raw - 1], 0);
     raw[sizeof raw - 1] = 1;
-    CHECK(aios_hardware_detect((aios_hardware *)(void *)raw) == AIOS_ERR_DESC);
-    {
-        int before = errno = ERANGE;
-        detect();
-        CHECK(errno == before);
-    }
+    CHECK_EQ(aios_hardware_detect((aios_hardware *)(void *)raw), AIOS_ERR_DESC);
+}
+
+static void errno_is_left_alone(void) {
+    errno = ERANGE;
+    detect();
+    CHECK_EQ(errno, ERANGE);
 #ifdef _WIN32
     SetLastError(4321);
     detect();
-    CHECK(GetLastError() == 4321);
-    {
-        SYSTEM_INFO si;
-        GetSystemInfo(&si);
-        h = detect();
-        CHECK(h.n_threads >= 1 && h.n_threads <= (int32_t)si.dwNumberOfProcessors + 1024 &&
-              h.page_bytes == si.dwPageSize && h.ram_bytes > 1 << 24);
-    }
+    CHECK_EQ(GetLastError(), 4321);
 #endif
 }
 
+#ifdef _WIN32
+static void this_machine_is_what_windows_says(void) {
+    const aios_hardware h = detect();
+    SYSTEM_INFO si;
+    GetSystemInfo(&si);
+    CHECK(h.n_threads >= 1);
+    CHECK(h.n_threads <= (int32_t)si.dwNumberOfProcessors + 1024);
+    CHECK_EQ(h.page_bytes, si.dwPageSize);
+    CHECK(h.ram_bytes > 1 << 24);
+}
+#endif
+
 #if defined(__linux__) && !defined(AIOS_NO_FILES)
-static uint64_t number_in(const char *path,
-                          const char *key) { /* the number after key; UINT64_MAX = not there */
+/* The number after key; UINT64_MAX = not there. */
+static uint64_t number_in(const char *path, const char *key) {
     FILE *f = fopen(path, "r");
     char line[4096];
     uint64_t v = UINT64_MAX;
@@ -118,38 +135,40 @@ static uint64_t number_in(const char *path,
     if (f) fclose(f);
     return v;
 }
-static void test_against_the_system(void) {
+static void this_machine_is_what_the_system_says(void) {
     aios_hardware h = detect();
     cpu_set_t set, one;
     struct rlimit lock;
     uint64_t v;
     size_t cpu = 0;
     int i, n = 0;
-    if (CHECK(sched_getaffinity(0, sizeof set, &set) == 0)) CHECK(h.n_threads == CPU_COUNT(&set));
+    if (CHECK_EQ(sched_getaffinity(0, sizeof set, &set), 0)) CHECK_EQ(h.n_threads, CPU_COUNT(&set));
     while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, &set)) cpu++;
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
     if (sched_setaffinity(0, sizeof one, &one) == 0) { /* on one processor: one core, its caches */
         aios_hardware few = detect();
-        CHECK(few.n_threads == 1 && few.n_cores == (h.n_cores ? 1 : 0));
+        CHECK_EQ(few.n_threads, 1);
+        CHECK(few.n_cores == (h.n_cores ? 1 : 0));
         CHECK(few.l3_bytes <= h.l3_bytes && (few.l3_share == 1) == (few.l3_bytes > 0) &&
               (few.l1d_bytes >= h.l1d_bytes || h.n_efficiency));
-        CHECK(few.ram_bytes == h.ram_bytes && few.n_nodes == h.n_nodes);
-        CHECK(sched_setaffinity(0, sizeof set, &set) == 0);
+        CHECK_EQ(few.ram_bytes, h.ram_bytes);
+        CHECK_EQ(few.n_nodes, h.n_nodes);
+        CHECK_EQ(sched_setaffinity(0, sizeof set, &set), 0);
     }
     v = number_in("/proc/meminfo", "MemTotal:") * 1024;
     CHECK(h.ram_bytes > 0 && h.ram_bytes <= v && (h.flags & AIOS_HW_LIMITED || h.ram_bytes == v));
     v = number_in("/proc/meminfo", "MemAvailable:") * 1024;
     if (!(h.flags & AIOS_HW_LIMITED)) CHECK(h.ram_free_bytes > v / 2 && h.ram_free_bytes / 2 < v);
-    CHECK(h.page_bytes == (uint64_t)sysconf(_SC_PAGESIZE));
-    if (CHECK(getrlimit(RLIMIT_MEMLOCK, &lock) == 0))
+    CHECK_EQ(h.page_bytes, (uint64_t)sysconf(_SC_PAGESIZE));
+    if (CHECK_EQ(getrlimit(RLIMIT_MEMLOCK, &lock), 0))
         CHECK(h.lock_bytes == UINT64_MAX ||
               (lock.rlim_cur != RLIM_INFINITY && h.lock_bytes == lock.rlim_cur));
     v = number_in("/sys/devices/system/cpu/cpu0/cache/index0/size",
                   ""); /* level 1, data, wherever both are told apart */
     if (v != UINT64_MAX && h.n_cores == h.n_threads && !h.n_efficiency &&
         number_in("/sys/devices/system/cpu/cpu0/cache/index0/type", "Data") != UINT64_MAX)
-        CHECK(h.l1d_bytes == v * 1024);
+        CHECK_EQ(h.l1d_bytes, v * 1024);
     for (i = 0; i < 64; i++) { /* no descriptor is left open */
         int fd = open("/dev/null", O_RDONLY);
         if (fd >= 0) {
@@ -164,33 +183,10 @@ static void test_against_the_system(void) {
 }
 
 /* ---- made machines ---- */
-#define TREE "build/test_hardware.tmp"
-static char root[256];
-static void begin(const char *name) {
-    char cmd[600];
-    snprintf(root, sizeof root, "%s/%s", TREE, name);
-    snprintf(cmd, sizeof cmd, "rm -rf %s && mkdir -p %s", root, root);
-    CHECK(system(cmd) == 0);
-}
-static void put(const char *path, const char *text) {
-    char full[700], *p;
-    FILE *f;
-    snprintf(full, sizeof full, "%s/%s", root, path);
-    for (p = full + strlen(root) + 1; *p; p++)
-        if (*p == '/') {
-            *p = 0;
-            mkdir(full, 0777);
-            *p = '/';
-        }
-    f = fopen(full, "w");
-    if (!CHECK(f != NULL)) return;
-    fputs(text, f);
-    fclose(f);
-}
 static void put_cpu(int cpu, const char *what, const char *text) {
     char path[200];
     snprintf(path, sizeof path, "sys/devices/system/cpu/cpu%d/%s", cpu, what);
-    put(path, text);
+    machine_put(path, text);
 }
 static void put_cache(int cpu, int index, int level, const char *type, const char *size,
                       const char *shared) {
@@ -207,22 +203,23 @@ static aios_hardware look(void) {
     aios_hardware h;
     memset(&h, 0, sizeof h);
     errno = EDOM;
-    aios__hw_detect(root, &h);
-    CHECK(errno == EDOM);
+    aios__hw_detect(machine_root, &h);
+    CHECK_EQ(errno, EDOM);
     return h;
 }
 
 /* 8 fast cores of two threads (0..15), 16 slow ones in clusters of four (16..31), one L3. */
-static void test_hybrid(void) {
+static void cores_of_two_kinds_are_counted_apart(void) {
     aios_hardware h;
     int i;
     char list[32], four[32];
-    begin("hybrid");
-    put("sys/devices/system/cpu/online", "0-31\n");
-    put("proc/thread-self/status",
+    machine_begin("hybrid");
+    machine_put("sys/devices/system/cpu/online", "0-31\n");
+    machine_put(
+        "proc/thread-self/status",
         "Name:\tx\nCapEff:\t0000000000000000\nCpus_allowed:\tffffffff\nCpus_allowed_list:\t0-63\nMems_allowed_list:\t0\n");
-    put("sys/devices/cpu_core/cpus", "0-15\n");
-    put("sys/devices/cpu_atom/cpus", "16-31\n");
+    machine_put("sys/devices/cpu_core/cpus", "0-15\n");
+    machine_put("sys/devices/cpu_atom/cpus", "16-31\n");
     for (i = 0; i < 32; i++) {
         if (i < 16)
             snprintf(list, sizeof list, "%d-%d\n", i & ~1, i | 1);
@@ -236,30 +233,42 @@ static void test_hybrid(void) {
         put_cache(i, 3, 3, "Unified\n", "36864K\n", "0-31\n");
     }
     h = look();
-    CHECK(h.n_threads == 32 && h.n_cores == 24 && h.n_performance == 8 && h.n_efficiency == 16);
-    CHECK(h.l1d_bytes == 48 << 10 && h.l2_bytes == 2 << 20 && h.l3_bytes == 36 << 20 &&
-          h.l3_share == 24);
+    CHECK_EQ(h.n_threads, 32);
+    CHECK_EQ(h.n_cores, 24);
+    CHECK_EQ(h.n_performance, 8);
+    CHECK_EQ(h.n_efficiency, 16);
+    CHECK_EQ(h.l1d_bytes, 48 << 10);
+    CHECK_EQ(h.l2_bytes, 2 << 20);
+    CHECK_EQ(h.l3_bytes, 36 << 20);
+    CHECK_EQ(h.l3_share, 24);
 
-    put("proc/thread-self/status",
-        "Cpus_allowed_list:\t1,3,16-18\n"); /* two halves of fast cores, three slow ones */
+    machine_put("proc/thread-self/status",
+                "Cpus_allowed_list:\t1,3,16-18\n"); /* two halves of fast cores, three slow ones */
     h = look();
-    CHECK(h.n_threads == 5 && h.n_cores == 5 && h.n_performance == 2 && h.n_efficiency == 3 &&
-          h.l3_share == 5);
-    CHECK(h.l1d_bytes == 48 << 10 && h.l2_bytes == 2 << 20);
-    put("proc/thread-self/status",
-        "Cpus_allowed_list:\t20-23\n"); /* one cluster: the L2 in four parts */
+    CHECK_EQ(h.n_threads, 5);
+    CHECK_EQ(h.n_cores, 5);
+    CHECK_EQ(h.n_performance, 2);
+    CHECK_EQ(h.n_efficiency, 3);
+    CHECK_EQ(h.l3_share, 5);
+    CHECK_EQ(h.l1d_bytes, 48 << 10);
+    CHECK_EQ(h.l2_bytes, 2 << 20);
+    machine_put("proc/thread-self/status",
+                "Cpus_allowed_list:\t20-23\n"); /* one cluster: the L2 in four parts */
     h = look();
-    CHECK(h.n_cores == 4 && h.n_performance == 0 && h.n_efficiency == 4 &&
-          h.l1d_bytes == 32 << 10 && h.l2_bytes == 1 << 20);
+    CHECK_EQ(h.n_cores, 4);
+    CHECK_EQ(h.n_performance, 0);
+    CHECK_EQ(h.n_efficiency, 4);
+    CHECK_EQ(h.l1d_bytes, 32 << 10);
+    CHECK_EQ(h.l2_bytes, 1 << 20);
 }
 
 /* Two nodes of eight cores, each with an L3; a third node that has memory alone. No online file:
  * /proc/stat. */
-static void test_nodes(void) {
+static void nodes_and_their_caches_are_counted(void) {
     aios_hardware h;
     char stat[2000] = "cpu  1 2 3 4\n", list[32];
     int i;
-    begin("nodes");
+    machine_begin("nodes");
     for (i = 0; i < 16; i++) {
         snprintf(stat + strlen(stat), sizeof stat - strlen(stat), "cpu%d 1 2 3 4\n", i);
         snprintf(list, sizeof list, "%d\n", i);
@@ -269,31 +278,45 @@ static void test_nodes(void) {
         put_cache(i, 2, 3, "Unified\n", "16384K\n", i < 8 ? "0-7\n" : "8-15\n");
     }
     strcat(stat, "intr 1 2 3\n");
-    put("proc/stat", stat);
-    put("proc/self/status", "Groups:\t0\nCpus_allowed_list:\t0-127\nMems_allowed_list:\t0-2\n");
-    put("sys/devices/system/node/has_memory", "0-2\n");
-    put("proc/meminfo",
+    machine_put("proc/stat", stat);
+    machine_put("proc/self/status",
+                "Groups:\t0\nCpus_allowed_list:\t0-127\nMems_allowed_list:\t0-2\n");
+    machine_put("sys/devices/system/node/has_memory", "0-2\n");
+    machine_put(
+        "proc/meminfo",
         "MemTotal:       4096 kB\nMemFree:        1 kB\nMemAvailable:   2048 kB\nHugePages_Total:       8\nHugePages_Free:        3\nHugepagesize:       2048 kB\n");
     h = look();
-    CHECK(h.n_threads == 16 && h.n_cores == 16 && h.n_performance == 16 && h.n_efficiency == 0 &&
-          h.n_nodes == 3);
-    CHECK(h.l2_bytes == 1 << 20 && h.l3_bytes == 32 << 20 && h.l3_share == 8);
-    CHECK(h.ram_bytes == 4096 << 10 && h.ram_free_bytes == 2048 << 10 && h.flags == 0 &&
-          h.huge_page_bytes == 2 << 20);
-    put("proc/self/status",
-        /* numactl --cpunodebind=0 --membind=0 */
-        "Cpus_allowed_list:\t0-7\nMems_allowed_list:\t0\n");
+    CHECK_EQ(h.n_threads, 16);
+    CHECK_EQ(h.n_cores, 16);
+    CHECK_EQ(h.n_performance, 16);
+    CHECK_EQ(h.n_efficiency, 0);
+    CHECK_EQ(h.n_nodes, 3);
+    CHECK_EQ(h.l2_bytes, 1 << 20);
+    CHECK_EQ(h.l3_bytes, 32 << 20);
+    CHECK_EQ(h.l3_share, 8);
+    CHECK_EQ(h.ram_bytes, 4096 << 10);
+    CHECK_EQ(h.ram_free_bytes, 2048 << 10);
+    CHECK_EQ(h.flags, 0);
+    CHECK_EQ(h.huge_page_bytes, 2 << 20);
+    machine_put("proc/self/status",
+                /* numactl --cpunodebind=0 --membind=0 */
+                "Cpus_allowed_list:\t0-7\nMems_allowed_list:\t0\n");
     h = look();
-    CHECK(h.n_threads == 8 && h.n_nodes == 1 && h.l3_bytes == 16 << 20 && h.l3_share == 8);
-    put("proc/self/status", "Cpus_allowed_list:\t7-8\nMems_allowed_list:\t1\n");
+    CHECK_EQ(h.n_threads, 8);
+    CHECK_EQ(h.n_nodes, 1);
+    CHECK_EQ(h.l3_bytes, 16 << 20);
+    CHECK_EQ(h.l3_share, 8);
+    machine_put("proc/self/status", "Cpus_allowed_list:\t7-8\nMems_allowed_list:\t1\n");
     h = look();
-    CHECK(h.n_threads == 2 && h.l3_bytes == 32 << 20 && h.l3_share == 1);
+    CHECK_EQ(h.n_threads, 2);
+    CHECK_EQ(h.l3_bytes, 32 << 20);
+    CHECK_EQ(h.l3_share, 1);
 }
 
 static void put_ram(void) {
-    put("proc/meminfo", "MemTotal:       16777216 kB\nMemAvailable:   8388608 kB\n");
+    machine_put("proc/meminfo", "MemTotal:       16777216 kB\nMemAvailable:   8388608 kB\n");
 }
-static void test_containers(void) {
+static void limits_of_groups_are_minded(void) {
     static const struct {
         const char *files[7][2];
         uint64_t ram, free;
@@ -383,15 +406,15 @@ static void test_containers(void) {
         aios_hardware h;
         char name[32];
         snprintf(name, sizeof name, "container%d", (int)i);
-        begin(name);
+        machine_begin(name);
         put_ram();
         for (k = 0; k < 7 && cases[i].files[k][0]; k++)
-            put(cases[i].files[k][0], cases[i].files[k][1]);
+            machine_put(cases[i].files[k][0], cases[i].files[k][1]);
         h = look();
-        if (!CHECK(h.ram_bytes == cases[i].ram && h.ram_free_bytes == cases[i].free &&
-                   h.quota_milli == cases[i].quota))
-            printf("container %d: %llu %llu %d\n", (int)i, (unsigned long long)h.ram_bytes,
-                   (unsigned long long)h.ram_free_bytes, h.quota_milli);
+        CHECK_AT(h.ram_bytes == cases[i].ram && h.ram_free_bytes == cases[i].free &&
+                     h.quota_milli == cases[i].quota,
+                 "container %d: %llu %llu %d", (int)i, (unsigned long long)h.ram_bytes,
+                 (unsigned long long)h.ram_free_bytes, h.quota_milli);
         CHECK(((h.flags & AIOS_HW_LIMITED) != 0) ==
               (cases[i].ram < 17179869184u || cases[i].quota));
     }
@@ -399,45 +422,56 @@ static void test_containers(void) {
 
 /* Two fast, two middling and four slow cores by capacity; no caches, no node; the name is the
  * board's. */
-static void test_arm(void) {
+static void cores_of_arm_are_told_apart_by_capacity(void) {
     static const char *const capacity[] = { "414\n", "414\n", "414\n",  "414\n",
                                             "760\n", "760\n", "1024\n", "1024\n" };
     aios_hardware h;
     char list[32];
     int i;
-    begin("arm");
-    put("sys/devices/system/cpu/online", "0-7\n");
-    put("proc/self/status", "Cpus_allowed_list:\t0-7\nTHP_enabled:\t1\n");
-    put("proc/cpuinfo", "processor\t: 0\nBogoMIPS\t: 48.00\nFeatures\t: fp asimd\n\n");
-    put("proc/device-tree/model", "A Board Rev 1.4");
-    put("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
-    put("sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "33554432\n");
+    machine_begin("arm");
+    machine_put("sys/devices/system/cpu/online", "0-7\n");
+    machine_put("proc/self/status", "Cpus_allowed_list:\t0-7\nTHP_enabled:\t1\n");
+    machine_put("proc/cpuinfo", "processor\t: 0\nBogoMIPS\t: 48.00\nFeatures\t: fp asimd\n\n");
+    machine_put("proc/device-tree/model", "A Board Rev 1.4");
+    machine_put("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+    machine_put("sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "33554432\n");
     for (i = 0; i < 8; i++) {
         snprintf(list, sizeof list, "%d\n", i);
         put_cpu(i, "cpu_capacity", capacity[i]);
         put_cpu(i, "topology/core_cpus_list", list);
     }
     h = look();
-    CHECK(h.n_threads == 8 && h.n_cores == 8 && h.n_performance == 4 && h.n_efficiency == 4);
-    CHECK(h.l1d_bytes == 0 && h.l2_bytes == 0 && h.l3_bytes == 0 && h.l3_share == 0 &&
-          h.n_nodes == 0);
-    CHECK(strcmp(h.name, "A Board Rev 1.4") == 0 && h.flags == 0 && h.huge_page_bytes == 33554432);
-    put("proc/self/status",
-        /* all of them slow, and no huge pages for this process */
-        "Cpus_allowed_list:\t0-3\nTHP_enabled:\t0\n");
+    CHECK_EQ(h.n_threads, 8);
+    CHECK_EQ(h.n_cores, 8);
+    CHECK_EQ(h.n_performance, 4);
+    CHECK_EQ(h.n_efficiency, 4);
+    CHECK_EQ(h.l1d_bytes, 0);
+    CHECK_EQ(h.l2_bytes, 0);
+    CHECK_EQ(h.l3_bytes, 0);
+    CHECK_EQ(h.l3_share, 0);
+    CHECK_EQ(h.n_nodes, 0);
+    CHECK_STR(h.name, "A Board Rev 1.4");
+    CHECK_EQ(h.flags, 0);
+    CHECK_EQ(h.huge_page_bytes, 33554432);
+    machine_put("proc/self/status",
+                /* all of them slow, and no huge pages for this process */
+                "Cpus_allowed_list:\t0-3\nTHP_enabled:\t0\n");
     h = look();
-    CHECK(h.n_cores == 4 && h.n_performance == 0 && h.n_efficiency == 4 && h.huge_page_bytes == 0);
-    put("proc/self/status", "Cpus_allowed_list:\t0-7\n");
-    put("sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
+    CHECK_EQ(h.n_cores, 4);
+    CHECK_EQ(h.n_performance, 0);
+    CHECK_EQ(h.n_efficiency, 4);
+    CHECK_EQ(h.huge_page_bytes, 0);
+    machine_put("proc/self/status", "Cpus_allowed_list:\t0-7\n");
+    machine_put("sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
     h = look();
-    CHECK(h.huge_page_bytes == 0);
-    put("sys/kernel/mm/transparent_hugepage/hugepages-32768kB/enabled",
-        "always inherit [madvise] never\n");
+    CHECK_EQ(h.huge_page_bytes, 0);
+    machine_put("sys/kernel/mm/transparent_hugepage/hugepages-32768kB/enabled",
+                "always inherit [madvise] never\n");
     h = look();
-    CHECK(h.huge_page_bytes == 33554432);
+    CHECK_EQ(h.huge_page_bytes, 33554432);
 }
 
-static void test_locking(void) {
+static void what_may_be_locked_depends_on_rights(void) {
     static const struct {
         const char *limit, *cap, *map;
         uint64_t want;
@@ -457,41 +491,42 @@ static void test_locking(void) {
         { "", "000001ffffffffff", "", 0 }
     };
     size_t i;
-    begin("locking");
+    machine_begin("locking");
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[200];
-        put("proc/self/limits", cases[i].limit);
+        machine_put("proc/self/limits", cases[i].limit);
         snprintf(text, sizeof text,
                  "CapPrm:\t000001ffffffffff\nCapEff:\t%s\nCapBnd:\t000001ffffffffff\n",
                  cases[i].cap);
-        put("proc/self/status", text);
-        put("proc/self/uid_map", cases[i].map);
-        if (!CHECK(look().lock_bytes == cases[i].want))
-            printf("locking %d: %llu\n", (int)i, (unsigned long long)look().lock_bytes);
+        machine_put("proc/self/status", text);
+        machine_put("proc/self/uid_map", cases[i].map);
+        CHECK_AT(look().lock_bytes == cases[i].want, "locking %d: %llu", (int)i,
+                 (unsigned long long)look().lock_bytes);
     }
 }
 
-static void test_nothing(void) {
+static void nothing_to_read_leaves_zeros(void) {
     aios_hardware h, want;
     char *text;
     int i;
     memset(&want, 0, sizeof want);
     aios__hw_isa(&want);
     want.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-    begin("empty");
+    machine_begin("empty");
     h = look();
-    CHECK(memcmp(&h, &want, sizeof h) == 0);
-    snprintf(root, sizeof root, "%s/missing", TREE);
+    CHECK_MEM(&h, &want, sizeof h);
+    snprintf(machine_root, sizeof machine_root, MACHINES "/missing");
     h = look();
-    CHECK(memcmp(&h, &want, sizeof h) == 0);
+    CHECK_MEM(&h, &want, sizeof h);
 
-    begin("strange"); /* folders in place of files, empty files, long lines, wild numbers */
-    put("proc/meminfo/x", "");
-    put("sys/devices/system/cpu/online", "");
-    put("proc/stat", "");
-    put("proc/self/status",
+    machine_begin("strange"); /* folders in place of files, empty files, long lines, wild numbers */
+    machine_put("proc/meminfo/x", "");
+    machine_put("sys/devices/system/cpu/online", "");
+    machine_put("proc/stat", "");
+    machine_put(
+        "proc/self/status",
         "\n\n\nCpus_allowed_list:\t99999999999999999999-3,5-4,,-,7-8191,8192-99999999999999999999\n");
-    put("sys/devices/system/node/has_memory", "4294967295\n");
+    machine_put("sys/devices/system/node/has_memory", "4294967295\n");
     put_cpu(7, "topology/core_cpus_list", "no numbers\n");
     put_cache(7, 0, 1, "", "K\n", "");
     put_cache(7, 1, 2, "Unified\n", "18446744073709551615K\n", "\n");
@@ -499,17 +534,23 @@ static void test_nothing(void) {
               ""); /* an L3 without a list of who shares it: one, not one for each */
     put_cache(8, 0, 3, "Unified\n", "1024K\n", "");
     h = look();
-    CHECK(h.l3_bytes == 1 << 20 && h.l3_share == 8192 - 7);
-    CHECK(h.n_threads == 8192 - 7 && h.n_cores == 0 && h.n_nodes == 0 && h.ram_bytes == 0 &&
-          h.l1d_bytes == 0);
+    CHECK_EQ(h.l3_bytes, 1 << 20);
+    CHECK_EQ(h.l3_share, 8192 - 7);
+    CHECK_EQ(h.n_threads, 8192 - 7);
+    CHECK_EQ(h.n_cores, 0);
+    CHECK_EQ(h.n_nodes, 0);
+    CHECK_EQ(h.ram_bytes, 0);
+    CHECK_EQ(h.l1d_bytes, 0);
 
-    begin("long"); /* a group list that does not fit any buffer, before what is looked for */
+    machine_begin(
+        "long"); /* a group list that does not fit any buffer, before what is looked for */
     if (!CHECK((text = (char *)malloc(100000)) != NULL)) return;
     strcpy(text, "Groups:\t");
     for (i = 0; i < 15000; i++) memcpy(text + 8 + i * 6, "12345 ", 6);
     strcpy(text + 8 + 90000, "\nCpus_allowed_list:\t0,2,4\n");
-    put("proc/thread-self/status", text);
-    put("proc/cpuinfo",
+    machine_put("proc/thread-self/status", text);
+    machine_put(
+        "proc/cpuinfo",
         "processor\t: 0\nmodel name\t: A \033[31mred\a processor with a name that is much longer than the room that there is for it\nflags\t\t: fpu hypervisor lahf\n\nmodel name\t: second\n");
     memset(text, 'a', 3000);
     text[0] = '0';
@@ -517,26 +558,35 @@ static void test_nothing(void) {
     text[3] = '/';
     text[3000] = '\n';
     text[3001] = 0;
-    put("proc/self/cgroup", text);
+    machine_put("proc/self/cgroup", text);
     h = look();
-    CHECK(h.n_threads == 3 && h.n_cores == 0 && h.flags == AIOS_HW_VIRTUAL);
-    CHECK(strlen(h.name) == 63 && memcmp(h.name, "A ?[31mred? processor", 21) == 0);
+    CHECK_EQ(h.n_threads, 3);
+    CHECK_EQ(h.n_cores, 0);
+    CHECK_EQ(h.flags, AIOS_HW_VIRTUAL);
+    CHECK_EQ(strlen(h.name), 63);
+    CHECK_MEM(h.name, "A ?[31mred? processor", 21);
     free(text);
 }
 #endif
 
-int main(void) {
-    test_plausible();
-    test_contract();
+int main(int argc, char **argv) {
+    test_begin(argc, argv);
+    TEST(numbers_of_this_machine_are_plausible)();
+    TEST(the_hosts_field_stays_and_all_else_is_found_out_anew)();
+    TEST(a_struct_size_that_no_version_had_is_refused)();
+    TEST(errno_is_left_alone)();
+#ifdef _WIN32
+    TEST(this_machine_is_what_windows_says)();
+#endif
 #if defined(__linux__) && !defined(AIOS_NO_FILES)
-    test_against_the_system();
-    test_hybrid();
-    test_nodes();
-    test_containers();
-    test_arm();
-    test_locking();
-    test_nothing();
-    if (test__n_failed == 0) CHECK(system("rm -rf " TREE) == 0);
+    TEST(this_machine_is_what_the_system_says)();
+    TEST(cores_of_two_kinds_are_counted_apart)();
+    TEST(nodes_and_their_caches_are_counted)();
+    TEST(limits_of_groups_are_minded)();
+    TEST(cores_of_arm_are_told_apart_by_capacity)();
+    TEST(what_may_be_locked_depends_on_rights)();
+    TEST(nothing_to_read_leaves_zeros)();
+    machine_end();
 #endif
     return test_end();
 }
