@@ -88,6 +88,8 @@ TEST_FN int test__enter(const char *name) {
     printf("%s\n", name);
     return 0;
 }
+/* Are names alone asked for? */
+TEST_FN int test_listing(void) { return test__list; }
 TEST_FN int test__leave(void) {
     test__name = NULL;
     test__case[0] = 0;

@@ -3,13 +3,7 @@
  * memcmp. Buffers end at a page that may not be touched, so that reading or writing one byte too
  * far crashes; without mmap, writing is noticed. An argument "quick" tests fewer shapes (for
  * emulators). */
-#if defined(__unix__) || defined(__APPLE__)
-#define _DEFAULT_SOURCE  1
-#define _DARWIN_C_SOURCE 1
-#include <sys/mman.h>
-#include <unistd.h>
-#define HAVE_MMAP 1
-#endif
+#include "guard.h"
 #include "ref.h"
 #include "test.h"
 #include <math.h>
@@ -32,47 +26,6 @@
 #endif
 
 static uint64_t rng = 1;
-
-/* n bytes that end where a forbidden page begins. */
-typedef struct guard {
-    uint8_t *map, *p;
-    size_t bytes;
-} guard;
-#ifdef HAVE_MMAP
-static guard guard_new(size_t n) {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (n + page - 1) / page * page;
-    guard g;
-    g.bytes = body + page;
-    g.map =
-        (uint8_t *)mmap(NULL, g.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (g.map == (uint8_t *)MAP_FAILED || mprotect(g.map + body, page, PROT_NONE) != 0) exit(2);
-    g.p = g.map + body - n;
-    return g;
-}
-static void guard_free(guard *g) { munmap(g->map, g->bytes); }
-#else
-static guard guard_new(size_t n) {
-    guard g;
-    uint8_t *end;
-    g.bytes = 64 + (n + 63) / 64 * 64 + 64;
-    g.map = (uint8_t *)calloc(g.bytes, 1);
-    if (!g.map) exit(2);
-    end = g.map + g.bytes - 64;
-    end -= (uintptr_t)end & 63;
-    memset(end, 0xAA, (size_t)(g.map + g.bytes - end));
-    g.p = end - n;
-    return g;
-}
-static void guard_free(guard *g) {
-    const uint8_t *p = g->map + g->bytes - 64;
-    for (p -= (uintptr_t)p & 63; p < g->map + g->bytes; p++)
-        if (*p != 0xAA) {
-            CHECK(*p == 0xAA);
-            break;
-        }
-    free(g->map);
-}
-#endif
 
 /* ---- what api.h says ---- */
 
@@ -159,8 +112,8 @@ static void random_blocks(int type, uint8_t *p, size_t n) {
 
 enum { ROWS = 37, COLS = 17 };
 
-static void test_matmul(const aiosk_isa *isa, int type, int layout, int n_in, const uint8_t *rows,
-                        const float *x, const float *dots, const float *bias, int quick) {
+static void check_matmul(const aiosk_isa *isa, int type, int layout, int n_in, const uint8_t *rows,
+                         const float *x, const float *dots, const float *bias, int quick) {
     static const int n_rows_list[] = { 37, 16, 1, 17, 33, 5, 32, 2, 3, 4, 7, 8, 9, 15, 18, 31 };
     static const int n_cols_list[] = { 1, 17, 2, 8, 3, 5 };
     const aiosk_type *t = aiosk_type_info(type);
@@ -168,14 +121,14 @@ static void test_matmul(const aiosk_isa *isa, int type, int layout, int n_in, co
     const size_t stride = t->family == AIOSK_FLT
                               ? (size_t)n_in * 4
                               : (size_t)aiosk_act_bytes((int)t->family, (uint64_t)n_in);
-    guard gx = guard_new(stride * COLS);
+    guard_block gx = guard_new(stride * COLS);
     int a, b, c, r, turn = 0;
     CHECK(isa->matmul[type][layout] != NULL);
     for (c = 0; c < COLS; c++)
         isa->quantize[t->family](x + c * n_in, n_in, gx.p + (size_t)c * stride);
     for (a = 0; a < (quick ? 5 : 16); a++) {
         const int n_rows = n_rows_list[a];
-        guard gw =
+        guard_block gw =
             guard_new((size_t)aiosk_layout_bytes(type, layout, (uint64_t)n_rows, (uint64_t)n_in));
         if (layout == AIOSK_ROWS) memcpy(gw.p, rows, row_bytes * (size_t)n_rows);
         for (r = 0; layout == AIOSK_PANELS && r < n_rows; r += 16)
@@ -184,8 +137,8 @@ static void test_matmul(const aiosk_isa *isa, int type, int layout, int n_in, co
         for (b = 0; b < (quick ? 2 : 6); b++, turn++) {
             const int n_cols = n_cols_list[b], use_bias = turn & 1, add = turn >> 1 & 1;
             int row0 = turn % 3 == 2 && n_rows > 16 ? 16 : 0, n_bad = 0;
-            guard gy = guard_new(sizeof(float) * (size_t)n_rows * (size_t)n_cols),
-                  gb = guard_new(sizeof(float) * (size_t)n_rows);
+            guard_block gy = guard_new(sizeof(float) * (size_t)n_rows * (size_t)n_cols),
+                        gb = guard_new(sizeof(float) * (size_t)n_rows);
             float *y = (float *)(void *)gy.p;
             aiosk_matmul m;
             memset(&m, 0, sizeof m);
@@ -212,10 +165,9 @@ static void test_matmul(const aiosk_isa *isa, int type, int layout, int n_in, co
                     if (r < row0) want = (float)(c * n_rows + r);
                     n_bad += memcmp(&want, &y[c * n_rows + r], 4) != 0;
                 }
-            if (!CHECK(n_bad == 0))
-                printf("    %s %s %s n_in %d rows %d..%d cols %d bias %d add %d: %d differ\n",
-                       isa->name, t->name, layout ? "panels" : "rows", n_in, row0, n_rows, n_cols,
-                       use_bias, add, n_bad);
+            CHECK_AT(n_bad == 0, "%s %s %s n_in %d rows %d..%d cols %d bias %d add %d: %d differ",
+                     isa->name, t->name, layout ? "panels" : "rows", n_in, row0, n_rows, n_cols,
+                     use_bias, add, n_bad);
             guard_free(&gy);
             guard_free(&gb);
         }
@@ -224,7 +176,7 @@ static void test_matmul(const aiosk_isa *isa, int type, int layout, int n_in, co
     guard_free(&gx);
 }
 
-static void test_type(int type, int n_in, int quick) {
+static void products_are_those_of_the_definition(int type, int n_in, int quick) {
     const aiosk_type *t = aiosk_type_info(type);
     const size_t row_bytes = (size_t)aiosk_row_bytes(type, (uint64_t)n_in);
     const int block = t->family == AIOSK_A256 ? 256 : 32;
@@ -257,13 +209,13 @@ static void test_type(int type, int n_in, int quick) {
         if (aiosk_layout_bytes(type, layout, ROWS, (uint64_t)n_in) == 0) continue;
         for (isa = 1; isa < AIOSK_N_ISA; isa++)
             if (aiosk_select(isa))
-                test_matmul(aiosk_select(isa), type, layout, n_in, rows, x, dots, bias, quick);
+                check_matmul(aiosk_select(isa), type, layout, n_in, rows, x, dots, bias, quick);
         if (layout != AIOSK_PANELS) continue;
         for (r = 1; r <= 16;
              /* packing forth and back, any number of rows; a panel is a permutation of its rows */
              r++) {
             const size_t n = 16 * row_bytes;
-            guard g = guard_new(n);
+            guard_block g = guard_new(n);
             size_t sum[256] = { 0 }, bad = 0, k;
             memset(g.p, 0xAA, n);
             aiosk_pack_panel(type, rows, r, (uint64_t)n_in, g.p);
@@ -275,7 +227,7 @@ static void test_type(int type, int n_in, int quick) {
             for (k = 0; k < n; k++) sum[g.p[k]]++;
             for (k = 0; k < n; k++) sum[i = k < row_bytes * (size_t)r ? rows[k] : 0]--;
             for (k = 0; k < 256; k++) bad += sum[k] != 0;
-            CHECK(bad == 0);
+            CHECK_EQ(bad, 0);
             guard_free(&g);
         }
     }
@@ -288,14 +240,14 @@ static void test_type(int type, int n_in, int quick) {
 
 /* More columns than go through the loops at once, 512 or 4864 long: each as if it were alone.
  * With scalar, of few rows, as if it were alone in plain C. */
-static void test_many_columns(int type, int n_in, int scalar, int quick) {
+static void many_columns_are_each_as_if_alone(int type, int n_in, int scalar, int quick) {
     enum { C = 133, MAX_R = 33 };
     const size_t N = (size_t)n_in;
     const int R = scalar ? 17 : MAX_R; /* beyond two panels, and beyond one */
     const aiosk_type *t = aiosk_type_info(type);
     const size_t row_bytes = (size_t)aiosk_row_bytes(type, N),
                  stride = (size_t)aiosk_act_bytes((int)t->family, N);
-    guard gx = guard_new(stride * C);
+    guard_block gx = guard_new(stride * C);
     uint8_t *rows = (uint8_t *)malloc(row_bytes * 48), *panels = (uint8_t *)malloc(row_bytes * 48);
     float *x = (float *)malloc(sizeof(float) * N * C),
           *want = (float *)malloc(sizeof(float) * (size_t)(R * C));
@@ -336,9 +288,9 @@ static void test_many_columns(int type, int n_in, int scalar, int quick) {
             m.y = y;
             m.n_cols = C;
             k->matmul[type][layout](&m);
-            if (!CHECK(memcmp(y, want, sizeof(float) * (size_t)(R * C)) == 0))
-                printf("    %s %s layout %d, n_in %d: many columns differ\n", k->name, t->name,
-                       layout, n_in);
+            CHECK_AT(memcmp(y, want, sizeof(float) * (size_t)(R * C)) == 0,
+                     "%s %s layout %d, n_in %d: many columns differ", k->name, t->name, layout,
+                     n_in);
         }
     }
     free(rows);
@@ -352,12 +304,13 @@ static void test_many_columns(int type, int n_in, int scalar, int quick) {
 /* Float matrices of many columns: blocks of places, ends of rows, columns and places. With fn, a
  * kernel of aiosk_matmul_fast: its own results in one column are what all others must equal, and
  * a double sum says how far off it may be. */
-static void test_floats(const aiosk_isa *k, int type, aiosk_matmul_fn fn, int n_in, int quick) {
+static void float_columns_are_each_as_if_alone(const aiosk_isa *k, int type, aiosk_matmul_fn fn,
+                                               int n_in, int quick) {
     enum { R = 13, C = 133 };
     static const int n_cols_list[] = { 65, 8, 133, 13, 12, 31, 7, 64, 2 };
     const size_t row_bytes = (size_t)aiosk_row_bytes(type, (uint64_t)n_in),
                  stride = (size_t)n_in * 4;
-    guard gx = guard_new(stride * C), gw = guard_new(row_bytes * R);
+    guard_block gx = guard_new(stride * C), gw = guard_new(row_bytes * R);
     float *x = (float *)(void *)gx.p, *want = (float *)malloc(sizeof(float) * R * C),
           *w = (float *)malloc(stride), bias[R];
     double off = 0, size = 0;
@@ -405,7 +358,7 @@ static void test_floats(const aiosk_isa *k, int type, aiosk_matmul_fn fn, int n_
     for (b = 0; b < (quick ? 3 : 9); b++) {
         const int n_cols = n_cols_list[b], row0 = b * 5 % 12,
                   row1 = b % 3 == 2 ? R : row0 + 1 + b * 7 % (R - row0);
-        guard gy = guard_new(sizeof(float) * (size_t)(R * n_cols));
+        guard_block gy = guard_new(sizeof(float) * (size_t)(R * n_cols));
         int n_bad = 0;
         aiosk_matmul m;
         memset(&m, 0, sizeof m);
@@ -436,9 +389,8 @@ static void test_floats(const aiosk_isa *k, int type, aiosk_matmul_fn fn, int n_
                 if (r < row0 || r >= row1) v = (float)(c * R + r);
                 n_bad += memcmp(&v, gy.p + (size_t)(c * R + r) * 4, 4) != 0;
             }
-        if (!CHECK(n_bad == 0))
-            printf("    %s %s n_in %d rows %d..%d cols %d: %d differ\n", k->name,
-                   aiosk_type_info(type)->name, n_in, row0, row1, n_cols, n_bad);
+        CHECK_AT(n_bad == 0, "%s %s n_in %d rows %d..%d cols %d: %d differ", k->name,
+                 aiosk_type_info(type)->name, n_in, row0, row1, n_cols, n_bad);
         guard_free(&gy);
     }
     free(want);
@@ -449,7 +401,7 @@ static void test_floats(const aiosk_isa *k, int type, aiosk_matmul_fn fn, int n_
 
 /* Kernels of 16-bit arithmetic: those that run here, whether they are faster or not; and what
  * aiosk_matmul_fast gives. */
-static void test_fast(int quick) {
+static void fast_kernels_give_each_column_what_it_gets_alone(int quick) {
     static const int n_in[] = { 1600, 1, 31, 33, 512 };
     int isa, type, i;
     for (isa = 1; isa < AIOSK_N_ISA; isa++) {
@@ -461,20 +413,21 @@ static void test_fast(int quick) {
             if (type != AIOSK_BF16)
                 CHECK(fn == k->matmul[type][AIOSK_ROWS]);
             else if (fn != k->matmul[type][AIOSK_ROWS])
-                for (i = 0; i < 5; i++) test_floats(k, type, fn, n_in[i], quick);
+                for (i = 0; i < 5; i++)
+                    float_columns_are_each_as_if_alone(k, type, fn, n_in[i], quick);
         }
         CHECK(aiosk_matmul_fast(k, -1) == NULL && aiosk_matmul_fast(k, 9999) == NULL);
     }
 #ifdef TEST_BF16
     if (aiosk_select(AIOSK_ISA_AVX512) && __builtin_cpu_supports("avx512bf16"))
         for (i = 0; i < 5; i++)
-            test_floats(aiosk_select(AIOSK_ISA_AVX512), AIOSK_BF16, aiosk__fast_bf16_avx512,
-                        n_in[i], quick);
+            float_columns_are_each_as_if_alone(aiosk_select(AIOSK_ISA_AVX512), AIOSK_BF16,
+                                               aiosk__fast_bf16_avx512, n_in[i], quick);
 #endif
 }
 
 /* Columns are the same bytes on every set, codes and scales those of the definition. */
-static void test_quantize(void) {
+static void columns_are_the_same_bytes_on_every_set(void) {
     enum { N = 2560 };
     float *x = (float *)malloc(sizeof(float) * N), d[N / 32];
     int8_t q[N];
@@ -489,24 +442,24 @@ static void test_quantize(void) {
             for (i = 0; i < 64; i++) x[i] = (float)NAN;
         for (kind = AIOSK_A32; kind <= AIOSK_A256; kind++) {
             const size_t n = (size_t)aiosk_act_bytes(kind, N);
-            guard first = guard_new(n), g = guard_new(n), gx = guard_new(sizeof(float) * N);
+            guard_block first = guard_new(n), g = guard_new(n), gx = guard_new(sizeof(float) * N);
             memcpy(gx.p, x, sizeof(float) * N);
             aiosk_select(AIOSK_ISA_SCALAR)
                 ->quantize[kind]((const float *)(const void *)gx.p, N, first.p);
-            CHECK(n % 64 == 0);
+            CHECK_EQ(n % 64, 0);
             if (round != 4 && round != 6 && round < 9) { /* 127 / amax finite, no NaN */
                 plain_quantize(x, N, kind == AIOSK_A32 ? 32 : 256, q, d);
-                CHECK(memcmp(first.p, q, N) == 0);
-                CHECK(memcmp(first.p + (kind == AIOSK_A32 ? aiosk__a32_parts(N).d
-                                                          : aiosk__a256_parts(N).d),
-                             d, sizeof(float) * (kind == AIOSK_A32 ? N / 32 : N / 256)) == 0);
+                CHECK_MEM(first.p, q, N);
+                CHECK_MEM(first.p +
+                              (kind == AIOSK_A32 ? aiosk__a32_parts(N).d : aiosk__a256_parts(N).d),
+                          d, sizeof(float) * (kind == AIOSK_A32 ? N / 32 : N / 256));
             }
             for (isa = 2; isa < AIOSK_N_ISA; isa++) {
                 if (!aiosk_select(isa)) continue;
                 memset(g.p, 0, n);
                 aiosk_select(isa)->quantize[kind]((const float *)(const void *)gx.p, N, g.p);
-                if (!CHECK(memcmp(first.p, g.p, n) == 0))
-                    printf("    %s kind %d round %d\n", aiosk_select(isa)->name, kind, round);
+                CHECK_AT(memcmp(first.p, g.p, n) == 0, "%s kind %d round %d",
+                         aiosk_select(isa)->name, kind, round);
             }
             guard_free(&first);
             guard_free(&g);
@@ -516,13 +469,13 @@ static void test_quantize(void) {
     free(x);
 }
 
-static void test_table(void) {
+static void every_set_has_a_kernel_for_every_type(void) {
     int isa, type;
     for (isa = 1; isa < AIOSK_N_ISA; isa++) {
         const aiosk_isa *k = aiosk_select(isa);
         if (!k) continue;
         printf("%s\n", k->name);
-        CHECK(k->id == isa);
+        CHECK_EQ(k->id, isa);
         for (type = 0; type < AIOSK_N_TYPES; type++) {
             const aiosk_type *t = aiosk_type_info(type);
             CHECK((k->matmul[type][AIOSK_ROWS] != NULL) == (t && t->family != AIOSK_RAW));
@@ -533,21 +486,21 @@ static void test_table(void) {
     CHECK(aiosk_select(AIOSK_ISA_BEST) != NULL);
     CHECK(aiosk_select(-1) == NULL);
     CHECK(aiosk_select(99) == NULL);
-    CHECK(aiosk_layout_bytes(AIOSK_Q4_0, AIOSK_PANELS, 17, 64) == 2 * 16 * 36);
-    CHECK(aiosk_layout_bytes(AIOSK_Q4_0, AIOSK_PANELS, 17, 65) == 0);
-    CHECK(aiosk_layout_bytes(AIOSK_F32, AIOSK_PANELS, 16, 64) == 0);
-    CHECK(aiosk_layout_bytes(AIOSK_Q4_0, 2, 16, 64) == 0);
+    CHECK_EQ(aiosk_layout_bytes(AIOSK_Q4_0, AIOSK_PANELS, 17, 64), 2 * 16 * 36);
+    CHECK_EQ(aiosk_layout_bytes(AIOSK_Q4_0, AIOSK_PANELS, 17, 65), 0);
+    CHECK_EQ(aiosk_layout_bytes(AIOSK_F32, AIOSK_PANELS, 16, 64), 0);
+    CHECK_EQ(aiosk_layout_bytes(AIOSK_Q4_0, 2, 16, 64), 0);
 }
 
-static void test_fp_state(void) {
+static void floating_point_state_is_set_and_restored(void) {
 #if defined(__x86_64__)
     const uint32_t old = _mm_getcsr();
     uint64_t saved;
     _mm_setcsr(old | 0xE040u);
     saved = aiosk_fp_begin();
-    CHECK((_mm_getcsr() & 0xE040u) == 0);
+    CHECK_EQ(_mm_getcsr() & 0xE040u, 0);
     aiosk_fp_end(saved);
-    CHECK(_mm_getcsr() == (old | 0xE040u));
+    CHECK_EQ(_mm_getcsr(), old | 0xE040u);
     _mm_setcsr(old);
 #else
     aiosk_fp_end(aiosk_fp_begin());
@@ -555,36 +508,35 @@ static void test_fp_state(void) {
 }
 
 int main(int argc, char **argv) {
-    const int quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    const int quick = test_begin(argc, argv);
     int type, i;
-    test_table();
-    test_fp_state();
-    test_quantize();
-    test_fast(quick);
+    TEST(every_set_has_a_kernel_for_every_type)();
+    TEST(floating_point_state_is_set_and_restored)();
+    TEST(columns_are_the_same_bytes_on_every_set)();
+    TEST(fast_kernels_give_each_column_what_it_gets_alone)(quick);
     for (type = 0; type < AIOSK_N_TYPES; type++) {
         static const int n_flt[] = { 1, 16, 39, 100 }, times[] = { 1, 2, 3, 4 };
         const aiosk_type *t = aiosk_type_info(type);
         if (!t || t->family == AIOSK_RAW) continue;
         if (t->family != AIOSK_FLT) {
-            test_many_columns(type, 512, 0, quick);
+            TEST(many_columns_are_each_as_if_alone)(type, 512, 0, quick);
             if (!quick || type == AIOSK_Q5_1 || type == AIOSK_Q6_K)
-                test_many_columns(type, 4864, 1, quick); /* 19 * 256 */
+                TEST(many_columns_are_each_as_if_alone)(type, 4864, 1, quick); /* 19 * 256 */
         } else {
-            static const int many[] = {
-                1041, 513, 15, 64, 300
-            }; /* more than two blocks of places; no whole 16 of them */
-            int isa;
-            for (isa = quick ? 2 : 1; isa < AIOSK_N_ISA; isa++)
-                for (i = 0; i < (quick ? 2 : 5) && aiosk_select(isa); i++)
-                    test_floats(aiosk_select(isa), type, NULL, many[i], quick);
+            /* more than two blocks of places; no whole 16 of them */
+            static const int many[] = { 1041, 513, 15, 64, 300 };
+            for (int isa = quick ? 2 : 1; isa < AIOSK_N_ISA; isa++) {
+                const aiosk_isa *k = aiosk_select(isa);
+                for (i = 0; i < (quick ? 2 : 5) && k; i++)
+                    TEST(float_columns_are_each_as_if_alone)(k, type, NULL, many[i], quick);
+            }
         }
         for (i = 0; i < (quick ? 3 : 4); i++) {
             const int nw = (int)t->n_weights;
-            test_type(type,
-                      t->family == AIOSK_FLT ? n_flt[i]
-                      : i == 3               ? (t->family == AIOSK_A256 ? 1280 : nw * 33)
-                                             : nw * times[i],
-                      quick);
+            int n_in = i == 3 ? nw * 33 : nw * times[i];
+            if (t->family == AIOSK_FLT) n_in = n_flt[i];
+            if (t->family == AIOSK_A256 && i == 3) n_in = 1280;
+            TEST(products_are_those_of_the_definition)(type, n_in, quick);
         }
     }
     return test_end();

@@ -1,53 +1,11 @@
 /* test_ops.c: float ops and attention: every instruction set against the scalar one bit by bit,
  * the scalar one against double arithmetic and libm, and nothing read or written outside (guard
  * pages). */
-#if defined(__unix__) || defined(__APPLE__)
-#define _DEFAULT_SOURCE  1
-#define _DARWIN_C_SOURCE 1
-#include <sys/mman.h>
-#include <unistd.h>
-#define HAVE_MMAP 1
-#endif
+#include "guard.h"
 #include <math.h>
 #include "aios_kernels.h"
 #include "kernels/base.h"
 #include "test.h"
-
-/* Memory whose last byte lies before a page that cannot be touched; what is before it is filled
- * with 0xAA and checked by guard_ok(). Never freed: guard_reset() starts again. */
-enum { N_GUARD = 24 };
-static uint8_t *guard_at[N_GUARD];
-static size_t guard_room = 1 << 20, guard_used[N_GUARD];
-static int guard_n;
-
-static void *guard(size_t bytes) {
-    uint8_t *p;
-    int i = guard_n++;
-    if (!guard_at[i]) {
-#ifdef HAVE_MMAP
-        size_t page = (size_t)sysconf(_SC_PAGESIZE);
-        guard_at[i] = (uint8_t *)mmap(NULL, guard_room + page, PROT_READ | PROT_WRITE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        mprotect(guard_at[i] + guard_room, page, PROT_NONE);
-#else
-        guard_at[i] = (uint8_t *)malloc(guard_room);
-#endif
-        memset(guard_at[i], 0xAA, guard_room);
-        guard_used[i] = 0;
-    }
-    memset(guard_at[i] + guard_room - guard_used[i], 0xAA, guard_used[i]);
-    guard_used[i] = bytes;
-    p = guard_at[i] + guard_room - bytes;
-    return p;
-}
-static void guard_reset(void) { guard_n = 0; }
-static int guard_ok(void) {
-    int i, k, ok = 1;
-    for (i = 0; i < guard_n; i++)
-        for (k = 1; k <= 256; k++)
-            ok &= guard_at[i][guard_room - guard_used[i] - (size_t)k] == 0xAA;
-    return ok;
-}
 
 /* Inputs of several characters */
 enum { K_UNIT, K_WIDE, K_SMALL, K_LARGE, K_DENORMAL, K_ZERO, K_MIXED, N_KINDS };
@@ -118,7 +76,7 @@ static void op(const aiosk_isa *k, int o, const float *a, const float *b, const 
     }
 }
 
-static void test_bits(void) {
+static void ops_are_the_same_bits_on_every_set(void) {
     static const int more[] = { 127, 128, 129, 1000, 1024, 2048, 2055, 4096 };
     int t, t1, o, kind, s;
     uint64_t r = 1;
@@ -190,11 +148,12 @@ static double f_gelu_safe(double x) {
     return x / (1 + exp(-2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x)));
 }
 
-static void test_sqrt(void) { /* own code where there is neither hardware that we know nor libm */
+static void square_roots_are_rounded_right(
+    void) { /* own code where there is neither hardware that we know nor libm */
     uint64_t r = 3;
     int i;
-    CHECK(aiosk__sqrt(0.0f) == 0.0f &&
-          aiosk__f32_bits(aiosk__sqrt((float)INFINITY)) == 0x7F800000u);
+    CHECK(aiosk__sqrt(0.0f) == 0.0f);
+    CHECK_EQ(aiosk__f32_bits(aiosk__sqrt((float)INFINITY)), 0x7F800000u);
     for (i = 0; i < 2000; i++) {
         const float x = aiosk__bits_f32((uint32_t)(test_rand(&r) >> 32) & 0x7FFFFFFFu);
         if (x < (float)INFINITY && !CHECK(aiosk__sqrt(x) == (float)sqrt((double)x)))
@@ -202,7 +161,7 @@ static void test_sqrt(void) { /* own code where there is neither hardware that w
     }
 }
 
-static void test_accuracy(void) {
+static void ops_are_as_close_as_promised(void) {
     static const struct {
         const char *name;
         int op;
@@ -261,8 +220,9 @@ static void test_accuracy(void) {
         CHECK(out[1] == aiosk__bits_f32(1));
         CHECK(out[2] == 1.0f && out[3] == 1.0f);
         CHECK(out[4] < 3.4028235e38f && out[4] > 3.40e38f);
-        CHECK(aiosk__f32_bits(out[5]) == 0x7F800000u && aiosk__f32_bits(out[7]) == 0x7F800000u);
-        CHECK(aiosk__f32_bits(out[6]) == 0);
+        CHECK_EQ(aiosk__f32_bits(out[5]), 0x7F800000u);
+        CHECK_EQ(aiosk__f32_bits(out[7]), 0x7F800000u);
+        CHECK_EQ(aiosk__f32_bits(out[6]), 0);
         CHECK(fabs((double)out[8] - exp(-90.0)) <= ldexp(1.0, -149));
     }
     for (i = 0; i < 2; i++) { /* norms against double */
@@ -298,7 +258,7 @@ static void test_accuracy(void) {
     free(y);
 }
 
-static void test_rope(void) {
+static void rope_turns_pairs_by_their_angles(void) {
     static const int rot[] = { 2, 4, 6, 8, 10, 16, 20, 26, 32, 50, 64, 80, 96, 128, 130, 160, 256 };
     size_t t;
     int style, s, i, h;
@@ -336,7 +296,7 @@ static void test_rope(void) {
         }
 }
 
-static void test_argmax(void) {
+static void argmax_is_the_first_of_the_largest(void) {
     static float x[5000];
     int s, i;
     uint64_t r = 5;
@@ -344,22 +304,22 @@ static void test_argmax(void) {
         const aiosk_isa *k = isas[s];
         for (i = 0; i < 5000; i++) x[i] = test_randf(&r);
         x[4999] = 2;
-        CHECK(k->argmax(x, 5000) == 4999);
+        CHECK_EQ(k->argmax(x, 5000), 4999);
         x[3001] = 2;
-        CHECK(k->argmax(x, 5000) == 3001);
+        CHECK_EQ(k->argmax(x, 5000), 3001);
         x[1023] = 2;
         x[1024] = 2;
-        CHECK(k->argmax(x, 5000) == 1023);
+        CHECK_EQ(k->argmax(x, 5000), 1023);
         x[0] = 2;
-        CHECK(k->argmax(x, 5000) == 0);
+        CHECK_EQ(k->argmax(x, 5000), 0);
         for (i = 0; i < 5000; i++) x[i] = AIOSK_NEG_INF;
-        CHECK(k->argmax(x, 5000) == 0);
+        CHECK_EQ(k->argmax(x, 5000), 0);
         x[77] = 0;
         x[70] = -0.0f;
-        CHECK(k->argmax(x, 5000) == 70);
+        CHECK_EQ(k->argmax(x, 5000), 70);
         for (i = 0; i < 50; i++) x[i] = aiosk__bits_f32(0x7FC00000u);
-        CHECK(k->argmax(x, 50) == 0);
-        CHECK(k->argmax(x, 5000) == 70);
+        CHECK_EQ(k->argmax(x, 50), 0);
+        CHECK_EQ(k->argmax(x, 5000), 70);
     }
 }
 
@@ -367,7 +327,7 @@ static void test_argmax(void) {
 
 static int hp(int hd) { return (hd + 15) / 16 * 16; }
 
-static void test_store(void) {
+static void tiles_are_the_same_bytes_on_every_set(void) {
     static const int hd[][2] = { { 2, 2 },   { 10, 6 },    { 16, 16 },   { 64, 64 },  { 80, 80 },
                                  { 96, 50 }, { 128, 128 }, { 192, 128 }, { 576, 512 } };
     size_t t;
@@ -385,7 +345,7 @@ static void test_store(void) {
                 v = (float *)guard((size_t)hv * 4);
                 a = (uint8_t *)guard(bytes);
                 b = (uint8_t *)guard(bytes);
-                CHECK(bytes % 64 == 0);
+                CHECK_EQ(bytes % 64, 0);
                 slot = (int)(test_rand(&r) % 64);
                 fill(k, hk, kind, &r);
                 fill(v, hv, kind, &r);
@@ -423,7 +383,7 @@ typedef struct attend_case {
     int kv, hk, hv, n_q, n_tiles, softcap, alibi, window, ragged;
 } attend_case;
 
-static void test_attend_case(const attend_case *c, uint64_t *r) {
+static void check_attend(const attend_case *c, uint64_t *r) {
     enum { MAX_T = 10 };
     const int n = c->n_q, hk = c->hk, hv = c->hv,
               last = 64 * c->n_tiles - (c->ragged ? 23 : 0); /* positions stored */
@@ -582,7 +542,7 @@ static void test_attend_case(const attend_case *c, uint64_t *r) {
     free(v);
 }
 
-static void test_attend(void) {
+static void attention_is_close_and_the_same_on_every_set(void) {
     static const int hd[][2] = { { 64, 64 },   { 128, 128 }, { 2, 2 },    { 6, 10 },  { 16, 16 },
                                  { 30, 34 },   { 48, 80 },   { 80, 80 },  { 96, 96 }, { 112, 112 },
                                  { 192, 128 }, { 256, 256 }, { 576, 512 } };
@@ -603,7 +563,7 @@ static void test_attend(void) {
                 c.alibi = flags >> 1 & 1;
                 c.window = (flags >> 2 & 1) * (1 + n % 2);
                 c.ragged = flags >> 3 & 1;
-                test_attend_case(&c, &r);
+                check_attend(&c, &r);
             }
             if (t < 2)
                 for (flags = 0; flags < 16; flags++) {
@@ -613,7 +573,7 @@ static void test_attend(void) {
                     c.alibi = flags >> 1 & 1;
                     c.window = flags >> 2 & 1;
                     c.ragged = flags >> 3 & 1;
-                    if (t == 0) test_attend_case(&c, &r);
+                    if (t == 0) check_attend(&c, &r);
                 }
         }
     for (kv = 0; kv < AIOSK_N_KV - 1;
@@ -669,23 +629,26 @@ static void test_attend(void) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     int i;
+    test_begin(argc, argv);
     for (i = AIOSK_ISA_SCALAR; i < AIOSK_N_ISA; i++) {
         const aiosk_isa *k = aiosk_select(i);
         if (k) {
             isas[n_isas++] = k;
-            printf("  %s\n", k->name);
+            if (!test_listing()) printf("  %s\n", k->name);
         }
     }
     if (!CHECK(n_isas > 0)) return test_end();
-    test_sqrt();
-    test_accuracy();
-    test_bits();
-    test_rope();
-    test_argmax();
-    test_store();
-    test_attend();
-    printf("  hash %08lx%08lx\n", (unsigned long)(hash >> 32), (unsigned long)(hash & 0xFFFFFFFFu));
+    TEST(square_roots_are_rounded_right)();
+    TEST(ops_are_as_close_as_promised)();
+    TEST(ops_are_the_same_bits_on_every_set)();
+    TEST(rope_turns_pairs_by_their_angles)();
+    TEST(argmax_is_the_first_of_the_largest)();
+    TEST(tiles_are_the_same_bytes_on_every_set)();
+    TEST(attention_is_close_and_the_same_on_every_set)();
+    if (!test_listing())
+        printf("  hash %08lx%08lx\n", (unsigned long)(hash >> 32),
+               (unsigned long)(hash & 0xFFFFFFFFu));
     return test_end();
 }
