@@ -4,53 +4,14 @@
 #define _POSIX_C_SOURCE 200809L
 #include "aios.h"
 #include "test.h"
+#include "host.h"
 #include "damage.h"
 
-typedef struct file {
-    uint8_t *p;
-    uint64_t n, cap;
-    int n_writes, fail_at, n_reads;
-} file;
-static int32_t file_write(void *user, uint64_t off, const void *data, uint64_t n) {
-    file *f = (file *)user;
-    if (f->n_writes++ == f->fail_at) return 1;
-    if (off + n > f->cap) {
-        uint64_t cap = (off + n) * 2;
-        f->p = (uint8_t *)realloc(f->p, (size_t)cap);
-        memset(f->p + f->cap, 0xEE, (size_t)(cap - f->cap));
-        f->cap = cap;
-    }
-    memcpy(f->p + off, data, (size_t)n);
-    if (off + n > f->n) f->n = off + n;
-    return 0;
-}
-static int64_t file_read(void *user, uint64_t off, void *dst, uint64_t n) {
-    file *f = (file *)user;
-    f->n_reads++;
-    memcpy(dst, f->p + off, (size_t)n);
-    return (int64_t)n;
-}
-static void *mem_alloc(void *user, const aios_mem_req *r) {
-    void *p = NULL;
-    if (posix_memalign(&p, (size_t)r->align, (size_t)r->bytes)) return NULL;
-    memset(p, 0xCD, (size_t)r->bytes);
-    ++*(int *)user;
-    return p;
-}
-static void mem_free(void *user, void *p, const aios_mem_req *r) {
-    (void)r;
-    --*(int *)user;
-    free(p);
-}
-static int n_held;
+static books mem;
 
 static aios_status open_with(const aios_io *io, const aios_io *art, aios_model **m, aios_error *e) {
-    static aios_allocator a;
+    const aios_allocator a = books_allocator(&mem);
     aios_model_desc d;
-    aios_allocator_init(&a);
-    a.alloc = mem_alloc;
-    a.free = mem_free;
-    a.user = &n_held;
     aios_model_desc_init(&d);
     d.mem = &a;
     d.io = io;
@@ -106,29 +67,23 @@ static uint64_t least_of(aios_model *m) {
     pd.n_outputs = 20;
     pd.budget_bytes = 1;
     aios_plan_init(&plan);
-    CHECK(aios_plan_make(m, &pd, &plan, &e) == AIOS_ERR_MEMORY);
+    CHECK_EQ(aios_plan_make(m, &pd, &plan, &e), AIOS_ERR_MEMORY);
     return e.expected;
 }
-static void pack(aios_model *m, uint64_t block_bytes, file *f) {
+static void pack(aios_model *m, uint64_t block_bytes, mem_file *f) {
     uint64_t n = aios_artifact_work_bytes(m, block_bytes);
     void *work = NULL;
     aios_error e;
-    CHECK(posix_memalign(&work, 64, (size_t)n) == 0);
-    CHECK(aios_artifact_write(m, block_bytes, file_write, f, work, n - 1, NULL, NULL, &e) ==
-              AIOS_ERR_ARG &&
-          e.expected == n);
-    if (!CHECK(aios_artifact_write(m, block_bytes, file_write, f, work, n, NULL, NULL, &e) == 0))
-        printf("  %s\n", e.text);
+    CHECK_EQ(posix_memalign(&work, 64, (size_t)n), 0);
+    CHECK_EQ(aios_artifact_write(m, block_bytes, mem_file_write, f, work, n - 1, NULL, NULL, &e),
+             AIOS_ERR_ARG);
+    CHECK_EQ(e.expected, n);
+    CHECK_AT(aios_artifact_write(m, block_bytes, mem_file_write, f, work, n, NULL, NULL, &e) == 0,
+             "%s", e.text);
     free(work);
 }
-static void memory_io(aios_io *io, const file *f) { aios_io_memory(io, f->p, f->n); }
-static void read_io(aios_io *io, file *f) {
-    aios_io_init(io);
-    io->n_bytes = f->n;
-    io->read = file_read;
-    io->user = f;
-}
-static aios_status check(const file *f, aios_error *e) {
+static void memory_io(aios_io *io, const mem_file *f) { aios_io_memory(io, f->p, f->n); }
+static aios_status check(const mem_file *f, aios_error *e) {
     aios_io io;
     uint64_t work[1024];
     memory_io(&io, f);
@@ -137,7 +92,7 @@ static aios_status check(const file *f, aios_error *e) {
 
 /* The manifest: the names of the model contract, each tensor once in both lists, in the order of
  * frequency and of the file. */
-static void test_manifest(const file *f) {
+static void check_manifest(const mem_file *f) {
     static const char *const how[] = { "\"high\", \"rws_tier\": \"HOT\", ",
                                        "\"medium\", \"rws_tier\": \"WARM\", ",
                                        "\"low\", \"rws_tier\": \"STREAM\", " };
@@ -153,8 +108,8 @@ static void test_manifest(const file *f) {
         depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
         CHECK(depth > 0 || at - text >= (int64_t)bytes - 2);
     }
-    CHECK(depth == 0 &&
-          strstr(text, "\"aios_contract_version\": \"1.0\", \"frequency_ordered\": true, "));
+    CHECK_EQ(depth, 0);
+    CHECK(strstr(text, "\"aios_contract_version\": \"1.0\", \"frequency_ordered\": true, "));
     for (at = text; (at = strstr(at, "{\"name\": ")) != NULL; at++) n_tensors++;
     layout = strstr(text, "], \"layout\": [");
     for (at = layout; at && (at = strstr(at, "{\"block_id\": ")) != NULL; at++, n_layout++) {
@@ -171,137 +126,214 @@ static void test_manifest(const file *f) {
         rank = now;
         end = off + size;
     }
-    CHECK(n_tensors > 0 && n_layout == n_tensors);
+    CHECK(n_tensors > 0);
+    CHECK_EQ(n_layout, n_tensors);
     free(text);
 }
 
-static void test_model(const char *name, uint8_t *p, uint64_t n) {
-    file f, model;
-    aios_io io, art;
+/* A model, its artifact, and the hashes of its logits in both kinds of arithmetic. */
+typedef struct subject {
+    const char *name;
+    uint8_t *p;
+    uint64_t n;
+    disk model;
+    aios_io io;
+    mem_file packed;
+    uint64_t want, exact;
+} subject;
+static int subject_open(subject *s, const char *name, uint8_t *p, uint64_t n) {
     aios_model *m = NULL;
     aios_error e;
     aios_plan plan;
-    uint64_t want, exact, seed = n, i, at, data;
+    memset(s, 0, sizeof *s);
+    s->name = name;
+    s->p = p;
+    s->n = n;
+    disk_init(&s->model, &s->io, p, n);
+    CASE("%s", name);
+    if (!CHECK_AT(open_with(&s->io, NULL, &m, &e) == 0, "%s", e.text)) return 0;
+    pack(m, 0, &s->packed);
+    s->want = hash_of(m, 0, AIOS_CANONICAL, &plan);
+    aios_model_free(m);
+    CHECK_EQ(open_with(&s->io, NULL, &m, &e), 0);
+    s->exact = hash_of(m, 0, AIOS_REFERENCE, &plan);
+    aios_model_free(m);
+    CHECK(s->want && s->exact);
+    return 1;
+}
+static void subject_close(subject *s) {
+    CHECK_EQ(mem.n_held, 0);
+    free(s->packed.p);
+}
+
+static void an_artifact_is_whole_pages_with_a_manifest(subject *s) {
+    aios_error e;
+    CASE("%s", s->name);
+    CHECK_OK(check(&s->packed, &e), e);
+    CHECK_EQ(s->packed.n % 4096, 0);
+    check_manifest(&s->packed);
+}
+
+static void mapped_artifacts_have_the_bits_of_the_model(subject *s) {
+    aios_io art;
+    aios_model *m = NULL;
+    aios_error e;
+    aios_plan plan;
+    CASE("%s", s->name);
+    memory_io(&art, &s->packed); /* nothing but vectors is copied */
+    CHECK_OK(open_with(&s->io, &art, &m, &e), e);
+    CHECK_EQ(hash_of(m, 0, AIOS_CANONICAL, &plan), s->want);
+    CHECK_EQ(plan.weight_bytes_packed, 0);
+    CHECK(plan.weight_bytes_mapped > 0);
+    CHECK_EQ(plan.tier_bytes[1], 0);
+    aios_model_free(m);
+    CHECK_OK(open_with(&s->io, &art, &m, &e), e);
+    CHECK_EQ(hash_of(m, 0, AIOS_REFERENCE, &plan), s->exact);
+    aios_model_free(m);
+}
+
+static void read_and_streamed_artifacts_have_the_bits_of_the_model(subject *s) {
+    aios_io art;
+    disk d;
+    aios_model *m = NULL;
+    aios_error e;
+    aios_plan plan;
+    CASE("%s", s->name);
+    disk_init(&d, &art, s->packed.p, s->packed.n);
+    CHECK_OK(open_with(&s->io, &art, &m, &e), e);
+    CHECK_EQ(hash_of(m, 0, AIOS_CANONICAL, &plan), s->want);
+    CHECK_EQ(plan.weight_bytes_mapped, 0);
+    aios_model_free(m);
+    CHECK_OK(open_with(&s->io, &art, &m, &e), e);
+    CHECK_EQ(hash_of(m, (least_of(m) + plan.held_bytes + plan.total_bytes) / 2, AIOS_CANONICAL,
+                     &plan),
+             s->want);
+    CHECK(plan.n_units > 0 || strcmp(s->name, "tale"));
+    aios_model_free(m);
+}
+
+/* Every byte of the header and the tables counts, and any of the data. */
+static void damaged_artifacts_are_refused_or_change_nothing(subject *s) {
+    const mem_file *f = &s->packed;
+    uint64_t seed = s->n, i, at, data;
     uint32_t n_tensors;
-    char text[64];
-    memset(&f, 0, sizeof f);
-    memset(&model, 0, sizeof model);
-    f.fail_at = -1;
-    model.p = p;
-    model.n = n;
-    read_io(&io, &model);
-    if (!CHECK(open_with(&io, NULL, &m, &e) == 0)) {
-        printf("  %s: %s\n", name, e.text);
-        return;
-    }
-    pack(m, 0, &f);
-    want = hash_of(m, 0, AIOS_CANONICAL, &plan);
-    aios_model_free(m);
-    open_with(&io, NULL, &m, &e);
-    exact = hash_of(m, 0, AIOS_REFERENCE, &plan);
-    aios_model_free(m);
-    CHECK(want && exact && check(&f, &e) == 0 && f.n % 4096 == 0);
-    test_manifest(&f);
-
-    memory_io(&art, &f); /* mapped: nothing but vectors is copied */
-    CHECK(open_with(&io, &art, &m, &e) == 0 && hash_of(m, 0, AIOS_CANONICAL, &plan) == want);
-    CHECK(plan.weight_bytes_packed == 0 && plan.weight_bytes_mapped > 0 && plan.tier_bytes[1] == 0);
-    aios_model_free(m);
-    CHECK(open_with(&io, &art, &m, &e) == 0 && hash_of(m, 0, AIOS_REFERENCE, &plan) == exact);
-    aios_model_free(m);
-    read_io(&art, &f); /* read as it is, and streamed */
-    CHECK(open_with(&io, &art, &m, &e) == 0 && hash_of(m, 0, AIOS_CANONICAL, &plan) == want &&
-          plan.weight_bytes_mapped == 0);
-    aios_model_free(m);
-    CHECK(open_with(&io, &art, &m, &e) == 0 &&
-          hash_of(m, (least_of(m) + plan.held_bytes + plan.total_bytes) / 2, AIOS_CANONICAL,
-                  &plan) == want);
-    CHECK(plan.n_units > 0 || strcmp(name, "tale"));
-    aios_model_free(m);
-
-    /* damage: every byte of the header and the tables counts, and any of the data */
-    memcpy(&data, f.p + 80, 8);
-    memcpy(&n_tensors, f.p + 12, 4);
+    memcpy(&data, f->p + 80, 8);
+    memcpy(&n_tensors, f->p + 12, 4);
     for (i = 0; i < 400; i++) {
-        uint8_t was;
+        aios_io art;
+        aios_model *m = NULL;
+        aios_error e;
+        aios_plan plan;
         aios_status st;
-        at = i < 112 ? i : 4096 + test_rand(&seed) % (i < 250 ? data - 4096 : f.n - 4096);
-        memory_io(&art, &f);
-        was = f.p[at];
-        f.p[at] ^= (uint8_t)(1 + test_rand(&seed) % 255);
-        m = NULL;
-        st = open_with(&io, &art, &m, &e);
+        uint8_t was;
+        at = i < 112 ? i : 4096 + test_rand(&seed) % (i < 250 ? data - 4096 : f->n - 4096);
+        CASE("%s, byte %llu", s->name, (unsigned long long)at);
+        memory_io(&art, f);
+        was = f->p[at];
+        f->p[at] ^= (uint8_t)(1 + test_rand(&seed) % 255);
+        st = open_with(&s->io, &art, &m, &e);
         if (i < 112 || (at >= 4096 && at < 4096 + 32u * n_tensors)) CHECK(st < 0 && !m);
-        if (st == 0 &&
-            check(&f, &e) == 0) { /* padding, or the manifest, which nothing depends on */
-            uint64_t from, bytes; /* of the manifest */
-            memcpy(&from, f.p + 64, 8);
-            memcpy(&bytes, f.p + 72, 8);
-            if (at < from || at >= data) CHECK(hash_of(m, 0, AIOS_CANONICAL, &plan) == want);
+        /* padding, or the manifest, which nothing depends on */
+        if (st == 0 && check(f, &e) == 0) {
+            uint64_t from; /* of the manifest */
+            memcpy(&from, f->p + 64, 8);
+            if (at < from || at >= data) CHECK_EQ(hash_of(m, 0, AIOS_CANONICAL, &plan), s->want);
         }
         aios_model_free(m);
-        f.p[at] = was;
+        f->p[at] = was;
     }
-    for (i = 0; i < 40; i++) { /* cut off */
-        file cut = f;
-        cut.n = i < 20 ? i * 300 : test_rand(&seed) % f.n;
-        memory_io(&art, &cut);
-        CHECK(open_with(&io, &art, &m, &e) < 0 && !m && e.text[0] && check(&cut, &e) < 0);
-    }
-    memory_io(&art, &f); /* the same header, other weights */
-    snprintf(text, sizeof text, "another model");
-    CHECK(open_with(&io, NULL, &m, &e) == 0);
-    {
-        aios_tensor_info t;
-        aios_tensor_info_init(&t);
-        CHECK(aios_model_get_tensor(m, 1, &t) == 0);
-        aios_model_free(m);
-        p[t.file_offset] ^= 1;
-        CHECK(open_with(&io, &art, &m, &e) == AIOS_ERR_MODEL && !m && strstr(e.text, text));
-        p[t.file_offset] ^= 1;
-    }
-    CHECK(open_with(&io, &io, &m, &e) == AIOS_ERR_FORMAT && !m);
+}
 
-    CHECK(open_with(&io, NULL, &m, &e) ==
-          0); /* a disk that is full: whatever was written is no artifact */
-    for (i = 0; i < 60; i += i < 20 ? 1 : 7) {
-        file g;
-        uint64_t bytes = aios_artifact_work_bytes(m, 65536);
+static void artifacts_that_are_cut_off_are_refused(subject *s) {
+    uint64_t seed = s->n;
+    for (uint64_t i = 0; i < 40; i++) {
+        mem_file cut = s->packed;
+        aios_io art;
+        aios_model *m = NULL;
+        aios_error e;
+        cut.n = i < 20 ? i * 300 : test_rand(&seed) % s->packed.n;
+        CASE("%s, %llu bytes", s->name, (unsigned long long)cut.n);
+        memory_io(&art, &cut);
+        CHECK(open_with(&s->io, &art, &m, &e) < 0 && !m && e.text[0] && check(&cut, &e) < 0);
+    }
+}
+
+static void artifacts_of_another_model_are_refused(subject *s) {
+    aios_io art;
+    aios_model *m = NULL;
+    aios_error e;
+    aios_tensor_info t;
+    CASE("%s", s->name);
+    memory_io(&art, &s->packed);
+    CHECK_OK(open_with(&s->io, NULL, &m, &e), e);
+    aios_tensor_info_init(&t);
+    CHECK_EQ(aios_model_get_tensor(m, 1, &t), 0);
+    aios_model_free(m);
+    s->p[t.file_offset] ^= 1; /* the same header, other weights */
+    CHECK(open_with(&s->io, &art, &m, &e) == AIOS_ERR_MODEL && !m &&
+          strstr(e.text, "another model"));
+    s->p[t.file_offset] ^= 1;
+    CHECK(open_with(&s->io, &s->io, &m, &e) == AIOS_ERR_FORMAT && !m);
+}
+
+/* Whatever was written until then. */
+static void a_disk_that_is_full_leaves_no_artifact(subject *s) {
+    aios_model *m = NULL;
+    aios_error e;
+    CHECK_OK(open_with(&s->io, NULL, &m, &e), e);
+    for (int i = 0; i < 60; i += i < 20 ? 1 : 7) {
+        const uint64_t bytes = aios_artifact_work_bytes(m, 65536);
         void *work = malloc((size_t)bytes);
+        mem_file g;
         aios_status st;
+        CASE("%s, write %d", s->name, i);
         memset(&g, 0, sizeof g);
-        g.fail_at = (int)i;
-        st = aios_artifact_write(m, 65536, file_write, &g, work, bytes, NULL, NULL, &e);
-        CHECK(st == 0 ? g.n_writes <= (int)i : st == AIOS_ERR_IO && check(&g, &e) < 0);
+        g.fail_in = i + 1;
+        st = aios_artifact_write(m, 65536, mem_file_write, &g, work, bytes, NULL, NULL, &e);
+        CHECK(st == 0 ? g.n_writes <= i : st == AIOS_ERR_IO && check(&g, &e) < 0);
         free(work);
         free(g.p);
     }
     aios_model_free(m);
-    CHECK(n_held == 0);
-    free(f.p);
 }
 
-int main(void) {
+static void all_of(const char *name, uint8_t *p, uint64_t n) {
+    subject s;
+    if (!subject_open(&s, name, p, n)) return;
+    TEST(an_artifact_is_whole_pages_with_a_manifest)(&s);
+    TEST(mapped_artifacts_have_the_bits_of_the_model)(&s);
+    TEST(read_and_streamed_artifacts_have_the_bits_of_the_model)(&s);
+    TEST(damaged_artifacts_are_refused_or_change_nothing)(&s);
+    TEST(artifacts_that_are_cut_off_are_refused)(&s);
+    TEST(artifacts_of_another_model_are_refused)(&s);
+    TEST(a_disk_that_is_full_leaves_no_artifact)(&s);
+    subject_close(&s);
+}
+
+int main(int argc, char **argv) {
     static uint8_t made[DAMAGE_MAX_BYTES];
+    /* clang-format off */
     static const char *const files[] = {
         "fixtures/types/llama-q4_k.gguf", "fixtures/types/llama-iq3_xxs.gguf",
         "fixtures/types/llama-f16.gguf",  "fixtures/zoo/gpt2.gguf",
         "fixtures/zoo/gemma2.gguf",       "fixtures/zoo/olmoe.gguf",
         "fixtures/zoo/falcon7b.gguf"
     };
+    /* clang-format on */
     uint64_t n_made = damage_valid(made, sizeof made);
     size_t i, n;
     uint8_t *p = test_read_file("models/tale.gguf", &n);
-    test_model("made", made, n_made);
-    if (CHECK(p != NULL)) test_model("tale", p, n);
+    test_begin(argc, argv);
+    all_of("made", made, n_made);
+    if (CHECK(p != NULL)) all_of("tale", p, n);
     free(p);
     for (i = 0; i < sizeof files / sizeof *files; i++) {
         p = test_read_file(shared_path(files[i]), &n);
         if (!p) {
-            printf("skip: no %s in the shared folder\n", files[i]);
+            if (!test_listing()) printf("skip: no %s in the shared folder\n", files[i]);
             continue;
         }
-        test_model(files[i], p, n);
+        all_of(files[i], p, n);
         free(p);
     }
     return test_end();

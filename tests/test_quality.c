@@ -5,26 +5,16 @@
  * quantised and written back, plain or in the rotated space, from the first position on, while
  * our types keep the first tile and the open one at f16, as they always do. "Late" blocks are
  * rotated and spare those tiles too: what is left between them and ours are the codes alone.
- *     build/test_quality [quick] [WINDOWS]     windows of 512 tokens of a held-out book: 4, or as many as asked for; quick: 1, and fewer types */
+ *     build/test_quality [quick] [WINDOWS] [NAME]     windows of 512 tokens of a held-out book: 4, or as many as asked for; quick: 1, and fewer types */
 #define _POSIX_C_SOURCE 200809L
 #define AIOS_IMPLEMENTATION
 #define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "blocks.h"
+#include "host.h"
 #include <math.h>
 
 enum { WINDOW = 512 };
-static void *take(void *user, const aios_mem_req *r) {
-    void *p = NULL;
-    (void)user;
-    return posix_memalign(&p, (size_t)r->align, (size_t)(r->bytes ? r->bytes : 1)) ? NULL : p;
-}
-static void give(void *user, void *p, const aios_mem_req *r) {
-    (void)user;
-    (void)r;
-    free(p);
-}
-
 /* ---- blocks in the place of what was written ---- */
 static int block_bits, block_rotated,
     /* 0 bits: none; late: a tile at a time when it is full, but for the first: as our types do */
@@ -132,22 +122,21 @@ static double divergence(int32_t kv) {
     return n == n_windows * WINDOW ? kl / n : -1;
 }
 
-static void test_model(const char *name, const uint8_t *text, size_t n_text) {
+static void our_codes_cost_no_more_than_blocks_do(const char *name, const uint8_t *text,
+                                                  size_t n_text) {
     static const char *const types[] = { "f16", "kv8", "kv84", "kv54", "kv44", "kv43", "kv33" };
     aios_model_desc md;
     aios_model_info info;
-    aios_allocator mem;
+    books mem = { 0 };
+    const aios_allocator a = books_allocator(&mem);
     aios_error err;
     int32_t *ids;
     double ours[7], plain[9], rotated[9], late;
     int64_t n;
     int i;
     late = 0;
-    aios_allocator_init(&mem);
-    mem.alloc = take;
-    mem.free = give;
     aios_model_desc_init(&md);
-    md.mem = &mem;
+    md.mem = &a;
     md.path = shared_path(name);
     if (aios_model_open(&md, &model, &err)) {
         printf("skip: no %s in the shared folder\n", name);
@@ -193,16 +182,20 @@ static void test_model(const char *name, const uint8_t *text, size_t n_text) {
     free(want);
     free(ids);
     aios_model_free(model);
+    CHECK_EQ(mem.n_held, 0);
 }
 
 int main(int argc, char **argv) {
     size_t n_text = 0;
-    quick = argc > 1 && strcmp(argv[1], "quick") == 0;
     uint8_t *text = test_read_file("models/tale-valid.txt", &n_text);
-    n_windows = argc > 1 + quick ? atoi(argv[1 + quick]) : quick ? 1 : 4;
+    quick = test_begin(argc, argv);
+    n_windows = quick ? 1 : 4;
+    for (int i = 1; i < argc; i++)
+        if (argv[i][0] >= '0' && argv[i][0] <= '9') n_windows = atoi(argv[i]);
     if (!CHECK(text && n_windows > 0)) return test_end();
-    test_model("models/tale-silu-f16.gguf", text, n_text);
-    if (!quick) test_model("models/tale-relu2-f16.gguf", text, n_text);
+    TEST(our_codes_cost_no_more_than_blocks_do)("models/tale-silu-f16.gguf", text, n_text);
+    if (!quick)
+        TEST(our_codes_cost_no_more_than_blocks_do)("models/tale-relu2-f16.gguf", text, n_text);
     free(text);
     return test_end();
 }

@@ -13,12 +13,14 @@
 int main(void) {
     static reader r;
     aios_io io;
-    CHECK(reader_open_pread(&r, "x", &io) == -ENOSYS &&
-          reader_open_uring(&r, "x", &io) == -ENOSYS && reader_open_mmap(&r, "x", &io) == -ENOSYS);
+    CHECK_EQ(reader_open_pread(&r, "x", &io), -ENOSYS);
+    CHECK_EQ(reader_open_uring(&r, "x", &io), -ENOSYS);
+    CHECK_EQ(reader_open_mmap(&r, "x", &io), -ENOSYS);
     printf("skip: readers.h knows no way to read files on this system\n");
     return test_end();
 }
 #else
+#include "host.h"
 #include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
@@ -133,7 +135,7 @@ static void *random_reads(void *user) {
     free(p);
     return NULL;
 }
-static void test_read(int w) {
+static void random_reads_are_the_files_bytes(int w) {
     reader r;
     aios_io io;
     job j[4];
@@ -141,9 +143,11 @@ static void test_read(int w) {
     int i, n_started = 0;
     char c;
     errno = 77;
-    if (!CHECK(ways[w].open(&r, path, &io) == 0)) return;
+    if (!CHECK_EQ(ways[w].open(&r, path, &io), 0)) return;
     printf("%-10s %s\n", ways[w].name, reader_how(&r));
-    CHECK(errno == 77 && io.n_bytes == FILE_BYTES && io.user == &r);
+    CHECK_EQ(errno, 77);
+    CHECK_EQ(io.n_bytes, FILE_BYTES);
+    CHECK(io.user == &r);
     memset(j, 0, sizeof j);
     for (i = 0; i < 4; i++) {
         j[i].io = &io;
@@ -151,24 +155,26 @@ static void test_read(int w) {
         j[i].n = quick ? 40 : 200;
     }
     random_reads(&j[0]);
-    CHECK(errno == 77 && j[0].n_bad == 0);
+    CHECK_EQ(errno, 77);
+    CHECK_EQ(j[0].n_bad, 0);
     for (i = 0; i < 4; i++) n_started += pthread_create(&t[i], NULL, random_reads, &j[i]) == 0;
-    if (!CHECK(n_started == 4)) exit(1);
+    if (!CHECK_EQ(n_started, 4)) exit(1);
     for (i = 0; i < 4; i++) {
         pthread_join(t[i], NULL);
-        CHECK(j[i].n_bad == 0);
+        CHECK_EQ(j[i].n_bad, 0);
     }
     errno = 77;
-    CHECK(io.read(io.user, FILE_BYTES, &c, 1) == 0 &&
-          io.read(io.user, FILE_BYTES + 5000, &c, 1) == 0 && io.read(io.user, 0, &c, 0) == 0);
+    CHECK_EQ(io.read(io.user, FILE_BYTES, &c, 1), 0);
+    CHECK_EQ(io.read(io.user, FILE_BYTES + 5000, &c, 1), 0);
+    CHECK_EQ(io.read(io.user, 0, &c, 0), 0);
     CHECK(io.read(io.user, UINT64_MAX - 10, &c, 1) <= 0);
     CHECK((io.map != NULL) == (w == 4) &&
           (!io.map || (!io.map(io.user, 5, FILE_BYTES) && !io.map(io.user, UINT64_MAX, 2))));
-    if (io.map)
-        CHECK(memcmp(io.map(io.user, 777, FILE_BYTES - 777), whole + 777, FILE_BYTES - 777) == 0);
+    if (io.map) CHECK_MEM(io.map(io.user, 777, FILE_BYTES - 777), whole + 777, FILE_BYTES - 777);
     reader_close(&r);
     reader_close(&r);
-    CHECK(errno == 77 && !strcmp(reader_how(&r), "closed"));
+    CHECK_EQ(errno, 77);
+    CHECK_STR(reader_how(&r), "closed");
 }
 
 /* ---- submit, wait ---- */
@@ -222,7 +228,7 @@ static int wait_one(const aios_io *io, flight *f, uint64_t timeout_ns) {
         }
     return -2;
 }
-static void test_submit(void) {
+static void submitted_reads_come_back_in_any_order(void) {
     reader r;
     aios_io io;
     flight f[READER_DEPTH];
@@ -232,7 +238,7 @@ static void test_submit(void) {
     int64_t got = 5;
     int i, k, n_bad = 0, n_over = 0, n_in_order = 0, last = -1;
     double t;
-    if (!CHECK(reader_open_uring(&r, path, &io) == 0)) return;
+    if (!CHECK_EQ(reader_open_uring(&r, path, &io), 0)) return;
     if (!io.submit) {
         CHECK(!io.wait);
         printf("skip: no io_uring here: %s\n", reader_how(&r));
@@ -242,8 +248,8 @@ static void test_submit(void) {
     memset(f, 0, sizeof f);
     for (i = 0; i < READER_DEPTH; i++) f[i].p = room();
     errno = 77;
-    CHECK(io.wait(io.user, &ticket, &got, 0) == 0 &&
-          io.wait(io.user, &ticket, &got, UINT64_MAX) == 0); /* nothing will come */
+    CHECK_EQ(io.wait(io.user, &ticket, &got, 0), 0);
+    CHECK_EQ(io.wait(io.user, &ticket, &got, UINT64_MAX), 0); /* nothing will come */
     alarms(700);
     for (i = 0; i < READER_DEPTH; i++) CHECK(submit_one(&io, &f[i], &rng));
     CHECK(io.submit(io.user, 1, 0, f[0].p, 4096) < 0); /* too many */
@@ -268,10 +274,11 @@ static void test_submit(void) {
     }
     for (k = 0; k < READER_DEPTH && n_bad == 0; k++) n_bad += wait_one(&io, f, UINT64_MAX) < 0;
     alarms(0);
-    CHECK(n_bad == 0 && errno == 77);
+    CHECK_EQ(n_bad, 0);
+    CHECK_EQ(errno, 77);
     printf("           %d reads through the ring, %d of them in the order of their places\n",
            n_over, n_in_order);
-    CHECK(wait_one(&io, f, 0) == -1);
+    CHECK_EQ(wait_one(&io, f, 0), -1);
     /* a limit of 0 asks; asking often enough gets it all */
     for (i = 0; i < 8; i++) CHECK(submit_one(&io, &f[i], &rng));
     for (k = 0, t = now(); k < 8 && now() < t + 20;) {
@@ -279,7 +286,7 @@ static void test_submit(void) {
         if (i < -1) break;
         k += i >= 0;
     }
-    CHECK(k == 8);
+    CHECK_EQ(k, 8);
     /* the thread that submitted has ended when the reads are over, or before */
     o.io = &io;
     o.f = f;
@@ -291,17 +298,17 @@ static void test_submit(void) {
         f[i].busy = 1;
         f[i].p[f[i].q.at + f[i].q.n] = 0xA5;
     }
-    if (CHECK(pthread_create(&thread, NULL, submit_all, &o) == 0)) {
+    if (CHECK_EQ(pthread_create(&thread, NULL, submit_all, &o), 0)) {
         pthread_join(thread, NULL);
         for (i = 0; i < 16; i++) CHECK(wait_one(&io, f, 10000000000u) >= 0);
-        CHECK(o.rc == 0);
+        CHECK_EQ(o.rc, 0);
     }
     /* closing with reads under way waits for them: the memory can be given back */
     for (i = 0; i < 16; i++) CHECK(submit_one(&io, &f[i], &rng));
     reader_close(&r);
     for (i = 0; i < 16; i++) CHECK(right(f[i].p, &f[i].q));
     for (i = 0; i < READER_DEPTH; i++) free(f[i].p);
-    CHECK(errno == 77);
+    CHECK_EQ(errno, 77);
 }
 #if defined(READER_URING)
 /* A pipe in place of the file: reads that last as long as we like, come in pieces, and end in
@@ -310,7 +317,7 @@ static void *late_byte(void *fd) {
     usleep(50000);
     return write(*(int *)fd, "x", 1) == 1 ? NULL : fd;
 }
-static void test_pipe(void) {
+static void a_ring_waits_as_long_as_it_is_told(void) {
     pthread_t late;
     reader r;
     unsigned char a[64], b[64];
@@ -318,12 +325,12 @@ static void test_pipe(void) {
     int64_t got = 0;
     int fd[2], k;
     double t;
-    CHECK(dup2(2, 0) == 0);
+    CHECK_EQ(dup2(2, 0), 0);
     memset(&r, 0, sizeof r);
     reader_close(&r); /* zeros are closed already, though 0 is a descriptor */
     CHECK(fcntl(0, F_GETFD) >= 0);
     reader__clear(&r);
-    if (!CHECK(pipe(fd) == 0)) return;
+    if (!CHECK_EQ(pipe(fd), 0)) return;
     r.fd = fd[0];
     r.flags = READER_OPEN;
     if (!reader__ring_open(&r)) {
@@ -332,42 +339,49 @@ static void test_pipe(void) {
         return;
     }
     r.n_bytes = 1 << 20;
-    CHECK(reader__submit(&r, 11, 0, a, 8) == 0);
+    CHECK_EQ(reader__submit(&r, 11, 0, a, 8), 0);
     t = now();
-    CHECK(reader__wait(&r, &ticket, &got, 0) == 0);
-    CHECK(reader__wait(&r, &ticket, &got, 30000000) == 0);
+    CHECK_EQ(reader__wait(&r, &ticket, &got, 0), 0);
+    CHECK_EQ(reader__wait(&r, &ticket, &got, 30000000), 0);
     t = now() - t;
     CHECK(t >= 0.03 && t < 5);
     alarms(2000); /* signals do not make the limit longer, or shorter */
     t = now();
-    CHECK(reader__wait(&r, &ticket, &got, 50000000) == 0);
+    CHECK_EQ(reader__wait(&r, &ticket, &got, 50000000), 0);
     t = now() - t;
     alarms(0);
     CHECK(t >= 0.05 && t < 5);
-    CHECK(write(fd[1], "abc", 3) == 3 &&
-          reader__wait(&r, &ticket, &got, 20000000) == 0); /* a short read is not over */
-    CHECK(write(fd[1], "defghijk", 8) == 8 && reader__wait(&r, &ticket, &got, UINT64_MAX) == 1);
-    CHECK(ticket == 11 && got == 8 && memcmp(a, "abcdefgh", 8) == 0);
-    CHECK(reader__submit(&r, 12, 0, b, 64) == 0 &&
-          reader__wait(&r, &ticket, &got, 0) == 0); /* the end comes too early */
+    CHECK_EQ(write(fd[1], "abc", 3), 3);
+    CHECK_EQ(reader__wait(&r, &ticket, &got, 20000000), 0); /* a short read is not over */
+    CHECK_EQ(write(fd[1], "defghijk", 8), 8);
+    CHECK_EQ(reader__wait(&r, &ticket, &got, UINT64_MAX), 1);
+    CHECK_EQ(ticket, 11);
+    CHECK_EQ(got, 8);
+    CHECK_MEM(a, "abcdefgh", 8);
+    CHECK_EQ(reader__submit(&r, 12, 0, b, 64), 0);
+    CHECK_EQ(reader__wait(&r, &ticket, &got, 0), 0); /* the end comes too early */
     close(fd[1]);
-    CHECK(reader__wait(&r, &ticket, &got, UINT64_MAX) == 1 && ticket == 12 && got == 3 &&
-          memcmp(b, "ijk", 3) == 0);
+    CHECK_EQ(reader__wait(&r, &ticket, &got, UINT64_MAX), 1);
+    CHECK_EQ(ticket, 12);
+    CHECK_EQ(got, 3);
+    CHECK_MEM(b, "ijk", 3);
     reader_close(&r);
     /* the ring is gone: an error, and no waiting for ever */
-    if (!CHECK(pipe(fd) == 0)) return;
+    if (!CHECK_EQ(pipe(fd), 0)) return;
     reader__clear(&r);
     r.fd = fd[0];
     r.flags = READER_OPEN;
     if (reader__ring_open(&r)) {
-        CHECK(reader__submit(&r, 13, 0, a, 8) == 0);
+        CHECK_EQ(reader__submit(&r, 13, 0, a, 8), 0);
         close(r.ring_fd);
         /* the read that is under way ends later, and only then is there an answer */
-        CHECK(pthread_create(&late, NULL, late_byte, &fd[1]) == 0);
+        CHECK_EQ(pthread_create(&late, NULL, late_byte, &fd[1]), 0);
         k = reader__wait(&r, &ticket, &got,
                          1000000); /* 1: it had ended already, and the rest of it failed */
-        CHECK((k < 0 || (k == 1 && got < 0)) && reader__submit(&r, 14, 0, a, 8) < 0 &&
-              r.n_busy == 0 && a[0] == 'x');
+        CHECK(k < 0 || (k == 1 && got < 0));
+        CHECK(reader__submit(&r, 14, 0, a, 8) < 0);
+        CHECK_EQ(r.n_busy, 0);
+        CHECK_EQ(a[0], 'x');
         pthread_join(late, NULL);
         r.ring_fd = -1;
     }
@@ -378,17 +392,19 @@ static void test_pipe(void) {
     r.fd = open(path, O_WRONLY);
     r.flags = READER_OPEN;
     if (CHECK(r.fd >= 0) && reader__ring_open(&r)) {
-        CHECK(reader__submit(&r, 15, 0, a, 8) == 0 &&
-              reader__wait(&r, &ticket, &got, UINT64_MAX) == 1 && ticket == 15 && got == -EBADF);
+        CHECK_EQ(reader__submit(&r, 15, 0, a, 8), 0);
+        CHECK_EQ(reader__wait(&r, &ticket, &got, UINT64_MAX), 1);
+        CHECK_EQ(ticket, 15);
+        CHECK_EQ(got, -EBADF);
     }
     reader_close(&r);
 }
 #else
-static void test_pipe(void) {}
+static void a_ring_waits_as_long_as_it_is_told(void) {}
 #endif
 
 /* ---- files that are odd ---- */
-static void test_odd(int w) {
+static void odd_files_are_read_or_named(int w) {
     reader r;
     aios_io io;
     unsigned char *p = room();
@@ -399,43 +415,48 @@ static void test_odd(int w) {
     errno = 77;
     CHECK(ways[w].open(&r, dir, &io) == -EISDIR && !io.read && r.fd == -1);
     snprintf(name, sizeof name, "%s/none", dir);
-    CHECK(ways[w].open(&r, name, &io) == -ENOENT && ways[w].open(&r, NULL, &io) == -EINVAL);
+    CHECK_EQ(ways[w].open(&r, name, &io), -ENOENT);
+    CHECK_EQ(ways[w].open(&r, NULL, &io), -EINVAL);
     snprintf(name, sizeof name, "%s/fifo", dir);
-    if (mkfifo(name, 0600) == 0) CHECK(ways[w].open(&r, name, &io) == -EINVAL);
+    if (mkfifo(name, 0600) == 0) CHECK_EQ(ways[w].open(&r, name, &io), -EINVAL);
     (void)unlink(name);
     snprintf(name, sizeof name, "%s/empty", dir);
     errno = 77;
     if (CHECK(write_file(name, p, 0) && ways[w].open(&r, name, &io) == 0)) {
-        CHECK(io.n_bytes == 0 && io.read(io.user, 0, p, 10) == 0 &&
-              io.read(io.user, 4096, p, 4096) == 0 && (!io.map || !io.map(io.user, 0, 1)));
+        CHECK_EQ(io.n_bytes, 0);
+        CHECK_EQ(io.read(io.user, 0, p, 10), 0);
+        CHECK_EQ(io.read(io.user, 4096, p, 4096), 0);
+        CHECK(!io.map || !io.map(io.user, 0, 1));
         if (io.submit)
             CHECK(io.submit(io.user, 3, 0, p, 4096) == 0 &&
                   io.wait(io.user, &ticket, &got, UINT64_MAX) == 1 && ticket == 3 && got == 0);
         reader_close(&r);
     }
     (void)unlink(name);
-    CHECK(errno == 77);
+    CHECK_EQ(errno, 77);
     /* a file that shrinks under us */
     snprintf(name, sizeof name, "%s/shrinks", dir);
     if (CHECK(write_file(name, whole, FILE_BYTES) && ways[w].open(&r, name, &io) == 0)) {
-        CHECK(truncate(name, half) == 0);
-        CHECK(read_all(&io, (uint64_t)half - 50, p, 1000) == 50 &&
-              memcmp(p, whole + half - 50, 50) == 0);
-        CHECK(read_all(&io, (uint64_t)half + 5000, p, 1000) == 0 &&
-              read_all(&io, ((uint64_t)half + 5000) & ~(uint64_t)4095, p, 8192) == 0);
-        CHECK(read_all(&io, ((uint64_t)half - 8192) & ~(uint64_t)4095, p, 65536) ==
-              8192 + half % 4096);
+        CHECK_EQ(truncate(name, half), 0);
+        CHECK_EQ(read_all(&io, (uint64_t)half - 50, p, 1000), 50);
+        CHECK_MEM(p, whole + half - 50, 50);
+        CHECK_EQ(read_all(&io, (uint64_t)half + 5000, p, 1000), 0);
+        CHECK_EQ(read_all(&io, ((uint64_t)half + 5000) & ~(uint64_t)4095, p, 8192), 0);
+        CHECK_EQ(read_all(&io, ((uint64_t)half - 8192) & ~(uint64_t)4095, p, 65536),
+                 8192 + half % 4096);
         if (io.map)
             CHECK(!io.map(io.user, (uint64_t)half, 1) && io.map(io.user, (uint64_t)half - 1, 1));
         if (io.submit) {
-            CHECK(io.submit(io.user, 3, ((uint64_t)half - 8192) & ~(uint64_t)4095, p, 65536) == 0);
-            CHECK(io.wait(io.user, &ticket, &got, UINT64_MAX) == 1 && got == 8192 + half % 4096);
+            CHECK_EQ(io.submit(io.user, 3, ((uint64_t)half - 8192) & ~(uint64_t)4095, p, 65536), 0);
+            CHECK_EQ(io.wait(io.user, &ticket, &got, UINT64_MAX), 1);
+            CHECK_EQ(got, 8192 + half % 4096);
         }
         /* a descriptor that somebody has closed */
         if (w != 4) {
             close(r.fd);
             if (r.direct_fd >= 0) close(r.direct_fd);
-            CHECK(io.read(io.user, 0, p, 100) == -EBADF && io.read(io.user, 0, p, 8192) == -EBADF);
+            CHECK_EQ(io.read(io.user, 0, p, 100), -EBADF);
+            CHECK_EQ(io.read(io.user, 0, p, 8192), -EBADF);
             r.fd = r.direct_fd = -1;
         }
         reader_close(&r);
@@ -443,7 +464,7 @@ static void test_odd(int w) {
     (void)unlink(name);
     free(p);
 }
-static void test_large(void) {
+static void offsets_beyond_4_gib_work(void) {
     const uint64_t far = (uint64_t)1 << 32, n_bytes = far + 12345;
     unsigned char *p = room();
     char name[80];
@@ -460,18 +481,20 @@ static void test_large(void) {
             uint64_t ticket = 0;
             int64_t got = 0;
             if (!has(w)) continue;
-            if (!CHECK(ways[w].open(&r, name, &io) == 0)) continue;
-            CHECK(io.n_bytes == far + 12345);
-            CHECK(read_all(&io, far - 8192, p, 16384) == 16384 && memcmp(p, whole, 16384) == 0);
-            CHECK(read_all(&io, far + 1, p + 1, 3000) == 3000 &&
-                  memcmp(p + 1, whole + 8193, 3000) == 0);
-            CHECK(read_all(&io, far + 4096, p, ROOM) == 8249 &&
-                  memcmp(p, whole + 12288, 8192) == 0);
-            if (io.map) CHECK(memcmp(io.map(io.user, far, 4096), whole + 8192, 4096) == 0);
+            if (!CHECK_EQ(ways[w].open(&r, name, &io), 0)) continue;
+            CHECK_EQ(io.n_bytes, far + 12345);
+            CHECK_EQ(read_all(&io, far - 8192, p, 16384), 16384);
+            CHECK_MEM(p, whole, 16384);
+            CHECK_EQ(read_all(&io, far + 1, p + 1, 3000), 3000);
+            CHECK_MEM(p + 1, whole + 8193, 3000);
+            CHECK_EQ(read_all(&io, far + 4096, p, ROOM), 8249);
+            CHECK_MEM(p, whole + 12288, 8192);
+            if (io.map) CHECK_MEM(io.map(io.user, far, 4096), whole + 8192, 4096);
             if (io.submit) {
-                CHECK(io.submit(io.user, 8, far, p, 8192) == 0 &&
-                      io.wait(io.user, &ticket, &got, UINT64_MAX) == 1);
-                CHECK(got == 8192 && memcmp(p, whole + 8192, 8192) == 0);
+                CHECK_EQ(io.submit(io.user, 8, far, p, 8192), 0);
+                CHECK_EQ(io.wait(io.user, &ticket, &got, UINT64_MAX), 1);
+                CHECK_EQ(got, 8192);
+                CHECK_MEM(p, whole + 8192, 8192);
             }
             reader_close(&r);
         }
@@ -503,7 +526,7 @@ static double resident(void) { /* share of the file's pages that are in memory; 
     return n - 1;
 #endif
 }
-static void test_cache(void) {
+static void what_is_read_leaves_the_page_cache(void) {
     static const double most[] = { 1, 0.1, 1, 1 };
     unsigned char *p = room();
     double share[4], after;
@@ -530,7 +553,7 @@ static void test_cache(void) {
             share[w] = 0;
             continue;
         }
-        if (!CHECK(ways[w].open(&r, path, &io) == 0)) continue;
+        if (!CHECK_EQ(ways[w].open(&r, path, &io), 0)) continue;
         for (off = 0; off < FILE_BYTES; off += 256 * 1024)
             CHECK(read_all(&io, off, p, 256 * 1024) > 0);
         share[w] = resident();
@@ -543,19 +566,21 @@ static void test_cache(void) {
         aios_io io;
         double t;
         if (!has(w)) continue;
-        if (!CHECK(ways[w].open(&r, path, &io) == 0)) continue;
+        if (!CHECK_EQ(ways[w].open(&r, path, &io), 0)) continue;
         errno = 77;
         reader_soon(&r, 0, UINT64_MAX);
         reader_soon(&r, FILE_BYTES + 1, 5);
         for (t = now(); resident() < 0.9 && now() < t + 20;) usleep(1000);
         CHECK(resident() >= 0.9);
-        if (io.map) CHECK(memcmp(io.map(io.user, 0, FILE_BYTES), whole, FILE_BYTES) == 0);
+        if (io.map) CHECK_MEM(io.map(io.user, 0, FILE_BYTES), whole, FILE_BYTES);
         reader_done(&r, 4097, 4096); /* no whole page */
         CHECK(resident() >= 0.9);
         reader_done(&r, 1, UINT64_MAX - 1);
-        CHECK(errno == 77 && resident() < 0.2);
-        if (io.map) CHECK(memcmp(io.map(io.user, 0, FILE_BYTES), whole, FILE_BYTES) == 0);
-        CHECK(read_all(&io, 4096, p, 8192) == 8192 && memcmp(p, whole + 4096, 8192) == 0);
+        CHECK_EQ(errno, 77);
+        CHECK(resident() < 0.2);
+        if (io.map) CHECK_MEM(io.map(io.user, 0, FILE_BYTES), whole, FILE_BYTES);
+        CHECK_EQ(read_all(&io, 4096, p, 8192), 8192);
+        CHECK_MEM(p, whole + 4096, 8192);
         reader_done(&r, 0, UINT64_MAX);
         reader_close(&r);
         reader_done(&r, 0, 1);
@@ -568,7 +593,7 @@ static void test_cache(void) {
 }
 
 /* ---- a kernel that says no ---- */
-static void test_forbidden(void) {
+static void a_kernel_without_io_uring_gets_plain_reads(void) {
 #if defined(READER_URING) && defined(SECCOMP_MODE_FILTER)
     int status = 0;
     pid_t child;
@@ -576,12 +601,14 @@ static void test_forbidden(void) {
     fflush(stdout);
     child = fork();
     if (child == 0) {
+        /* clang-format off */
         static struct sock_filter code[] = {
             { BPF_LD | BPF_W | BPF_ABS, 0, 0, 0 /* the number of the call */ },
             { BPF_JMP | BPF_JEQ | BPF_K, 0, 1, __NR_io_uring_setup },
             { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM },
             { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW }
         };
+        /* clang-format on */
         struct sock_fprog prog = { 4, code };
         reader r;
         aios_io io;
@@ -605,21 +632,11 @@ static void test_forbidden(void) {
 }
 
 /* ---- models ---- */
-static void *take(void *user, const aios_mem_req *q) {
-    void *p = NULL;
-    (void)user;
-    return posix_memalign(&p, (size_t)(q->align < 64 ? 64 : q->align), (size_t)q->bytes) ? NULL : p;
-}
-static void give(void *user, void *p, const aios_mem_req *q) {
-    (void)user;
-    (void)q;
-    free(p);
-}
-
 static uint64_t logits_hash(const char *model, const aios_io *io) {
     static const int32_t ids[] = { 1, 5, 9, 40, 77, 300, 12, 13, 14, 200 };
     uint64_t h = 14695981039346656037u;
-    aios_allocator mem;
+    books mem = { 0 };
+    const aios_allocator a = books_allocator(&mem);
     aios_model_desc md;
     aios_plan_desc pd;
     aios_plan plan;
@@ -628,11 +645,8 @@ static uint64_t logits_hash(const char *model, const aios_io *io) {
     aios_model *m = NULL;
     aios_context *c = NULL;
     aios_error err;
-    aios_allocator_init(&mem);
-    mem.alloc = take;
-    mem.free = give;
     aios_model_desc_init(&md);
-    md.mem = &mem;
+    md.mem = &a;
     md.io = io;
     md.path = io ? NULL : model;
     aios_plan_desc_init(&pd);
@@ -661,7 +675,7 @@ static uint64_t logits_hash(const char *model, const aios_io *io) {
     aios_model_free(m);
     return h;
 }
-static void test_model(const char *model) {
+static void every_reader_gives_the_same_logits(const char *model) {
     uint64_t want;
     int w;
     FILE *f = fopen(model, "rb");
@@ -677,8 +691,8 @@ static void test_model(const char *model) {
         reader r;
         aios_io io;
         if (!has(w)) continue;
-        if (!CHECK(ways[w].open(&r, model, &io) == 0)) continue;
-        CHECK(logits_hash(model, &io) == want);
+        if (!CHECK_EQ(ways[w].open(&r, model, &io), 0)) continue;
+        CHECK_EQ(logits_hash(model, &io), want);
         reader_close(&r);
     }
 }
@@ -687,7 +701,7 @@ int main(int argc, char **argv) {
     uint64_t rng = 3;
     size_t i;
     int w;
-    quick = argc > 1 && !strcmp(argv[1], "quick");
+    quick = test_begin(argc, argv);
     snprintf(dir, sizeof dir, "build/readers-XXXXXX");
     if (!mkdtemp(dir)) {
         snprintf(dir, sizeof dir, "readers-XXXXXX");
@@ -705,15 +719,15 @@ int main(int argc, char **argv) {
     }
     if (CHECK(write_file(path, whole, FILE_BYTES))) {
         for (w = 0; w < N_WAYS; w++)
-            if (has(w)) test_read(w);
-        if (has(3)) test_submit();
-        test_pipe();
+            if (has(w)) TEST(random_reads_are_the_files_bytes)(w);
+        if (has(3)) TEST(submitted_reads_come_back_in_any_order)();
+        TEST(a_ring_waits_as_long_as_it_is_told)();
         for (w = 0; w < N_WAYS; w++)
-            if (has(w)) test_odd(w);
-        test_large();
-        test_cache();
-        test_forbidden();
-        test_model("models/tale.gguf");
+            if (has(w)) TEST(odd_files_are_read_or_named)(w);
+        TEST(offsets_beyond_4_gib_work)();
+        TEST(what_is_read_leaves_the_page_cache)();
+        TEST(a_kernel_without_io_uring_gets_plain_reads)();
+        TEST(every_reader_gives_the_same_logits)("models/tale.gguf");
     }
     (void)unlink(path);
     (void)rmdir(dir);
