@@ -8,8 +8,7 @@
 #define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "test.h"
-#include "disk.h"
-#include "late.h"
+#include "host.h"
 #include <math.h>
 
 enum { N_VOCAB = 96, N_IDS = 40 };
@@ -34,22 +33,13 @@ static const shape shapes[] = {
 /* clang-format on */
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
-typedef struct file {
-    uint8_t *p;
-    uint64_t n, cap;
-} file;
-static void put(file *f, const void *p, uint64_t n) {
-    if (f->n + n > f->cap) f->p = (uint8_t *)realloc(f->p, (size_t)(f->cap = (f->n + n) * 2));
-    if (n) memcpy(f->p + f->n, p, (size_t)n);
-    f->n += n;
-}
-static void put_n(file *f, uint64_t v, int n) { put(f, &v, (uint64_t)n); }
-static void put_s(file *f, const char *s) {
+static void put_n(mem_file *f, uint64_t v, int n) { mem_file_append(f, &v, (uint64_t)n); }
+static void put_s(mem_file *f, const char *s) {
     put_n(f, strlen(s), 8);
-    put(f, s, strlen(s));
+    mem_file_append(f, s, strlen(s));
 }
 static uint64_t n_keys;
-static void key_u32(file *f, const char *arch, const char *name, uint32_t v) {
+static void key_u32(mem_file *f, const char *arch, const char *name, uint32_t v) {
     char full[128];
     snprintf(full, sizeof full, "%s.%s", arch, name);
     put_s(f, full);
@@ -57,17 +47,17 @@ static void key_u32(file *f, const char *arch, const char *name, uint32_t v) {
     put_n(f, v, 4);
     n_keys++;
 }
-static void key_f32(file *f, const char *arch, const char *name, float v) {
+static void key_f32(mem_file *f, const char *arch, const char *name, float v) {
     char full[128];
     snprintf(full, sizeof full, "%s.%s", arch, name);
     put_s(f, full);
     put_n(f, 6, 4);
-    put(f, &v, 4);
+    mem_file_append(f, &v, 4);
     n_keys++;
 }
 /* Directory and data of one tensor; n[1] 0: a vector near 1. */
 typedef struct maker {
-    file dir, data;
+    mem_file dir, data;
     uint64_t seed, n_tensors, n_all;
     const char *leave_out;
 } maker;
@@ -113,7 +103,7 @@ static void one(maker *k, const char *full, int32_t type, uint64_t n0, uint64_t 
                 x[i] = n1 ? test_randf(&k->seed) * 1.7f / sqrtf((float)n0)
                           : 1 + test_randf(&k->seed) * 0.1f;
             aiosk_quantize(type, x, 1, n0, NULL, row);
-            if (here) put(&k->data, row, bytes);
+            if (here) mem_file_append(&k->data, row, bytes);
         }
         while (k->data.n % 32) put_n(&k->data, 0, 1);
     }
@@ -123,7 +113,7 @@ static void one(maker *k, const char *full, int32_t type, uint64_t n0, uint64_t 
 static void tensor(maker *k, int32_t layer, const char *name, int32_t type, uint64_t n0,
                    uint64_t n1, uint64_t n2) {
     char full[96];
-    file dir = k->dir;
+    mem_file dir = k->dir;
     uint64_t at[64];
     int e;
     if (layer < 0)
@@ -141,14 +131,14 @@ static void tensor(maker *k, int32_t layer, const char *name, int32_t type, uint
         one(k, full, type, n0, n1, 0);
     }
     if (layer % 2 == 0)
-        put(&dir, k->dir.p, k->dir.n);
+        mem_file_append(&dir, k->dir.p, k->dir.n);
     else
-        while (e-- > 0) put(&dir, k->dir.p + at[e], at[e + 1] - at[e]);
+        while (e-- > 0) mem_file_append(&dir, k->dir.p + at[e], at[e + 1] - at[e]);
     free(k->dir.p);
     k->dir = dir;
 }
-static file make(const shape *s, const char *leave_out, const char *key, uint32_t value) {
-    file f = { NULL, 0, 0 }, keys = { NULL, 0, 0 };
+static mem_file make(const shape *s, const char *leave_out, const char *key, uint32_t value) {
+    mem_file f = { 0 }, keys = { 0 };
     maker k;
     int32_t l, q = strcmp(s->arch, "olmoe") ? 16 : s->e;
     uint64_t e = (uint64_t)s->e, x = (uint64_t)s->n_expert, ff = (uint64_t)s->ff,
@@ -219,14 +209,14 @@ static file make(const shape *s, const char *leave_out, const char *key, uint32_
     }
     tensor(&k, -1, "output_norm", AIOSK_F32, e, 0, 0);
     if (made.extra) one(&k, made.extra, s->up_type, e, ff, made.n_extra);
-    put(&f, "GGUF", 4);
+    mem_file_append(&f, "GGUF", 4);
     put_n(&f, 3, 4);
     put_n(&f, k.n_tensors, 8);
     put_n(&f, n_keys, 8);
-    put(&f, keys.p, keys.n);
-    put(&f, k.dir.p, k.dir.n);
+    mem_file_append(&f, keys.p, keys.n);
+    mem_file_append(&f, k.dir.p, k.dir.n);
     while (f.n % 32) put_n(&f, 0, 1);
-    put(&f, k.data.p, k.data.n);
+    mem_file_append(&f, k.data.p, k.data.n);
     free(keys.p);
     free(k.dir.p);
     free(k.data.p);
@@ -234,28 +224,7 @@ static file make(const shape *s, const char *leave_out, const char *key, uint32_
 }
 
 /* ---- runs ---- */
-static int n_held;
-static uint64_t mem_bytes;
-static void *mem_alloc(void *user, const aios_mem_req *r) {
-    void *p = NULL;
-    (void)user;
-    if (posix_memalign(&p, (size_t)r->align, (size_t)r->bytes)) return NULL;
-    memset(p, 0xCD, (size_t)r->bytes);
-    n_held++;
-    mem_bytes += r->bytes;
-    return p;
-}
-static void mem_free(void *user, void *p, const aios_mem_req *r) {
-    (void)user;
-    n_held--;
-    mem_bytes -= r->bytes;
-    free(p);
-}
-static void mem_init(aios_allocator *a) {
-    aios_allocator_init(a);
-    a->alloc = mem_alloc;
-    a->free = mem_free;
-}
+static books mem;
 
 typedef struct run {
     aios_model *m;
@@ -266,9 +235,8 @@ typedef struct run {
 static int run_open(run *r, const aios_io *io, const aios_io *artifact, const aios_plan_desc *pd) {
     aios_model_desc md;
     aios_context_desc cd;
-    aios_allocator a;
+    const aios_allocator a = books_allocator(&mem);
     memset(r, 0, sizeof *r);
-    mem_init(&a);
     aios_model_desc_init(&md);
     aios_plan_init(&r->plan);
     aios_context_desc_init(&cd);
@@ -283,7 +251,7 @@ static int run_open(run *r, const aios_io *io, const aios_io *artifact, const ai
 static void run_close(run *r) {
     aios_context_free(r->c);
     aios_model_free(r->m);
-    CHECK(n_held == 0);
+    CHECK_EQ(mem.n_held, 0);
 }
 static void ids_of(int32_t *ids, uint64_t seed) {
     int i;
@@ -308,40 +276,25 @@ static uint64_t run_hash(run *r, uint64_t slice) {
         if (n == N_IDS || aios_feed(r->c, 0, ids + n, 1, 0, &r->err)) return h;
     }
 }
-typedef struct buffer {
-    uint8_t *p;
-    uint64_t n;
-} buffer;
-static int32_t buffer_write(void *user, uint64_t off, const void *data, uint64_t n) {
-    buffer *b = (buffer *)user;
-    if (off + n > b->n) {
-        b->p = (uint8_t *)realloc(b->p, (size_t)(off + n));
-        memset(b->p + b->n, 0, (size_t)(off + n - b->n));
-        b->n = off + n;
-    }
-    memcpy(b->p + off, data, (size_t)n);
-    return 0;
-}
 /* posix_memalign'ed, so that what is mapped is aligned as files are. */
-static buffer pack(const aios_io *io) {
-    buffer b = { NULL, 0 }, at = { NULL, 0 };
+static mem_file pack(const aios_io *io) {
+    mem_file b = { 0 }, at = { 0 };
     aios_model_desc md;
-    aios_allocator a;
+    const aios_allocator a = books_allocator(&mem);
     aios_model *m;
     aios_error err;
     uint64_t n;
     void *work;
-    mem_init(&a);
     aios_model_desc_init(&md);
     md.mem = &a;
     md.io = io;
-    if (!CHECK(aios_model_open(&md, &m, &err) == 0)) return at;
+    if (!CHECK_EQ(aios_model_open(&md, &m, &err), 0)) return at;
     n = aios_artifact_work_bytes(m, 65536);
     work = malloc((size_t)n + 64);
-    if (!CHECK(aios_artifact_write(m, 65536, buffer_write, &b,
-                                   (void *)(((uintptr_t)work + 63) / 64 * 64), n, NULL, NULL,
-                                   &err) == 0))
-        printf("  %s\n", err.text);
+    CHECK_AT(aios_artifact_write(m, 65536, mem_file_write, &b,
+                                 (void *)(((uintptr_t)work + 63) / 64 * 64), n, NULL, NULL,
+                                 &err) == 0,
+             "%s", err.text);
     aios_model_free(m);
     at.n = b.n;
     if (posix_memalign((void **)&at.p, 4096, (size_t)b.n)) at.p = NULL;
@@ -352,7 +305,7 @@ static buffer pack(const aios_io *io) {
 }
 
 /* ---- lists ---- */
-static void test_lists(void) {
+static void lists_are_those_of_plain_loops(void) {
     aios__moe m;
     aios__bump b = { NULL, 0 };
     uint64_t seed = 9;
@@ -386,7 +339,7 @@ static void test_lists(void) {
                     for (a = 0; a < j; a++) before |= c[a] == k;
                     if (!before && (best < 0 || x[k] > x[best])) best = k;
                 }
-                CHECK(c[j] == best);
+                CHECK_EQ(c[j], best);
                 sum += w[j];
             }
             for (j = 0; j < m.n_expert; j++) all += expf(x[j] - x[c[0]]);
@@ -395,7 +348,8 @@ static void test_lists(void) {
         }
         aios__moe_count(&m, n);
         aios__moe_place(&m, n, 1);
-        CHECK(read[1] == m.n_blocks && (uint64_t)m.n_blocks <= aios__moe_blocks(&m, (uint64_t)n));
+        CHECK_EQ(read[1], m.n_blocks);
+        CHECK((uint64_t)m.n_blocks <= aios__moe_blocks(&m, (uint64_t)n));
         for (i = j = 0; i < m.n_blocks;
              i++) { /* blocks go through all columns, experts ascending */
             const aios__cols *k2 = &m.block[i];
@@ -405,27 +359,51 @@ static void test_lists(void) {
             at += k2->n;
             j += i == 0 || m.block[i - 1].expert != k2->expert;
         }
-        CHECK(at == n * m.n_used && j == m.n_active);
+        CHECK_EQ(at, n * m.n_used);
+        CHECK_EQ(j, m.n_active);
         for (i = 0; i < m.n_blocks; i++)
             for (j = 0; j < m.block[i].n; j++) {
                 int32_t col = m.block[i].col + j, t = m.token[col], found = 0;
                 for (e = 0; e < m.n_used; e++)
                     found += m.chosen[t * m.n_used + e] == m.block[i].expert &&
                              m.col[t * m.n_used + e] == col;
-                CHECK(found == 1 && (j == 0 || m.token[col - 1] < t));
+                CHECK_EQ(found, 1);
+                CHECK(j == 0 || m.token[col - 1] < t);
             }
         free(b.base);
     }
 }
 
 /* ---- the same bits ---- */
-static uint64_t merged_hash[N_SHAPES];
-static void test_shape(const shape *s, int quick) {
-    file f = make(s, NULL, NULL, 0);
-    buffer art;
+/* Of the shape's model whose experts are one tensor a matrix. */
+static uint64_t hash_of_merged(const shape *s) {
+    static uint64_t known[N_SHAPES];
+    uint64_t *h = &known[s - shapes];
+    const int32_t experts = made.experts;
+    mem_file f;
+    aios_io io;
+    aios_plan_desc pd;
+    run r;
+    if (*h) return *h;
+    made.experts = MERGED;
+    f = make(s, NULL, NULL, 0);
+    made.experts = experts;
+    aios_io_memory(&io, f.p, f.n);
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64;
+    if (CHECK_AT(run_open(&r, &io, NULL, &pd), "%s: %s", s->name, r.err.text)) *h = run_hash(&r, 0);
+    run_close(&r);
+    free(f.p);
+    return *h;
+}
+
+static void experts_in_memory_have_one_hash(const shape *s, int quick) {
+    mem_file f = make(s, NULL, NULL, 0);
+    mem_file art;
     aios_io io, mapped, packed, packed_map;
     aios_plan_desc pd;
     aios_counters c;
+    const uint64_t merged = hash_of_merged(s);
     uint64_t want, got;
     int32_t isa, t, chunk, way;
     run r;
@@ -440,8 +418,7 @@ static void test_shape(const shape *s, int quick) {
     pd.n_ctx = 64;
     pd.isa = AIOSK_ISA_SCALAR;
     pd.n_batch = 64;
-    if (!CHECK(run_open(&r, &io, NULL, &pd))) {
-        printf("  %s: %s\n", s->name, r.err.text);
+    if (!CHECK_AT(run_open(&r, &io, NULL, &pd), "%s: %s", s->name, r.err.text)) {
         aios_model_free(r.m);
         free(f.p);
         free(art.p);
@@ -449,9 +426,7 @@ static void test_shape(const shape *s, int quick) {
     }
     want = run_hash(&r, 0);
     CHECK(want != 0);
-    if (made.experts == MERGED) merged_hash[s - shapes] = want;
-    if (!CHECK(want == merged_hash[s - shapes]))
-        printf("  %s: other bits where each expert is a tensor\n", s->name);
+    CHECK_AT(want == merged, "%s: other bits where each expert is a tensor", s->name);
     run_close(&r);
     for (isa = 1; isa < AIOSK_N_ISA; isa++)
         for (t = 1; t <= 3; t += 2)
@@ -464,8 +439,8 @@ static void test_shape(const shape *s, int quick) {
                     aios_model_free(r.m);
                     continue;
                 }
-                if (!CHECK((got = run_hash(&r, 0)) == want))
-                    printf("  %s, isa %d, %d threads, chunk %d\n", s->name, isa, t, chunk);
+                CHECK_AT((got = run_hash(&r, 0)) == want, "%s, isa %d, %d threads, chunk %d",
+                         s->name, isa, t, chunk);
                 run_close(&r);
             }
     pd.isa = 0;
@@ -473,17 +448,16 @@ static void test_shape(const shape *s, int quick) {
     pd.n_batch = 16;
     for (way = 0; way < 4; way++) { /* in place; artifact read, mapped; time in slices */
         pd.flags = way == 0 ? AIOS_PLAN_IN_PLACE : 0;
-        if (!CHECK(run_open(&r, way == 0 ? &mapped : &io,
-                            way == 1   ? &packed
-                            : way == 2 ? &packed_map
-                                       : NULL,
-                            &pd))) {
-            printf("  %s, way %d: %s\n", s->name, way, r.err.text);
+        if (!CHECK_AT(run_open(&r, way == 0 ? &mapped : &io,
+                               way == 1   ? &packed
+                               : way == 2 ? &packed_map
+                                          : NULL,
+                               &pd),
+                      "%s, way %d: %s", s->name, way, r.err.text)) {
             aios_model_free(r.m);
             continue;
         }
-        if (!CHECK(run_hash(&r, way == 3 ? 3000 : 0) == want))
-            printf("  %s, way %d\n", s->name, way);
+        CHECK_AT(run_hash(&r, way == 3 ? 3000 : 0) == want, "%s, way %d", s->name, way);
         CHECK((r.plan.weight_bytes_mapped > 0) == (way == 0 || way == 2));
         run_close(&r);
     }
@@ -501,32 +475,36 @@ static void test_shape(const shape *s, int quick) {
             for (q = k ? 1 : 0; q < (k ? 2 : 3); q++) {
                 ids_of(ids, (uint64_t)q + 10);
                 aios_seq_truncate(r.c, q, 0, NULL);
-                CHECK(aios_feed(r.c, q, ids, 20, 0, &r.err) == 0);
+                CHECK_EQ(aios_feed(r.c, q, ids, 20, 0, &r.err), 0);
             }
             CHECK(step_all(&r, 0));
             if (aios_logits(r.c, 1))
                 *(k ? &alone : &h) = test_hash(TEST_HASH, aios_logits(r.c, 1), N_VOCAB * 4);
         }
-        CHECK(h == alone && h != TEST_HASH);
+        CHECK_EQ(h, alone);
+        CHECK(h != TEST_HASH);
         aios_counters_reset(r.c);
-        CHECK(aios_feed(r.c, 1, ids, 1, 0, &r.err) == 0 && step_all(&r, 0));
+        CHECK_EQ(aios_feed(r.c, 1, ids, 1, 0, &r.err), 0);
+        CHECK(step_all(&r, 0));
         aios_counters_init(&c);
-        CHECK(aios_counters_get(r.c, &c) == 0 && c.n_passes == 1 &&
-              c.weight_bytes == r.plan.token_weight_bytes && c.act_bytes == r.plan.token_act_bytes);
+        CHECK_EQ(aios_counters_get(r.c, &c), 0);
+        CHECK_EQ(c.n_passes, 1);
+        CHECK_EQ(c.weight_bytes, r.plan.token_weight_bytes);
+        CHECK_EQ(c.act_bytes, r.plan.token_act_bytes);
         for (i = 0; i < aios_op_count(r.c); i++) {
             aios_op_info o;
             aios_op_info_init(&o);
-            CHECK(aios_op_get(r.c, i, &o) == 0);
+            CHECK_EQ(aios_op_get(r.c, i, &o), 0);
             w += o.weight_bytes;
         }
-        CHECK(w == r.plan.token_weight_bytes);
+        CHECK_EQ(w, r.plan.token_weight_bytes);
         for (i = 0, w = 0;; i++) {
             aios_tensor_place at;
             aios_tensor_place_init(&at);
             if (aios_plan_get_tensor(r.m, &r.plan, i, &at)) break;
             w += at.token_bytes;
         }
-        CHECK(w == r.plan.token_weight_bytes);
+        CHECK_EQ(w, r.plan.token_weight_bytes);
         run_close(&r);
     }
     pd.n_seq = 1;
@@ -545,7 +523,8 @@ static void test_shape(const shape *s, int quick) {
             aios_seq_truncate(r.c, 0, 0, NULL);
             for (i = 0; i < N_IDS; i++) {
                 double d2 = 0, g2 = 0;
-                CHECK(aios_feed(r.c, 0, ids + i, 1, 0, &r.err) == 0 && step_all(&r, 0));
+                CHECK_EQ(aios_feed(r.c, 0, ids + i, 1, 0, &r.err), 0);
+                CHECK(step_all(&r, 0));
                 for (j = 0; j < N_VOCAB; j++) {
                     double x = (double)aios_logits(r.c, 0)[j], d = x - (double)a[i][j];
                     if (!k) a[i][j] = (float)x;
@@ -576,7 +555,7 @@ static void test_shape(const shape *s, int quick) {
 }
 
 /* ---- what is refused ---- */
-static void test_refused(void) {
+static void models_that_make_no_sense_are_refused(void) {
     static const struct {
         const char *leave_out, *key;
         uint32_t value;
@@ -650,7 +629,7 @@ static void test_refused(void) {
     };
     size_t i;
     for (i = 0; i < sizeof rows / sizeof *rows; i++) {
-        file f;
+        mem_file f;
         aios_io io;
         aios_plan_desc pd;
         run r;
@@ -664,11 +643,11 @@ static void test_refused(void) {
         memset(&made, 0, sizeof made);
         aios_io_memory(&io, f.p, f.n);
         aios_plan_desc_init(&pd);
-        if (!CHECK(!run_open(&r, &io, NULL, &pd) && !r.m && r.err.code == rows[i].code &&
-                   strstr(r.err.text, rows[i].word)))
-            printf("  row %d: %d %s\n", (int)i, r.err.code, r.err.text);
+        CHECK_AT(!run_open(&r, &io, NULL, &pd) && !r.m && r.err.code == rows[i].code &&
+                     strstr(r.err.text, rows[i].word),
+                 "row %d: %d %s", (int)i, r.err.code, r.err.text);
         if (r.m) run_close(&r);
-        CHECK(n_held == 0);
+        CHECK_EQ(mem.n_held, 0);
         free(f.p);
     }
 }
@@ -744,10 +723,6 @@ static void simulate(int32_t n_used, int32_t n_slots, uint64_t *hits, uint64_t *
         }
     }
 }
-static void *serve(void *c) {
-    aios_serve_reads((aios_context *)c);
-    return NULL;
-}
 
 /* Opens with a cache of exactly so many slots; 0: as the budget has it. */
 static late_clock *clock_late; /* the clock of the next context */
@@ -755,9 +730,8 @@ static int cache_open(run *r, const aios_io *io, const aios_io *artifact, aios_p
                       uint32_t n_slots) {
     aios_model_desc md;
     aios_context_desc cd;
-    aios_allocator a;
+    const aios_allocator a = books_allocator(&mem);
     memset(r, 0, sizeof *r);
-    mem_init(&a);
     aios_model_desc_init(&md);
     aios_plan_init(&r->plan);
     aios_context_desc_init(&cd);
@@ -772,7 +746,7 @@ static int cache_open(run *r, const aios_io *io, const aios_io *artifact, aios_p
     if (aios_model_open(&md, &r->m, &r->err)) return 0;
     if (n_slots) {
         pd->budget_bytes = 1;
-        if (!CHECK(aios_plan_make(r->m, pd, &r->plan, &r->err) == AIOS_ERR_MEMORY)) return 0;
+        if (!CHECK_EQ(aios_plan_make(r->m, pd, &r->plan, &r->err), AIOS_ERR_MEMORY)) return 0;
         pd->budget_bytes = r->err.expected;
     }
     if (aios_plan_make(r->m, pd, &r->plan, &r->err)) return 0;
@@ -792,11 +766,12 @@ static void cache_io(aios_io *io, aios_plan_desc *pd,
     pd->n_readers = how == 1 ? 2 : -1;
     pd->flags = how == 2 ? AIOS_PLAN_LENT_READERS : 0;
 }
-static void test_cache(const shape *s, int quick) {
-    file f = make(s, NULL, NULL, 0);
+static void experts_from_storage_have_one_hash_and_the_hits_of_the_policy(const shape *s,
+                                                                          int quick) {
+    mem_file f = make(s, NULL, NULL, 0);
     aios_io io, artifact;
     disk d, d2;
-    buffer art;
+    mem_file art;
     run r;
     aios_plan_desc pd;
     uint64_t want, least, full;
@@ -815,13 +790,12 @@ static void test_cache(const shape *s, int quick) {
     pd.n_ctx = 64;
     pd.n_batch = 16;
     pd.n_threads = 2;
-    if (!CHECK(run_open(&r, &io, NULL, &pd))) {
-        printf("  %s\n", r.err.text);
-        return;
-    }
+    if (!CHECK_AT(run_open(&r, &io, NULL, &pd), "%s", r.err.text)) return;
     want = run_hash(&r, 0);
     full = r.plan.total_bytes + r.plan.held_bytes;
-    CHECK(want != 0 && r.plan.n_expert_slots == 0 && r.plan.rungs == 0);
+    CHECK(want != 0);
+    CHECK_EQ(r.plan.n_expert_slots, 0);
+    CHECK_EQ(r.plan.rungs, 0);
     run_close(&r);
     for (how = 0; how < 4; how++)
         for (k = 0; k < 6; k++)
@@ -836,36 +810,38 @@ static void test_cache(const shape *s, int quick) {
                 cache_io(&io, &pd, how);
                 cache_io(&artifact, &pd, how);
                 d.n_queued = d2.n_queued = 0;
-                if (!CHECK(cache_open(&r, &io, i ? &artifact : NULL, &pd, slots[k]))) {
-                    printf("  %s, %u slots, how %d: %s\n", s->name, slots[k], how, r.err.text);
+                if (!CHECK_AT(cache_open(&r, &io, i ? &artifact : NULL, &pd, slots[k]),
+                              "%s, %u slots, how %d: %s", s->name, slots[k], how, r.err.text)) {
                     if (r.m) run_close(&r);
                     continue;
                 }
-                CHECK(r.plan.n_expert_slots == slots[k] &&
-                      r.plan.tier_bytes[AIOS_TIER_STREAM] == r.plan.expert_slot_bytes * slots[k]);
-                if (how == 2) pthread_create(&t, NULL, serve, r.c);
+                CHECK_EQ(r.plan.n_expert_slots, slots[k]);
+                CHECK_EQ(r.plan.tier_bytes[AIOS_TIER_STREAM], r.plan.expert_slot_bytes * slots[k]);
+                if (how == 2) pthread_create(&t, NULL, serve_reads, r.c);
                 spied = aios__kind_group;
                 spied.run = spy;
                 for (op = 0; op < r.c->prog.n_ops; op++)
                     if (r.c->prog.op[op].kind == &aios__kind_group) r.c->prog.op[op].kind = &spied;
                 n_traced = 0;
                 for (prompt = 0; prompt < 3; prompt++)
-                    if (!CHECK(run_hash(&r, prompt == 1 ? 3000 : 0) == want))
-                        printf("  %s, %u slots, how %d, artifact %d: %s\n", s->name, slots[k], how,
-                               i, r.err.text);
+                    CHECK_AT(run_hash(&r, prompt == 1 ? 3000 : 0) == want,
+                             "%s, %u slots, how %d, artifact %d: %s", s->name, slots[k], how, i,
+                             r.err.text);
                 aios_counters_init(&c);
-                CHECK(aios_counters_get(r.c, &c) == 0);
+                CHECK_EQ(aios_counters_get(r.c, &c), 0);
                 simulate(s->n_used, (int32_t)slots[k], &hits, &misses);
-                if (!CHECK(c.n_expert_hits == hits && c.n_expert_misses == misses &&
-                           n_traced < MAX_TRACE))
-                    printf("  %s, %u slots, how %d: %llu hits and %llu misses, not %llu and %llu\n",
-                           s->name, slots[k], how, (unsigned long long)c.n_expert_hits,
-                           (unsigned long long)c.n_expert_misses, (unsigned long long)hits,
-                           (unsigned long long)misses);
-                CHECK(c.expert_bytes == c.stream_bytes &&
-                      c.expert_bytes <= misses * r.plan.expert_slot_bytes && c.n_read_errors == 0 &&
-                      c.n_units == 0 && c.tier_bytes[2] > 0);
-                CHECK(c.tier_bytes[0] + c.tier_bytes[1] + c.tier_bytes[2] == c.weight_bytes);
+                CHECK_AT(c.n_expert_hits == hits && c.n_expert_misses == misses &&
+                             n_traced < MAX_TRACE,
+                         "%s, %u slots, how %d: %llu hits and %llu misses, not %llu and %llu",
+                         s->name, slots[k], how, (unsigned long long)c.n_expert_hits,
+                         (unsigned long long)c.n_expert_misses, (unsigned long long)hits,
+                         (unsigned long long)misses);
+                CHECK_EQ(c.expert_bytes, c.stream_bytes);
+                CHECK(c.expert_bytes <= misses * r.plan.expert_slot_bytes);
+                CHECK_EQ(c.n_read_errors, 0);
+                CHECK_EQ(c.n_units, 0);
+                CHECK(c.tier_bytes[2] > 0);
+                CHECK_EQ(c.tier_bytes[0] + c.tier_bytes[1] + c.tier_bytes[2], c.weight_bytes);
                 if (slots[k] == slots[5])
                     CHECK(misses <= slots[5] && hits > 0); /* each is read once, then stays */
                 if (how == 2) {
@@ -887,28 +863,29 @@ static void test_cache(const shape *s, int quick) {
         least = r.err.expected;
         run_close(&r);
         pd.budget_bytes = least - 1;
-        CHECK(!cache_open(&r, &io, NULL, &pd, 0) && r.err.code == AIOS_ERR_MEMORY &&
-              r.err.expected == least && r.err.got == least - 1);
+        CHECK(!cache_open(&r, &io, NULL, &pd, 0));
+        CHECK_EQ(r.err.code, AIOS_ERR_MEMORY);
+        CHECK_EQ(r.err.expected, least);
+        CHECK_EQ(r.err.got, least - 1);
         run_close(&r);
         pd.budget_bytes =
             i < 2 ? least : least + test_rand(&seed) % (full > least ? full - least : 1);
-        if (!CHECK(cache_open(&r, &io, NULL, &pd, 0))) {
-            printf("  %s, budget %llu: %s\n", s->name, (unsigned long long)pd.budget_bytes,
-                   r.err.text);
+        if (!CHECK_AT(cache_open(&r, &io, NULL, &pd, 0), "%s, budget %llu: %s", s->name,
+                      (unsigned long long)pd.budget_bytes, r.err.text)) {
             run_close(&r);
             continue;
         }
         all = r.plan.held_bytes + r.plan.total_bytes;
-        CHECK(all <= pd.budget_bytes && all == mem_bytes &&
-              r.plan.held_bytes + r.plan.min_bytes <= least);
+        CHECK(all <= pd.budget_bytes);
+        CHECK_EQ(all, mem.held);
+        CHECK(r.plan.held_bytes + r.plan.min_bytes <= least);
         CHECK((r.plan.n_expert_slots > 0) == ((r.plan.rungs & AIOS_RUNG_EXPERTS) != 0) &&
               (r.plan.n_units > 0) == ((r.plan.rungs & AIOS_RUNG_STREAM) != 0));
         CHECK(r.plan.n_units == 0 || r.plan.n_expert_slots <= (uint32_t)s->n_used);
         n_cached += r.plan.n_expert_slots > 0;
-        if (!CHECK(run_hash(&r, 0) == want))
-            printf("  %s, budget %llu, %u slots, %u units: %s\n", s->name,
-                   (unsigned long long)pd.budget_bytes, r.plan.n_expert_slots, r.plan.n_units,
-                   r.err.text);
+        CHECK_AT(run_hash(&r, 0) == want, "%s, budget %llu, %u slots, %u units: %s", s->name,
+                 (unsigned long long)pd.budget_bytes, r.plan.n_expert_slots, r.plan.n_units,
+                 r.err.text);
         if (how == 0 && r.plan.n_expert_slots &&
             i < 8) { /* another context of the same weights has a cache of its own */
             aios_plan_desc pd2 = pd;
@@ -918,13 +895,14 @@ static void test_cache(const shape *s, int quick) {
             aios_plan_init(&plan);
             aios_context_desc_init(&cd);
             pd2.budget_bytes = 0;
-            CHECK(aios_plan_make(r.m, &pd2, &plan, &r.err) == 0 &&
-                  plan.n_expert_slots == r.plan.n_experts && plan.tier_bytes[0] == 0);
-            if (CHECK(aios_context_open(r.m, &plan, &cd, &second, &r.err) == 0)) {
+            CHECK_EQ(aios_plan_make(r.m, &pd2, &plan, &r.err), 0);
+            CHECK_EQ(plan.n_expert_slots, r.plan.n_experts);
+            CHECK_EQ(plan.tier_bytes[0], 0);
+            if (CHECK_EQ(aios_context_open(r.m, &plan, &cd, &second, &r.err), 0)) {
                 r.c = second;
-                CHECK(run_hash(&r, 0) == want);
+                CHECK_EQ(run_hash(&r, 0), want);
                 r.c = first;
-                CHECK(run_hash(&r, 0) == want);
+                CHECK_EQ(run_hash(&r, 0), want);
                 aios_context_free(second);
             } else
                 printf("  %s\n", r.err.text);
@@ -934,8 +912,6 @@ static void test_cache(const shape *s, int quick) {
     CHECK(n_cached > 0 || s->n_expert * n_moe < 12);
     free(f.p);
     free(art.p);
-    pthread_mutex_destroy(&d.lock);
-    pthread_mutex_destroy(&d2.lock);
 }
 
 /* Experts that are tensors of their own: in place, where the io maps some of them alone; in two
@@ -944,12 +920,12 @@ static uint64_t map_end;
 static const void *map_some(void *user, uint64_t off, uint64_t n) {
     return off + n > map_end ? NULL : aios_io_memory_map(user, off, n);
 }
-static void test_split(const shape *s) {
-    file f, part[2];
+static void experts_that_are_tensors_of_their_own_have_that_hash_too(const shape *s) {
+    mem_file f, part[2];
     aios_io io[2];
     aios_plan_desc pd;
     run r;
-    uint64_t want = merged_hash[s - shapes], step;
+    uint64_t want = hash_of_merged(s), step;
     uint32_t i, mapped, not_mapped, n_some = 0;
     made.experts = SPLIT;
     f = make(s, NULL, NULL, 0);
@@ -961,21 +937,21 @@ static void test_split(const shape *s) {
     pd.flags = AIOS_PLAN_IN_PLACE;
     for (step = 0; step < 24; step++) {
         map_end = f.n - f.n * step / 24;
-        if (!CHECK(run_open(&r, io, NULL, &pd))) {
-            printf("  %s: %s\n", s->name, r.err.text);
+        if (!CHECK_AT(run_open(&r, io, NULL, &pd), "%s: %s", s->name, r.err.text)) {
             aios_model_free(r.m);
             continue;
         }
-        CHECK(mem_bytes == r.plan.held_bytes + r.plan.total_bytes);
-        if (!CHECK(run_hash(&r, 0) == want))
-            printf("  %s, not mapped from %llu on\n", s->name, (unsigned long long)map_end);
+        CHECK_EQ(mem.held, r.plan.held_bytes + r.plan.total_bytes);
+        CHECK_AT(run_hash(&r, 0) == want, "%s, not mapped from %llu on", s->name,
+                 (unsigned long long)map_end);
         for (i = mapped = not_mapped = 0; i < r.m->gguf.n_tensors; i++) {
             aios_tensor_info t;
             aios_tensor_place at;
             aios_tensor_info_init(&t);
             aios_tensor_place_init(&at);
-            CHECK(aios_model_get_tensor(r.m, i, &t) == 0 &&
-                  aios_plan_get_tensor(r.m, &r.plan, i, &at) == 0 && at.n_bytes > 0);
+            CHECK_EQ(aios_model_get_tensor(r.m, i, &t), 0);
+            CHECK_EQ(aios_plan_get_tensor(r.m, &r.plan, i, &at), 0);
+            CHECK(at.n_bytes > 0);
             if (strstr(t.name, ".ffn_up.") && (t.file_offset + t.n_bytes <= map_end || !at.mapped))
                 *(at.mapped ? &mapped : &not_mapped) += 1;
         }
@@ -1002,15 +978,15 @@ static void test_split(const shape *s) {
             pd.n_readers = i == 3 ? 2 : -1;
             pd.n_threads = 2;
             if (i) io[0].map = io[1].map = NULL;
-            if (!CHECK(i < 2 ? run_open(&r, io, NULL, &pd)
-                             : cache_open(&r, io, NULL, &pd, slots[i - 2]))) {
-                printf("  %s, two parts: %s\n", s->name, r.err.text);
+            if (!CHECK_AT(i < 2 ? run_open(&r, io, NULL, &pd)
+                                : cache_open(&r, io, NULL, &pd, slots[i - 2]),
+                          "%s, two parts: %s", s->name, r.err.text)) {
                 aios_model_free(r.m);
                 continue;
             }
-            CHECK(mem_bytes == r.plan.held_bytes + r.plan.total_bytes &&
-                  (r.plan.n_expert_slots > 0) == (i > 1));
-            if (!CHECK(run_hash(&r, 0) == want)) printf("  %s, two parts, way %u\n", s->name, i);
+            CHECK_EQ(mem.held, r.plan.held_bytes + r.plan.total_bytes);
+            CHECK((r.plan.n_expert_slots > 0) == (i > 1));
+            CHECK_AT(run_hash(&r, 0) == want, "%s, two parts, way %u", s->name, i);
             run_close(&r);
         }
         free(part[0].p);
@@ -1021,9 +997,9 @@ static void test_split(const shape *s) {
 
 /* Storage that fails, ends, comes in pieces or is slow, at any read; cancelling and cutting
  * while experts are on their way. */
-static void test_cache_faults(const shape *s, int quick) {
+static void storage_that_fails_costs_a_step_never_a_sequence(const shape *s, int quick) {
     static const int32_t faults[] = { FAILS, ENDS, TOO_MUCH };
-    file f = make(s, NULL, NULL, 0);
+    mem_file f = make(s, NULL, NULL, 0);
     int32_t ids[N_IDS];
     aios_io io;
     disk d;
@@ -1042,80 +1018,72 @@ static void test_cache_faults(const shape *s, int quick) {
         cache_io(&io, &pd, how);
         disk_sound(&d);
         d.n_queued = d.broken = 0;
-        if (!CHECK(cache_open(&r, &io, NULL, &pd, (uint32_t)(s->n_used + 1 + how)))) {
-            printf("  %s\n", r.err.text);
+        if (!CHECK_AT(cache_open(&r, &io, NULL, &pd, (uint32_t)(s->n_used + 1 + how)), "%s",
+                      r.err.text))
             break;
-        }
         d.from = 4096;
         if (!want) want = run_hash(&r, 0);
-        CHECK(want != 0 && run_hash(&r, 0) == want);
+        CHECK(want != 0);
+        CHECK_EQ(run_hash(&r, 0), want);
         for (fault = 0; fault < 3; fault++)
             for (after = 0; after < 12; after += quick ? 5 : 1) {
                 aios_status st;
                 aios_counters c;
                 int n = 0;
                 aios_seq_truncate(r.c, 0, 0, NULL);
-                CHECK(aios_feed(r.c, 0, ids, 20, 0, &r.err) == 0 && step_all(&r, 0));
-                pthread_mutex_lock(&d.lock);
-                d.fault = faults[fault];
-                d.n_reads = 0;
-                d.after = after;
-                pthread_mutex_unlock(&d.lock);
+                CHECK_EQ(aios_feed(r.c, 0, ids, 20, 0, &r.err), 0);
+                CHECK(step_all(&r, 0));
+                disk_break(&d, faults[fault], after);
                 do { /* until something has to be read */
-                    CHECK(aios_feed(r.c, 0, ids + 20 + n, 1, 0, &r.err) == 0);
+                    CHECK_EQ(aios_feed(r.c, 0, ids + 20 + n, 1, 0, &r.err), 0);
                     do st = aios_step(r.c, after % 4 ? aios_now_ns(r.c) + 30000 : 0, &r.err);
                     while (st == AIOS_MORE);
                 } while (st == 0 && ++n < 15);
                 if (n == 15) continue;
                 CHECK(st == AIOS_ERR_IO && r.err.offset >= d.from && r.err.offset < f.n &&
                       r.err.text[0]);
-                CHECK(aios_seq_processed(r.c, 0) == aios_seq_length(r.c, 0) - 1);
+                CHECK_EQ(aios_seq_processed(r.c, 0), aios_seq_length(r.c, 0) - 1);
                 aios_counters_init(&c);
-                CHECK(aios_counters_get(r.c, &c) == 0 && c.n_read_errors > 0);
+                CHECK_EQ(aios_counters_get(r.c, &c), 0);
+                CHECK(c.n_read_errors > 0);
                 disk_sound(&d);
-                CHECK(aios_step(r.c, 0, &r.err) == 0 &&
-                      aios_seq_processed(r.c, 0) == aios_seq_length(r.c, 0));
-                CHECK(run_hash(&r, 0) == want);
+                CHECK_EQ(aios_step(r.c, 0, &r.err), 0);
+                CHECK_EQ(aios_seq_processed(r.c, 0), aios_seq_length(r.c, 0));
+                CHECK_EQ(run_hash(&r, 0), want);
             }
-        pthread_mutex_lock(&d.lock);
-        d.fault = SHORT;
-        d.n_reads = 0;
-        d.after = 0;
-        pthread_mutex_unlock(&d.lock);
-        CHECK(run_hash(&r, 0) == want);
+        disk_break(&d, SHORT, 0);
+        CHECK_EQ(run_hash(&r, 0), want);
         d.depth = 1 + how;
-        pthread_mutex_lock(&d.lock);
-        d.fault = SLOW;
-        pthread_mutex_unlock(&d.lock);
-        CHECK(run_hash(&r, 100000) == want);
+        disk_break(&d, SLOW, 0);
+        CHECK_EQ(run_hash(&r, 100000), want);
         for (after = 0; after < 40; after++) { /* dropped while reads are under way */
             aios_seq_truncate(r.c, 0, 0, NULL);
-            CHECK(aios_feed(r.c, 0, ids, 20, 0, &r.err) == 0);
+            CHECK_EQ(aios_feed(r.c, 0, ids, 20, 0, &r.err), 0);
             aios_step(r.c, aios_now_ns(r.c) + 1 + 50000u * (uint64_t)after, &r.err);
             if (after & 1) {
                 aios_cancel(r.c);
-                CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_CANCELLED);
+                CHECK_EQ(aios_step(r.c, 0, &r.err), AIOS_ERR_CANCELLED);
             }
         }
         disk_sound(&d);
-        CHECK(run_hash(&r, 0) == want);
+        CHECK_EQ(run_hash(&r, 0), want);
         if (how == 3) {
             d.broken = 1;
-            CHECK(run_hash(&r, 0) == 0 && r.err.code == AIOS_ERR_IO);
+            CHECK_EQ(run_hash(&r, 0), 0);
+            CHECK_EQ(r.err.code, AIOS_ERR_IO);
             d.broken = 0;
-            CHECK(run_hash(&r, 0) == want);
+            CHECK_EQ(run_hash(&r, 0), want);
         }
-        d.depth = QUEUE;
+        d.depth = DISK_QUEUE;
         run_close(&r);
     }
     free(f.p);
-    pthread_mutex_destroy(&d.lock);
 }
 
 /* A pass is dropped after each of its steps, with few slots: other tokens then find the room
  * that it had asked for. */
-static void test_cache_dropped(const shape *s, int quick) {
-    file f = make(s, NULL, NULL, 0);
+static void a_dropped_pass_leaves_no_slot_waiting(const shape *s, int quick) {
+    mem_file f = make(s, NULL, NULL, 0);
     int32_t ids[N_IDS];
     aios_io io;
     disk d;
@@ -1131,80 +1099,57 @@ static void test_cache_dropped(const shape *s, int quick) {
         uint64_t want = 0;
         int after, n = 0, done = 0;
         cache_io(&io, &pd, 0);
-        if (!CHECK(cache_open(&r, &io, NULL, &pd, slots))) {
-            printf("  %s\n", r.err.text);
-            break;
-        }
+        if (!CHECK_AT(cache_open(&r, &io, NULL, &pd, slots), "%s", r.err.text)) break;
         CHECK((want = run_hash(&r, 0)) != 0);
         for (after = 1; !done && n < 20000; after += quick ? 40 : 1) {
             aios_status st = AIOS_MORE;
             aios_seq_truncate(r.c, 0, 0, NULL);
-            CHECK(aios_feed(r.c, 0, ids + after % 20, 16, 0, &r.err) == 0);
+            CHECK_EQ(aios_feed(r.c, 0, ids + after % 20, 16, 0, &r.err), 0);
             for (n = 0; st == AIOS_MORE && n < after; n++) st = aios_step(r.c, 1, &r.err);
             done = st == AIOS_OK;
             aios_cancel(r.c);
-            CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_CANCELLED);
+            CHECK_EQ(aios_step(r.c, 0, &r.err), AIOS_ERR_CANCELLED);
             aios_seq_truncate(r.c, 0, 0, NULL);
-            CHECK(aios_feed(r.c, 0, ids + (after + 7) % 20, 16, 0, &r.err) == 0);
+            CHECK_EQ(aios_feed(r.c, 0, ids + (after + 7) % 20, 16, 0, &r.err), 0);
             for (n = 0; n < 20000 && (st = aios_step(r.c, 1, &r.err)) == AIOS_MORE; n++) {}
-            CHECK(st == AIOS_OK);
+            CHECK_EQ(st, AIOS_OK);
         }
-        if (n < 20000) CHECK(run_hash(&r, 0) == want);
+        if (n < 20000) CHECK_EQ(run_hash(&r, 0), want);
         run_close(&r);
     }
     free(f.p);
-    pthread_mutex_destroy(&d.lock);
 }
 
 /* Experts that the caller reads: no deadline is passed by more than one read. */
-typedef struct tape {
-    disk *d;
-    late_clock *clock;
-} tape;
-static int64_t tape_read(void *user, uint64_t off, void *dst, uint64_t n) {
-    tape *t = (tape *)user;
-    late_io(t->clock);
-    return disk_read(t->d, off, dst, n);
-}
-static void test_cache_deadlines(const shape *s) {
-    file f = make(s, NULL, NULL, 0);
+static void no_deadline_is_passed_by_more_than_one_read(const shape *s) {
+    mem_file f = make(s, NULL, NULL, 0);
     int32_t ids[N_IDS], slots, kept = 1;
     late_clock clock = { 1000, 0, 1000000, 0, 0, 0, 0 };
     uint64_t want, seed = 5;
-    aios_io io, slow;
+    aios_io io;
     disk d;
-    tape t;
     run r;
     aios_plan_desc pd;
     ids_of(ids, 5);
     disk_init(&d, &io, f.p, f.n);
-    slow = io;
-    t.d = &d;
-    t.clock = &clock;
-    slow.read = tape_read;
-    slow.user = &t;
     aios_plan_desc_init(&pd);
     pd.n_ctx = 64;
     pd.n_batch = 16;
-    if (!CHECK(run_open(&r, &io, NULL, &pd))) {
-        printf("  %s\n", r.err.text);
-        return;
-    }
-    CHECK(aios_feed(r.c, 0, ids, 20, 0, &r.err) == 0 && step_all(&r, 0));
+    if (!CHECK_AT(run_open(&r, &io, NULL, &pd), "%s", r.err.text)) return;
+    CHECK_EQ(aios_feed(r.c, 0, ids, 20, 0, &r.err), 0);
+    CHECK(step_all(&r, 0));
     want = test_hash(TEST_HASH, aios_logits(r.c, 0), N_VOCAB * 4);
     run_close(&r);
+    d.clock = &clock;
     for (slots = 1; slots <= 3; slots++)
         for (pd.n_threads = 1; pd.n_threads <= 2; pd.n_threads++) {
             int32_t steps = 0;
             aios_status st;
-            cache_io(&slow, &pd, 0);
+            cache_io(&io, &pd, 0);
             clock_late = &clock;
-            if (!CHECK(cache_open(&r, &slow, NULL, &pd, (uint32_t)slots))) {
-                printf("  %s\n", r.err.text);
-                break;
-            }
+            if (!CHECK_AT(cache_open(&r, &io, NULL, &pd, (uint32_t)slots), "%s", r.err.text)) break;
             clock_late = NULL;
-            CHECK(aios_feed(r.c, 0, ids, 20, 0, &r.err) == 0);
+            CHECK_EQ(aios_feed(r.c, 0, ids, 20, 0, &r.err), 0);
             do {
                 st = aios_step(r.c, late_next(&clock, &seed), &r.err);
                 kept &= late_held(&clock);
@@ -1216,27 +1161,28 @@ static void test_cache_deadlines(const shape *s) {
         }
     clock_late = NULL;
     free(f.p);
-    pthread_mutex_destroy(&d.lock);
 }
 
 int main(int argc, char **argv) {
-    int quick = argc > 1 && !strcmp(argv[1], "quick"), i;
-    test_lists();
-    test_refused();
-    for (i = 0; i < N_SHAPES; i++) test_shape(&shapes[i], quick);
-    for (i = 0; i < N_SHAPES; i++) test_cache(&shapes[i], quick);
+    int quick = test_begin(argc, argv), i;
+    TEST(lists_are_those_of_plain_loops)();
+    TEST(models_that_make_no_sense_are_refused)();
+    for (i = 0; i < N_SHAPES; i++) TEST(experts_in_memory_have_one_hash)(&shapes[i], quick);
+    for (i = 0; i < N_SHAPES; i++)
+        TEST(experts_from_storage_have_one_hash_and_the_hits_of_the_policy)(&shapes[i], quick);
     made.experts = SPLIT;
     for (i = 0; i < N_SHAPES; i++) {
-        test_shape(&shapes[i], 1);
-        test_cache(&shapes[i], 1);
+        TEST(experts_in_memory_have_one_hash)(&shapes[i], 1);
+        TEST(experts_from_storage_have_one_hash_and_the_hits_of_the_policy)(&shapes[i], 1);
     }
-    test_cache_faults(&shapes[2], 1);
-    for (i = 0; i < N_SHAPES; i++) test_split(&shapes[i]);
-    test_cache_faults(&shapes[2], quick);
-    test_cache_faults(&shapes[7], quick);
-    test_cache_deadlines(&shapes[1]);
-    test_cache_deadlines(&shapes[3]);
-    test_cache_dropped(&shapes[1], quick || TEST_SANITIZED);
-    test_cache_dropped(&shapes[4], quick || TEST_SANITIZED);
+    TEST(storage_that_fails_costs_a_step_never_a_sequence)(&shapes[2], 1);
+    for (i = 0; i < N_SHAPES; i++)
+        TEST(experts_that_are_tensors_of_their_own_have_that_hash_too)(&shapes[i]);
+    TEST(storage_that_fails_costs_a_step_never_a_sequence)(&shapes[2], quick);
+    TEST(storage_that_fails_costs_a_step_never_a_sequence)(&shapes[7], quick);
+    TEST(no_deadline_is_passed_by_more_than_one_read)(&shapes[1]);
+    TEST(no_deadline_is_passed_by_more_than_one_read)(&shapes[3]);
+    TEST(a_dropped_pass_leaves_no_slot_waiting)(&shapes[1], quick || TEST_SANITIZED);
+    TEST(a_dropped_pass_leaves_no_slot_waiting)(&shapes[4], quick || TEST_SANITIZED);
     return test_end();
 }

@@ -6,40 +6,9 @@
 #include "aios.h"
 #include "test.h"
 #include "damage.h"
-#include "disk.h"
-#include "late.h"
+#include "host.h"
 
-enum { N_IDS = 40, MAX_LOG = 16 };
-
-/* ---- an allocator that keeps books ---- */
-typedef struct books {
-    aios_mem_req req[MAX_LOG];
-    int n, n_held, n_wishes;
-    uint64_t held;
-    uint32_t grant;
-} books;
-static void *books_alloc(void *user, const aios_mem_req *r) {
-    books *b = (books *)user;
-    void *p = NULL;
-    if (b->n < MAX_LOG) b->req[b->n] = *r;
-    b->n++;
-    if (posix_memalign(&p, (size_t)r->align, (size_t)r->bytes)) return NULL;
-    memset(p, 0xCD, (size_t)r->bytes);
-    b->n_held++;
-    b->held += r->bytes;
-    return p;
-}
-static void books_free(void *user, void *p, const aios_mem_req *r) {
-    books *b = (books *)user;
-    b->n_held--;
-    b->held -= r->bytes;
-    free(p);
-}
-static uint32_t books_granted(void *user, void *p, const aios_mem_req *r) {
-    (void)p;
-    (void)r;
-    return ((books *)user)->grant;
-}
+enum { N_IDS = 40 };
 
 static late_clock
     *clock_late; /* the clock of the next context, and its parallel_for; NULL: the system's */
@@ -61,10 +30,7 @@ static int run_model_from(run *r, const aios_io *io, const aios_io *artifact, di
     aios_model_info info;
     memset(r, 0, sizeof *r);
     r->d = d;
-    aios_allocator_init(&a);
-    a.alloc = books_alloc;
-    a.free = books_free;
-    a.user = &r->mem;
+    a = books_allocator(&r->mem);
     a.granted = books_granted;
     aios_model_desc_init(&md);
     md.mem = &a;
@@ -84,7 +50,8 @@ static aios_status run_plan(run *r, const aios_plan_desc *pd) {
     aios_status st;
     aios_plan_init(&r->plan);
     st = aios_plan_make(r->m, pd, &r->plan, &r->err);
-    CHECK(r->d->n_reads == before && r->mem.n == n); /* planning reads nothing and takes nothing */
+    CHECK_EQ(r->d->n_reads, before);
+    CHECK_EQ(r->mem.n, n); /* planning reads nothing and takes nothing */
     return st;
 }
 static aios_status run_context(run *r) {
@@ -105,27 +72,29 @@ static aios_status run_context(run *r) {
     }
     st = aios_context_open(r->m, &r->plan, &cd, &r->c, &r->err);
     if (st) return st;
-    CHECK(r->mem.n == n + (int)r->plan.n_requests);
+    CHECK_EQ(r->mem.n, n + (int)r->plan.n_requests);
     for (i = 0; i < r->plan.n_requests; i++) {
         aios_mem_req_init(&q);
-        CHECK(aios_plan_request(&r->plan, i, &q) == 0 &&
-              memcmp(&q, &r->mem.req[n + (int)i], sizeof q) == 0);
+        CHECK_EQ(aios_plan_request(&r->plan, i, &q), 0);
+        CHECK_MEM(&q, &r->mem.req[n + (int)i], sizeof q);
         sum += q.bytes;
     }
-    CHECK(sum == r->plan.total_bytes && r->mem.held == r->plan.held_bytes + sum);
-    CHECK(aios_plan_request(&r->plan, i, &q) == AIOS_ERR_ARG);
+    CHECK_EQ(sum, r->plan.total_bytes);
+    CHECK_EQ(r->mem.held, r->plan.held_bytes + sum);
+    CHECK_EQ(aios_plan_request(&r->plan, i, &q), AIOS_ERR_ARG);
     return 0;
 }
 static void run_close(run *r) {
     aios_context_free(r->c);
     aios_model_free(r->m);
-    CHECK(r->mem.n_held == 0 && r->mem.held == 0);
+    CHECK_EQ(r->mem.n_held, 0);
+    CHECK_EQ(r->mem.held, 0);
 }
 static void feed(run *r, int32_t n, uint32_t flags) {
     uint64_t seed = 3;
     int32_t ids[N_IDS], i;
     for (i = 0; i < N_IDS; i++) ids[i] = (int32_t)(test_rand(&seed) % (uint64_t)r->n_vocab);
-    CHECK(aios_feed(r->c, 0, ids + aios_seq_length(r->c, 0), (uint64_t)n, flags, &r->err) == 0);
+    CHECK_EQ(aios_feed(r->c, 0, ids + aios_seq_length(r->c, 0), (uint64_t)n, flags, &r->err), 0);
 }
 /* A prompt, then tokens one by one; slice: every step has so many nanoseconds. 0 when a step
  * fails. */
@@ -155,7 +124,7 @@ static void check_ops(const run *r) {
     uint64_t w = 0, act = 0;
     int32_t units = 0, phase = 0;
     uint32_t i;
-    CHECK(aios_op_count(r->c) == r->plan.n_ops);
+    CHECK_EQ(aios_op_count(r->c), r->plan.n_ops);
     for (i = 0; i < r->plan.n_ops; i++) {
         aios_op_info o;
         aios_op_info_init(&o);
@@ -167,24 +136,20 @@ static void check_ops(const run *r) {
         act += o.act_bytes;
         units += o.n_units;
     }
-    if (!CHECK(w == r->plan.token_weight_bytes && act == r->plan.token_act_bytes &&
-               (uint32_t)units == r->plan.n_units && (uint32_t)phase + 1 == r->plan.n_phases))
-        printf(
-            "  weights %llu of %llu, activations %llu of %llu, units %d of %u, phases %d of %u\n",
-            (unsigned long long)w, (unsigned long long)r->plan.token_weight_bytes,
-            (unsigned long long)act, (unsigned long long)r->plan.token_act_bytes, units,
-            r->plan.n_units, phase + 1, r->plan.n_phases);
+    CHECK_AT(w == r->plan.token_weight_bytes && act == r->plan.token_act_bytes &&
+                 (uint32_t)units == r->plan.n_units && (uint32_t)phase + 1 == r->plan.n_phases,
+             "weights %llu of %llu, activations %llu of %llu, units %d of %u, phases %d of %u",
+             (unsigned long long)w, (unsigned long long)r->plan.token_weight_bytes,
+             (unsigned long long)act, (unsigned long long)r->plan.token_act_bytes, units,
+             r->plan.n_units, phase + 1, r->plan.n_phases);
 }
 
 /* ---- budgets ---- */
-static void *serve(void *c) {
-    aios_serve_reads((aios_context *)c);
-    return NULL;
-}
 
 /* Any budget from the minimum up gives a plan within it that runs with the same bits; one byte
  * less is refused by name. */
-static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_runs) {
+static void any_budget_from_the_least_up_gives_the_same_bits(const char *name, const uint8_t *p,
+                                                             uint64_t n, int n_runs) {
     aios_io io;
     disk d;
     run r;
@@ -195,12 +160,11 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
     disk_init(&d, &io, p, n);
     aios_plan_desc_init(&pd);
     pd.n_ctx = 64;
-    if (!CHECK(run_model(&r, &io, &d))) {
-        printf("  %s: %s\n", name, r.err.text);
-        return;
-    }
-    CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.rungs == 0 &&
-          r.plan.n_slots == 0);
+    if (!CHECK_AT(run_model(&r, &io, &d), "%s: %s", name, r.err.text)) return;
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(run_context(&r), 0);
+    CHECK_EQ(r.plan.rungs, 0);
+    CHECK_EQ(r.plan.n_slots, 0);
     want = run_hash(&r, 0);
     full = r.plan.held_bytes + r.plan.total_bytes;
     CHECK(want != 0);
@@ -218,52 +182,50 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
         pd.flags = how == 2 ? AIOS_PLAN_LENT_READERS : 0;
         if (!CHECK(run_model(&r, &io, &d))) return;
         pd.budget_bytes = 1;
-        CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY && r.err.got == 1);
+        CHECK_EQ(run_plan(&r, &pd), AIOS_ERR_MEMORY);
+        CHECK_EQ(r.err.got, 1);
         least = r.err.expected;
         snprintf(number, sizeof number, "%llu", (unsigned long long)least);
         pd.budget_bytes = least - 1;
-        if (!CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY && r.err.expected == least &&
-                   r.err.got == least - 1 && strstr(r.err.text, number)))
-            printf("  %s, least %s, how %d: %s\n", name, number, how, r.err.text);
+        CHECK_AT(run_plan(&r, &pd) == AIOS_ERR_MEMORY && r.err.expected == least &&
+                     r.err.got == least - 1 && strstr(r.err.text, number),
+                 "%s, least %s, how %d: %s", name, number, how, r.err.text);
         pd.budget_bytes =
             i < 4 ? least : least + test_rand(&seed) % (full > least ? full - least : 1);
-        if (!CHECK(run_plan(&r, &pd) == 0)) {
-            printf("  %s, budget %llu: %s\n", name, (unsigned long long)pd.budget_bytes,
-                   r.err.text);
+        if (!CHECK_AT(run_plan(&r, &pd) == 0, "%s, budget %llu: %s", name,
+                      (unsigned long long)pd.budget_bytes, r.err.text)) {
             run_close(&r);
             continue;
         }
         CHECK(r.plan.held_bytes + r.plan.total_bytes <= pd.budget_bytes &&
               r.plan.held_bytes + r.plan.min_bytes <= least);
-        if (!CHECK(run_context(&r) == 0)) {
-            printf("  %s\n", r.err.text);
+        if (!CHECK_AT(run_context(&r) == 0, "%s", r.err.text)) {
             run_close(&r);
             continue;
         }
         CHECK(r.mem.held <= pd.budget_bytes);
         if (how == 2 && r.plan.n_units) { /* they may go and come again */
-            pthread_create(&t[0], NULL, serve, r.c);
-            CHECK(run_hash(&r, 0) == want);
+            pthread_create(&t[0], NULL, serve_reads, r.c);
+            CHECK_EQ(run_hash(&r, 0), want);
             aios_end_reads(r.c, 1);
             pthread_join(t[0], NULL);
             aios_serve_reads(r.c);
             aios_end_reads(r.c, 0);
             aios_counters_reset(r.c);
-            pthread_create(&t[0], NULL, serve, r.c);
-            pthread_create(&t[1], NULL, serve, r.c);
+            pthread_create(&t[0], NULL, serve_reads, r.c);
+            pthread_create(&t[1], NULL, serve_reads, r.c);
         }
         got = run_hash(&r, i % 3 ? 0 : 20000);
-        if (!CHECK(got == want))
-            printf("  %s, budget %llu of %llu, how %d, level %d, %u units, %u slots: %s\n", name,
-                   (unsigned long long)pd.budget_bytes, (unsigned long long)full, how,
-                   r.plan.stream_level, r.plan.n_units, r.plan.n_slots, r.err.text);
+        CHECK_AT(got == want, "%s, budget %llu of %llu, how %d, level %d, %u units, %u slots: %s",
+                 name, (unsigned long long)pd.budget_bytes, (unsigned long long)full, how,
+                 r.plan.stream_level, r.plan.n_units, r.plan.n_slots, r.err.text);
         aios_counters_init(&c);
-        CHECK(aios_counters_get(r.c, &c) == 0);
+        CHECK_EQ(aios_counters_get(r.c, &c), 0);
         CHECK(c.n_units == (uint64_t)r.plan.n_units * c.n_passes ||
               r.plan.stream_level > 2 * 65536); /* the output is not wanted in every pass */
-        CHECK((c.stream_bytes > 0) == (r.plan.n_units + r.plan.n_row_slots > 0) &&
-              c.n_stalls <= c.n_units + (r.plan.n_row_slots ? c.n_tokens * 2 /* tables */ : 0) &&
-              c.n_read_errors == 0);
+        CHECK((c.stream_bytes > 0) == (r.plan.n_units + r.plan.n_row_slots > 0));
+        CHECK(c.n_stalls <= c.n_units + (r.plan.n_row_slots ? c.n_tokens * 2 /* tables */ : 0));
+        CHECK_EQ(c.n_read_errors, 0);
         if (r.plan.stream_level <=
             /* what was used, and no more than the ring ahead of it; a row for each token at the
              * most, of one table */
@@ -273,8 +235,8 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
             CHECK(c.stream_bytes + (how == 2 ? r.plan.tier_bytes[AIOS_TIER_STREAM] : 0) >= units &&
                   c.stream_bytes <= units + row * c.n_tokens + r.plan.tier_bytes[AIOS_TIER_STREAM]);
         }
-        CHECK(c.tier_bytes[0] + c.tier_bytes[1] + c.tier_bytes[2] == c.weight_bytes &&
-              (c.tier_bytes[2] > 0) == (r.plan.n_units + r.plan.n_row_slots > 0));
+        CHECK_EQ(c.tier_bytes[0] + c.tier_bytes[1] + c.tier_bytes[2], c.weight_bytes);
+        CHECK((c.tier_bytes[2] > 0) == (r.plan.n_units + r.plan.n_row_slots > 0));
         check_ops(&r);
         n_streamed += r.plan.n_units > 0;
         if (how == 2 && r.plan.n_units) {
@@ -285,13 +247,14 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
         run_close(&r);
     }
     CHECK(n_streamed > 0);
-    pthread_mutex_destroy(&d.lock);
 }
 
 /* Tables that are read by the row leave memory before anything else, and cost a row for each
  * token that is not there already. Where the io reads from any offset, what is read is the
  * weights and nothing more. */
-static void test_rows(const char *name, const uint8_t *p, uint64_t n, int tied) {
+static void tables_read_by_the_row_go_first_and_cost_a_row_a_token(const char *name,
+                                                                   const uint8_t *p, uint64_t n,
+                                                                   int tied) {
     enum { N = 36 };
     static const int32_t same[N];
     aios_io io;
@@ -314,19 +277,16 @@ static void test_rows(const char *name, const uint8_t *p, uint64_t n, int tied) 
         pd.n_batch = 40;
         pd.n_threads = how == 3 ? 2 : 1;
         pd.flags = AIOS_PLAN_KEEP_BATCH;
-        if (!CHECK(run_model(&r, &io, &d))) {
-            printf("  %s: %s\n", name, r.err.text);
-            return;
-        }
+        if (!CHECK_AT(run_model(&r, &io, &d), "%s: %s", name, r.err.text)) return;
         d.hinted = 0;
         pd.budget_bytes = how > 1;
         if (how > 1) {
-            CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);
+            CHECK_EQ(run_plan(&r, &pd), AIOS_ERR_MEMORY);
             least = r.err.expected;
         }
         pd.budget_bytes = how == 0 ? 0 : how == 1 ? all - 1 : least;
-        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0)) {
-            printf("  %s, %d: %s\n", name, how, r.err.text);
+        if (!CHECK_AT(run_plan(&r, &pd) == 0 && run_context(&r) == 0, "%s, %d: %s", name, how,
+                      r.err.text)) {
             run_close(&r);
             continue;
         }
@@ -352,46 +312,35 @@ static void test_rows(const char *name, const uint8_t *p, uint64_t n, int tied) 
                 weights += at.stream_bytes;
                 continue;
             }
-            CHECK(at.tier == AIOS_TIER_STREAM && at.n_bytes == 0 && at.stream_bytes == t.n_bytes);
+            CHECK_EQ(at.tier, AIOS_TIER_STREAM);
+            CHECK_EQ(at.n_bytes, 0);
+            CHECK_EQ(at.stream_bytes, t.n_bytes);
             if (tied && t.name[0] == 't') weights += at.stream_bytes;
         }
-        if (r.plan.n_row_slots) CHECK(r.plan.token_stream_bytes == weights + embd + pos);
+        if (r.plan.n_row_slots) CHECK_EQ(r.plan.token_stream_bytes, weights + embd + pos);
         aios_counters_reset(r.c);
-        CHECK(aios_feed(r.c, 0, same, N, 0, &r.err) == 0 && aios_step(r.c, 0, &r.err) == 0 &&
-              aios_counters_get(r.c, &c) == 0); /* one pass of one token, N times */
+        CHECK_EQ(aios_feed(r.c, 0, same, N, 0, &r.err), 0);
+        CHECK_EQ(aios_step(r.c, 0, &r.err), 0);
+        CHECK_EQ(aios_counters_get(r.c, &c), 0); /* one pass of one token, N times */
         if (r.plan.n_row_slots && how < 3)
             CHECK(c.n_passes == 1 && c.stream_bytes == weights + embd + N * pos);
         if (how == 2) CHECK(d.hinted >= c.stream_bytes / 2);
         if (how == 0) want = run_hash(&r, 0);
-        CHECK(run_hash(&r, 0) == want && want != 0);
+        CHECK_EQ(run_hash(&r, 0), want);
+        CHECK(want != 0);
         run_close(&r);
     }
-    pthread_mutex_destroy(&d.lock);
 }
 
 /* Model and artifact each have a queue of their own that takes few reads and answers in pieces:
  * nobody waits for a read that was refused, the rest of a piece is asked for until it comes, and
  * what an io can read from anywhere need not end on a page. */
-typedef struct packed {
-    uint8_t *p;
-    uint64_t n;
-} packed;
-static int32_t packed_write(void *user, uint64_t off, const void *data, uint64_t n) {
-    packed *f = (packed *)user;
-    if (off + n > f->n) {
-        f->p = (uint8_t *)realloc(f->p, (size_t)(off + n));
-        memset(f->p + f->n, 0, (size_t)(off + n - f->n));
-        f->n = off + n;
-    }
-    memcpy(f->p + off, data, (size_t)n);
-    return 0;
-}
-static void test_queues(const char *name, const uint8_t *p, uint64_t n) {
+static void queues_that_refuse_are_not_waited_for(const char *name, const uint8_t *p, uint64_t n) {
     aios_io io, artifact;
     disk d, d2;
     run r;
     aios_plan_desc pd;
-    packed f = { NULL, 0 };
+    mem_file f = { 0 };
     uint64_t want, bytes;
     void *work = NULL;
     int k;
@@ -399,14 +348,13 @@ static void test_queues(const char *name, const uint8_t *p, uint64_t n) {
     aios_plan_desc_init(&pd);
     pd.n_ctx = 64;
     pd.n_threads = 1;
-    if (!CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == 0 && run_context(&r) == 0)) {
-        printf("  %s: %s\n", name, r.err.text);
+    if (!CHECK_AT(run_model(&r, &io, &d) && run_plan(&r, &pd) == 0 && run_context(&r) == 0,
+                  "%s: %s", name, r.err.text))
         return;
-    }
     want = run_hash(&r, 0);
     bytes = aios_artifact_work_bytes(r.m, 0);
-    CHECK(posix_memalign(&work, 64, (size_t)bytes) == 0 &&
-          aios_artifact_write(r.m, 0, packed_write, &f, work, bytes, NULL, NULL, &r.err) == 0);
+    CHECK_EQ(posix_memalign(&work, 64, (size_t)bytes), 0);
+    CHECK_EQ(aios_artifact_write(r.m, 0, mem_file_write, &f, work, bytes, NULL, NULL, &r.err), 0);
     free(work);
     run_close(&r);
     disk_init(&d2, &artifact, f.p, f.n);
@@ -423,27 +371,22 @@ static void test_queues(const char *name, const uint8_t *p, uint64_t n) {
         pd.n_batch = k & 16 ? 40 : 7;
         pd.flags = AIOS_PLAN_KEEP_BATCH;
         pd.budget_bytes = 1;
-        if (!CHECK(run_model_from(&r, &io, &artifact, &d))) {
-            printf("  %s: %s\n", name, r.err.text);
-            break;
-        }
+        if (!CHECK_AT(run_model_from(&r, &io, &artifact, &d), "%s: %s", name, r.err.text)) break;
         d2.from = 0;
         run_plan(&r, &pd);
         pd.budget_bytes = r.err.expected;
         if (CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 &&
                   (r.plan.n_row_slots || !(k & 2)) && r.plan.n_units)) {
-            if (!CHECK(run_hash(&r, k & 1 ? 30000 : 0) == want))
-                printf("  %s, queues %d: %s\n", name, k, r.err.text);
+            CHECK_AT(run_hash(&r, k & 1 ? 30000 : 0) == want, "%s, queues %d: %s", name, k,
+                     r.err.text);
         }
         run_close(&r);
     }
     free(f.p);
-    pthread_mutex_destroy(&d.lock);
-    pthread_mutex_destroy(&d2.lock);
 }
 
 /* ---- tiers ---- */
-static void test_tiers(const uint8_t *p, uint64_t n) {
+static void tiers_are_where_the_plan_says(const uint8_t *p, uint64_t n) {
     aios_io io, map;
     disk d;
     run r;
@@ -458,14 +401,16 @@ static void test_tiers(const uint8_t *p, uint64_t n) {
     pd.n_ctx = 64;
     pd.flags = AIOS_PLAN_PIN;
     pd.numa_node_1 = 2;
-    CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == 0 && run_context(&r) == 0);
+    CHECK(run_model(&r, &io, &d));
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(run_context(&r), 0);
     want = run_hash(&r, 0);
     all = r.plan.tier_bytes[AIOS_TIER_HOT];
     aios_counters_init(&c);
-    CHECK(aios_counters_get(r.c, &c) == 0 &&
-          c.n_wishes_denied == 4); /* pinned: weights, meta, scratch, cache */
+    CHECK_EQ(aios_counters_get(r.c, &c), 0);
+    CHECK_EQ(c.n_wishes_denied, 4); /* pinned: weights, meta, scratch, cache */
     CHECK(r.mem.req[1].flags & AIOS_MEM_PIN);
-    for (k = 1; k < r.mem.n; k++) CHECK(r.mem.req[k].numa_node == 1);
+    for (k = 1; k < r.mem.n; k++) CHECK_EQ(r.mem.req[k].numa_node, 1);
     pd.numa_node_1 = 0;
     run_close(&r);
     for (k = 1; k < 4; k++) { /* less and less is hot, the rest is warm; then some streams */
@@ -473,8 +418,7 @@ static void test_tiers(const uint8_t *p, uint64_t n) {
         pd.flags = 0;
         pd.hot_bytes = all * (uint64_t)(8 - k) / 8;
         pd.warm_bytes = k == 3 ? all / 8 : 0;
-        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0)) {
-            printf("  %s\n", r.err.text);
+        if (!CHECK_AT(run_plan(&r, &pd) == 0 && run_context(&r) == 0, "%s", r.err.text)) {
             run_close(&r);
             continue;
         }
@@ -491,13 +435,14 @@ static void test_tiers(const uint8_t *p, uint64_t n) {
             CHECK(tier[AIOS_TIER_HOT] <= r.plan.tier_bytes[AIOS_TIER_HOT] &&
                   tier[AIOS_TIER_WARM] <= r.plan.tier_bytes[AIOS_TIER_WARM] &&
                   tier[AIOS_TIER_STREAM] == 0);
-        CHECK(run_hash(&r, 0) == want);
+        CHECK_EQ(run_hash(&r, 0), want);
         run_close(&r);
     }
     pd.hot_bytes = 1000;
     pd.warm_bytes = 1000;
     pd.flags = AIOS_PLAN_NO_STREAM;
-    CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == AIOS_ERR_MEMORY);
+    CHECK(run_model(&r, &io, &d));
+    CHECK_EQ(run_plan(&r, &pd), AIOS_ERR_MEMORY);
     run_close(&r);
     /* where the io maps, what does not fit is used in place; and all of it when asked */
     aios_io_memory(&map, p, n);
@@ -506,20 +451,21 @@ static void test_tiers(const uint8_t *p, uint64_t n) {
         CHECK(run_model(&r, &map, &d));
         pd.flags = k ? AIOS_PLAN_IN_PLACE : 0;
         pd.budget_bytes = 0;
-        CHECK(run_plan(&r, &pd) == 0);
+        CHECK_EQ(run_plan(&r, &pd), 0);
         pd.budget_bytes = k ? 0 : r.plan.held_bytes + r.plan.total_bytes - r.plan.tier_bytes[0] / 2;
-        CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units == 0 &&
-              r.plan.weight_bytes_mapped > 0);
+        CHECK_EQ(run_plan(&r, &pd), 0);
+        CHECK_EQ(run_context(&r), 0);
+        CHECK_EQ(r.plan.n_units, 0);
+        CHECK(r.plan.weight_bytes_mapped > 0);
         CHECK(k || r.plan.rungs & AIOS_RUNG_IN_PLACE);
         CHECK(!k || r.plan.weight_bytes_packed == 0);
-        CHECK(run_hash(&r, 0) == want);
+        CHECK_EQ(run_hash(&r, 0), want);
         run_close(&r);
     }
-    pthread_mutex_destroy(&d.lock);
 }
 
 /* Rungs: in their order, only those that may be taken. */
-static void test_rungs(const uint8_t *p, uint64_t n) {
+static void rungs_are_taken_in_order_and_only_those_allowed(const uint8_t *p, uint64_t n) {
     aios_io io;
     disk d;
     run r;
@@ -532,35 +478,48 @@ static void test_rungs(const uint8_t *p, uint64_t n) {
     pd.n_ctx = 4096;
     pd.n_batch = 256;
     pd.kv_type = AIOSK_KV_F32;
-    CHECK(run_plan(&r, &pd) == 0);
+    CHECK_EQ(run_plan(&r, &pd), 0);
     full = r.plan;
     all = full.held_bytes + full.total_bytes;
     pd.budget_bytes = all - 1;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_BATCH && r.plan.n_batch == 128 &&
-          r.plan.kv_type == AIOSK_KV_F32 && r.plan.n_ctx == 4096);
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(r.plan.rungs, AIOS_RUNG_BATCH);
+    CHECK_EQ(r.plan.n_batch, 128);
+    CHECK_EQ(r.plan.kv_type, AIOSK_KV_F32);
+    CHECK_EQ(r.plan.n_ctx, 4096);
     pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE &&
-          r.plan.kv_type == AIOSK_KV_F16);
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(r.plan.rungs, AIOS_RUNG_KV_TYPE);
+    CHECK_EQ(r.plan.kv_type, AIOSK_KV_F16);
     pd.budget_bytes = all - full.request_bytes[AIOS_MEM_KV] * 11 / 16;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == (AIOS_RUNG_KV_TYPE | AIOS_RUNG_CTX) &&
-          r.plan.kv_type == AIOSK_KV_I8 && r.plan.n_ctx == 2048 && r.plan.n_batch == 256);
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(r.plan.rungs, AIOS_RUNG_KV_TYPE | AIOS_RUNG_CTX);
+    CHECK_EQ(r.plan.kv_type, AIOSK_KV_I8);
+    CHECK_EQ(r.plan.n_ctx, 2048);
+    CHECK_EQ(r.plan.n_batch, 256);
     pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_MAY_KV_CODES |
                AIOS_PLAN_MAY_CTX; /* a code before a shorter context */
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE &&
-          r.plan.kv_type == AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4) && r.plan.n_ctx == 4096);
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(r.plan.rungs, AIOS_RUNG_KV_TYPE);
+    CHECK_EQ(r.plan.kv_type, AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4));
+    CHECK_EQ(r.plan.n_ctx, 4096);
     pd.budget_bytes = r.plan.held_bytes + r.plan.total_bytes - 1;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE &&
-          r.plan.kv_type == AIOSK_KV_C4);
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(r.plan.rungs, AIOS_RUNG_KV_TYPE);
+    CHECK_EQ(r.plan.kv_type, AIOSK_KV_C4);
     pd.kv_type = AIOSK_KV_C4; /* none is smaller */
     pd.budget_bytes = r.plan.held_bytes + r.plan.total_bytes;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == 0 && r.plan.kv_type == pd.kv_type);
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(r.plan.rungs, 0);
+    CHECK_EQ(r.plan.kv_type, pd.kv_type);
     pd.kv_type = AIOSK_KV_F32;
     pd.budget_bytes = all - full.request_bytes[AIOS_MEM_KV] * 11 / 16;
     pd.flags = AIOS_PLAN_KEEP_BATCH;
-    CHECK(run_plan(&r, &pd) ==
-          AIOS_ERR_MEMORY); /* the weights are less than what the cache has too much */
+    CHECK_EQ(run_plan(&r, &pd),
+             AIOS_ERR_MEMORY); /* the weights are less than what the cache has too much */
     pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM;
-    CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY && r.err.expected == all);
+    CHECK_EQ(run_plan(&r, &pd), AIOS_ERR_MEMORY);
+    CHECK_EQ(r.err.expected, all);
     /* predictions: the slower of memory and storage */
     memset(&pd, 0, sizeof pd);
     aios_plan_desc_init(&pd);
@@ -568,21 +527,23 @@ static void test_rungs(const uint8_t *p, uint64_t n) {
     pd.n_threads = 1;
     pd.read_bandwidth = 1000000000;
     pd.stream_bandwidth = 1000000;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.bound == AIOS_BOUND_MEMORY &&
-          r.plan.tok_s_bound_milli ==
-              1000000000000u / (r.plan.token_weight_bytes + r.plan.token_kv_bytes));
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(r.plan.bound, AIOS_BOUND_MEMORY);
+    CHECK_EQ(r.plan.tok_s_bound_milli,
+             1000000000000u / (r.plan.token_weight_bytes + r.plan.token_kv_bytes));
     pd.budget_bytes = r.plan.held_bytes + r.plan.total_bytes - r.plan.tier_bytes[0] / 2;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.bound == AIOS_BOUND_STORAGE &&
-          r.plan.tok_s_bound_milli == 1000000000u / r.plan.token_stream_bytes);
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(r.plan.bound, AIOS_BOUND_STORAGE);
+    CHECK_EQ(r.plan.tok_s_bound_milli, 1000000000u / r.plan.token_stream_bytes);
     /* what makes no sense */
     pd.n_readers = 1000;
-    CHECK(run_plan(&r, &pd) == AIOS_ERR_ARG);
+    CHECK_EQ(run_plan(&r, &pd), AIOS_ERR_ARG);
     run_close(&r);
-    pthread_mutex_destroy(&d.lock);
 }
 
 /* ---- storage pulled away ---- */
-static void test_faults(const uint8_t *p, uint64_t n, int quick) {
+static void storage_that_fails_costs_a_step_never_a_sequence(const uint8_t *p, uint64_t n,
+                                                             int quick) {
     static const int32_t faults[] = { FAILS, ENDS, TOO_MUCH };
     aios_io io;
     disk d;
@@ -603,7 +564,7 @@ static void test_faults(const uint8_t *p, uint64_t n, int quick) {
         pd.n_threads = 2;
         pd.n_readers = how == 1 ? 2 : -1;
         pd.budget_bytes = 1;
-        CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);
+        CHECK_EQ(run_plan(&r, &pd), AIOS_ERR_MEMORY);
         least = r.err.expected;
         pd.budget_bytes = least + 200000;
         if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 0)) {
@@ -618,12 +579,9 @@ static void test_faults(const uint8_t *p, uint64_t n, int quick) {
                 aios_counters c;
                 aios_seq_truncate(r.c, 0, 0, NULL);
                 feed(&r, 20, 0);
-                CHECK(aios_step(r.c, 0, &r.err) == 0 && aios_seq_processed(r.c, 0) == 20);
-                pthread_mutex_lock(&d.lock);
-                d.fault = faults[f];
-                d.n_reads = 0;
-                d.after = after;
-                pthread_mutex_unlock(&d.lock);
+                CHECK_EQ(aios_step(r.c, 0, &r.err), 0);
+                CHECK_EQ(aios_seq_processed(r.c, 0), 20);
+                disk_break(&d, faults[f], after);
                 feed(&r, 1, 0);
                 do st = aios_step(r.c, after % 4 ? aios_now_ns(r.c) + 30000 : 0, &r.err);
                 while (st == AIOS_MORE);
@@ -633,30 +591,25 @@ static void test_faults(const uint8_t *p, uint64_t n, int quick) {
                 } /* the ring had enough for one token */
                 CHECK(st == AIOS_ERR_IO && r.err.offset >= d.from && r.err.offset < n &&
                       r.err.text[0]);
-                CHECK(aios_seq_processed(r.c, 0) ==
-                      aios_seq_length(r.c, 0) - 1); /* as before the step */
-                CHECK(aios_step(r.c, 0, &r.err) ==
-                      AIOS_ERR_IO); /* and again, as long as it lasts */
+                CHECK_EQ(aios_seq_processed(r.c, 0),
+                         aios_seq_length(r.c, 0) - 1); /* as before the step */
+                CHECK_EQ(aios_step(r.c, 0, &r.err),
+                         AIOS_ERR_IO); /* and again, as long as it lasts */
                 aios_counters_init(&c);
-                CHECK(aios_counters_get(r.c, &c) == 0 && c.n_read_errors > 0);
+                CHECK_EQ(aios_counters_get(r.c, &c), 0);
+                CHECK(c.n_read_errors > 0);
                 disk_sound(&d);
-                CHECK(aios_step(r.c, 0, &r.err) == 0 &&
-                      aios_seq_processed(r.c, 0) == aios_seq_length(r.c, 0));
-                CHECK(run_hash(&r, 0) == want);
+                CHECK_EQ(aios_step(r.c, 0, &r.err), 0);
+                CHECK_EQ(aios_seq_processed(r.c, 0), aios_seq_length(r.c, 0));
+                CHECK_EQ(run_hash(&r, 0), want);
             }
         /* a few bytes at a time is no fault, nor is a slow disk, cancelling or cutting in the
          * middle */
-        pthread_mutex_lock(&d.lock);
-        d.fault = SHORT;
-        d.n_reads = 0;
-        d.after = 0;
-        pthread_mutex_unlock(&d.lock);
-        CHECK(run_hash(&r, 0) == want);
+        disk_break(&d, SHORT, 0);
+        CHECK_EQ(run_hash(&r, 0), want);
         d.depth = 1 + how;
-        pthread_mutex_lock(&d.lock);
-        d.fault = SLOW;
-        pthread_mutex_unlock(&d.lock);
-        CHECK(run_hash(&r, 100000) == want);
+        disk_break(&d, SLOW, 0);
+        CHECK_EQ(run_hash(&r, 100000), want);
         for (after = 0; after < 6; after++) {
             aios_seq_truncate(r.c, 0, 0, NULL);
             feed(&r, 20, 0);
@@ -665,27 +618,27 @@ static void test_faults(const uint8_t *p, uint64_t n, int quick) {
                    after-- > 0) {}
             if (after & 1) {
                 aios_cancel(r.c);
-                CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_CANCELLED);
+                CHECK_EQ(aios_step(r.c, 0, &r.err), AIOS_ERR_CANCELLED);
             }
             if (after < 0) after = 5;
         }
         disk_sound(&d);
-        CHECK(run_hash(&r, 0) == want);
+        CHECK_EQ(run_hash(&r, 0), want);
         if (how == 2) { /* an io that breaks for good */
             d.broken = 1;
-            CHECK(run_hash(&r, 0) == 0 && r.err.code == AIOS_ERR_IO);
+            CHECK_EQ(run_hash(&r, 0), 0);
+            CHECK_EQ(r.err.code, AIOS_ERR_IO);
             d.broken = 0;
-            CHECK(run_hash(&r, 0) == want);
+            CHECK_EQ(run_hash(&r, 0), want);
         }
-        d.depth = QUEUE;
+        d.depth = DISK_QUEUE;
         run_close(&r);
     }
-    pthread_mutex_destroy(&d.lock);
 }
 
 /* Two contexts of one model, each with a ring of its own; a third that divides the weights
  * otherwise is refused. */
-static void test_two(const uint8_t *p, uint64_t n) {
+static void two_contexts_have_a_ring_each(const uint8_t *p, uint64_t n) {
     aios_io io;
     disk d;
     run r;
@@ -702,27 +655,31 @@ static void test_two(const uint8_t *p, uint64_t n) {
     pd.budget_bytes = 1;
     run_plan(&r, &pd);
     pd.budget_bytes = r.err.expected + 300000;
-    CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 0);
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(run_context(&r), 0);
+    CHECK(r.plan.n_units > 0);
     want = run_hash(&r, 0);
     aios_plan_init(&plan);
     aios_context_desc_init(&cd);
     pd.budget_bytes = 0;
     pd.n_batch = 5;
-    CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == 0 && plan.n_units == r.plan.n_units &&
-          plan.tier_bytes[0] == 0 && plan.tier_bytes[2] > 0);
-    if (CHECK(aios_context_open(r.m, &plan, &cd, &second, &r.err) == 0)) {
+    CHECK_EQ(aios_plan_make(r.m, &pd, &plan, &r.err), 0);
+    CHECK_EQ(plan.n_units, r.plan.n_units);
+    CHECK_EQ(plan.tier_bytes[0], 0);
+    CHECK(plan.tier_bytes[2] > 0);
+    if (CHECK_EQ(aios_context_open(r.m, &plan, &cd, &second, &r.err), 0)) {
         first = r.c;
         r.c = second;
-        CHECK(run_hash(&r, 0) == want);
+        CHECK_EQ(run_hash(&r, 0), want);
         r.c = first;
-        CHECK(run_hash(&r, 50000) == want);
+        CHECK_EQ(run_hash(&r, 50000), want);
         aios_context_free(second);
     } else
         printf("  %s\n", r.err.text);
     plan.stream_level /= 2;
     CHECK(aios_context_open(r.m, &plan, &cd, &second, &r.err) == AIOS_ERR_STATE && !second);
     pd.flags = AIOS_PLAN_IN_PLACE;
-    CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == AIOS_ERR_STATE);
+    CHECK_EQ(aios_plan_make(r.m, &pd, &plan, &r.err), AIOS_ERR_STATE);
     run_close(&r);
     /* submit and wait serve one context; a second one may have threads */
     io.submit = disk_submit;
@@ -733,27 +690,29 @@ static void test_two(const uint8_t *p, uint64_t n) {
     pd.budget_bytes = 1;
     run_plan(&r, &pd);
     pd.budget_bytes = r.err.expected + 300000;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.n_readers == 0 && run_context(&r) == 0 &&
-          r.plan.n_units > 0 && run_hash(&r, 0) == want);
+    CHECK_EQ(run_plan(&r, &pd), 0);
+    CHECK_EQ(r.plan.n_readers, 0);
+    CHECK_EQ(run_context(&r), 0);
+    CHECK(r.plan.n_units > 0);
+    CHECK_EQ(run_hash(&r, 0), want);
     pd.budget_bytes = 0;
     aios_plan_init(&plan);
     CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == 0 &&
           aios_context_open(r.m, &plan, &cd, &second, &r.err) == AIOS_ERR_STATE && !second);
     pd.n_readers = 1;
-    CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == 0 &&
-          aios_context_open(r.m, &plan, &cd, &second, &r.err) == 0);
+    CHECK_EQ(aios_plan_make(r.m, &pd, &plan, &r.err), 0);
+    CHECK_EQ(aios_context_open(r.m, &plan, &cd, &second, &r.err), 0);
     first = r.c;
     r.c = second;
-    CHECK(run_hash(&r, 0) == want);
+    CHECK_EQ(run_hash(&r, 0), want);
     r.c = first;
     aios_context_free(second);
     run_close(&r);
-    pthread_mutex_destroy(&d.lock);
 }
 
 /* A caller whose aios_plan knows no tiers yet: planned, listed and opened as before, and nothing
  * is streamed that it could not say. */
-static void test_older(const uint8_t *p, uint64_t n) {
+static void a_caller_without_tiers_is_served_as_before(const uint8_t *p, uint64_t n) {
     aios_io io;
     disk d;
     run r;
@@ -769,29 +728,30 @@ static void test_older(const uint8_t *p, uint64_t n) {
     pd.n_ctx = 64;
     aios_plan_init(&r.plan);
     r.plan.struct_size = (uint32_t)offsetof(aios_plan, tier_bytes);
-    CHECK(aios_plan_make(r.m, &pd, &r.plan, &r.err) == 0 && r.plan.tier_bytes[0] == 0);
+    CHECK_EQ(aios_plan_make(r.m, &pd, &r.plan, &r.err), 0);
+    CHECK_EQ(r.plan.tier_bytes[0], 0);
     for (i = 0; i < r.plan.n_requests; i++) {
         aios_mem_req_init(&q);
-        CHECK(aios_plan_request(&r.plan, i, &q) == 0);
+        CHECK_EQ(aios_plan_request(&r.plan, i, &q), 0);
         sum += q.bytes;
     }
-    CHECK(i == 4 && sum == r.plan.total_bytes);
+    CHECK_EQ(i, 4);
+    CHECK_EQ(sum, r.plan.total_bytes);
     all = r.plan.held_bytes + sum;
-    if (!CHECK(aios_context_open(r.m, &r.plan, &cd, &r.c, &r.err) == 0 && run_hash(&r, 0) != 0))
-        printf("  %s\n", r.err.text);
+    CHECK_AT(aios_context_open(r.m, &r.plan, &cd, &r.c, &r.err) == 0 && run_hash(&r, 0) != 0, "%s",
+             r.err.text);
     aios_context_free(r.c);
     aios_model_free(r.m);
     CHECK(run_model(&r, &io, &d));
     aios_plan_init(&r.plan);
     r.plan.struct_size = (uint32_t)offsetof(aios_plan, tier_bytes);
     pd.budget_bytes = all / 2;
-    CHECK(aios_plan_make(r.m, &pd, &r.plan, &r.err) == AIOS_ERR_MEMORY);
+    CHECK_EQ(aios_plan_make(r.m, &pd, &r.plan, &r.err), AIOS_ERR_MEMORY);
     run_close(&r);
-    pthread_mutex_destroy(&d.lock);
 }
 
 /* Times of phases add up to the time in steps, however it is sliced. */
-static void test_profile(const uint8_t *p, uint64_t n) {
+static void times_of_phases_add_up(const uint8_t *p, uint64_t n) {
     aios_io io;
     disk d;
     run r;
@@ -810,13 +770,13 @@ static void test_profile(const uint8_t *p, uint64_t n) {
         aios_plan_init(&r.plan);
         aios_context_desc_init(&cd);
         cd.flags = AIOS_CONTEXT_PROFILE;
-        CHECK(aios_plan_make(r.m, &pd, &r.plan, &r.err) == 0 &&
-              aios_context_open(r.m, &r.plan, &cd, &r.c, &r.err) == 0);
+        CHECK_EQ(aios_plan_make(r.m, &pd, &r.plan, &r.err), 0);
+        CHECK_EQ(aios_context_open(r.m, &r.plan, &cd, &r.c, &r.err), 0);
         CHECK(run_hash(&r, k ? 30000 : 0) != 0);
         for (i = 0; i < aios_op_count(r.c); i++) {
             aios_op_info o;
             aios_op_info_init(&o);
-            CHECK(aios_op_get(r.c, i, &o) == 0);
+            CHECK_EQ(aios_op_get(r.c, i, &o), 0);
             sum += o.busy_ns;
         }
         aios_counters_init(&c);
@@ -824,25 +784,16 @@ static void test_profile(const uint8_t *p, uint64_t n) {
         CHECK(sum <= c.busy_ns && sum > c.busy_ns / 2);
         run_close(&r);
     }
-    pthread_mutex_destroy(&d.lock);
 }
 
 /* ---- deadlines ---- */
 /* A model in two files: keys in both, every other tensor in the second. */
-typedef struct split {
-    uint8_t *p[2];
-    uint64_t n[2];
-} split;
-static void put(split *s, int k, const void *p, uint64_t n) {
-    memcpy(s->p[k] + s->n[k], p, (size_t)n);
-    s->n[k] += n;
+static void put_n(mem_file *f, uint64_t v, uint64_t n) { mem_file_append(f, &v, n); }
+static void put_z(mem_file *f, const char *z) {
+    put_n(f, strlen(z), 8);
+    mem_file_append(f, z, strlen(z));
 }
-static void put_n(split *s, int k, uint64_t v, uint64_t n) { put(s, k, &v, n); }
-static void put_z(split *s, int k, const char *z) {
-    put_n(s, k, strlen(z), 8);
-    put(s, k, z, strlen(z));
-}
-static void split_model(split *s, const aios_model *m, const uint8_t *p, uint64_t n) {
+static void split_model(mem_file two[2], const aios_model *m, const uint8_t *p) {
     aios_model_info x;
     aios_tensor_info t;
     uint64_t keys, off, i, d;
@@ -855,65 +806,49 @@ static void split_model(split *s, const aios_model *m, const uint8_t *p, uint64_
         keys -= 8 + strlen(t.name) + 4 + 8 * t.n_dims + 4 + 8;
     }
     for (k = 0; k < 2; k++) {
-        s->p[k] = (uint8_t *)calloc(1, (size_t)n + 4096);
-        s->n[k] = 0;
-        put(s, k, p, 8);
-        put_n(s, k, (x.n_tensors + 1u - (unsigned)k) / 2, 8);
-        put_n(s, k, x.n_keys + 2, 8);
-        put(s, k, p + 24, keys - 24);
-        put_z(s, k, "split.no");
-        put_n(s, k, 2, 4);
-        put_n(s, k, (uint64_t)k, 2);
-        put_z(s, k, "split.count");
-        put_n(s, k, 2, 4);
-        put_n(s, k, 2, 2);
+        mem_file *f = &two[k];
+        mem_file_append(f, p, 8);
+        put_n(f, (x.n_tensors + 1u - (unsigned)k) / 2, 8);
+        put_n(f, x.n_keys + 2, 8);
+        mem_file_append(f, p + 24, keys - 24);
+        put_z(f, "split.no");
+        put_n(f, 2, 4);
+        put_n(f, (uint64_t)k, 2);
+        put_z(f, "split.count");
+        put_n(f, 2, 4);
+        put_n(f, 2, 2);
         for (i = (uint64_t)k, off = 0; i < x.n_tensors; i += 2, off += (t.n_bytes + 31) / 32 * 32) {
             aios_model_get_tensor(m, (uint32_t)i, &t);
-            put_z(s, k, t.name);
-            put_n(s, k, t.n_dims, 4);
-            for (d = 0; d < t.n_dims; d++) put_n(s, k, t.n[d], 8);
-            put_n(s, k, t.type, 4);
-            put_n(s, k, off, 8);
+            put_z(f, t.name);
+            put_n(f, t.n_dims, 4);
+            for (d = 0; d < t.n_dims; d++) put_n(f, t.n[d], 8);
+            put_n(f, t.type, 4);
+            put_n(f, off, 8);
         }
-        while (s->n[k] % 32) put_n(s, k, 0, 1);
+        while (f->n % 32) put_n(f, 0, 1);
         for (i = (uint64_t)k; i < x.n_tensors; i += 2) {
             aios_model_get_tensor(m, (uint32_t)i, &t);
-            put(s, k, p + t.file_offset, t.n_bytes);
-            while (s->n[k] % 32) put_n(s, k, 0, 1);
+            mem_file_append(f, p + t.file_offset, t.n_bytes);
+            while (f->n % 32) put_n(f, 0, 1);
         }
     }
 }
 /* Nobody but the caller reads. */
-typedef struct tape {
-    const uint8_t *p;
-    uint64_t n;
-    late_clock *clock;
-} tape;
-static int64_t tape_read(void *user, uint64_t off, void *dst, uint64_t n) {
-    tape *t = (tape *)user;
-    late_io(t->clock);
-    if (n > t->n - off) n = t->n - off;
-    memcpy(dst, t->p + off, (size_t)n);
-    return (int64_t)n;
-}
-static void test_deadlines(const uint8_t *p, uint64_t n) {
+static void no_deadline_is_passed_by_more_than_one_read(const uint8_t *p, uint64_t n) {
     uint64_t seed = 11, want = 0;
     int n_parts, threads;
     aios_io plain;
     disk d;
-    split two;
+    mem_file two[2] = { { 0 } };
     run r;
     disk_init(&d, &plain, p, n);
-    if (!CHECK(run_model(&r, &plain, &d))) {
-        printf("  %s\n", r.err.text);
-        return;
-    }
-    split_model(&two, r.m, p, n);
+    if (!CHECK_AT(run_model(&r, &plain, &d), "%s", r.err.text)) return;
+    split_model(two, r.m, p);
     run_close(&r);
     for (n_parts = 1; n_parts <= 2; n_parts++)
         for (threads = 1; threads <= 3; threads++) { /* 3: two, lent */
             late_clock clock = { 1000, 0, 1000000, 0, 0, 0, 0 };
-            tape t[2];
+            disk part[2];
             aios_io io[2];
             aios_plan_desc pd;
             aios_model_desc md;
@@ -921,29 +856,19 @@ static void test_deadlines(const uint8_t *p, uint64_t n) {
             uint64_t h = TEST_HASH;
             int i, steps = 0, held = 1, late_reads = 0;
             for (i = 0; i < 2; i++) {
-                t[i].p = n_parts == 1 ? p : two.p[i];
-                t[i].n = n_parts == 1 ? n : two.n[i];
-                t[i].clock = &clock;
-                aios_io_init(&io[i]);
-                io[i].n_bytes = t[i].n;
-                io[i].read = tape_read;
-                io[i].user = &t[i];
+                disk_init(&part[i], &io[i], n_parts == 1 ? p : two[i].p,
+                          n_parts == 1 ? n : two[i].n);
+                part[i].clock = &clock;
             }
             memset(&r, 0, sizeof r);
             r.d = &d;
-            aios_allocator_init(&a);
-            a.alloc = books_alloc;
-            a.free = books_free;
-            a.user = &r.mem;
+            a = books_allocator(&r.mem);
             a.granted = books_granted;
             aios_model_desc_init(&md);
             md.mem = &a;
             md.io = io;
             md.n_parts = (uint32_t)n_parts;
-            if (!CHECK(aios_model_open(&md, &r.m, &r.err) == 0)) {
-                printf("  %s\n", r.err.text);
-                break;
-            }
+            if (!CHECK_AT(aios_model_open(&md, &r.m, &r.err) == 0, "%s", r.err.text)) break;
             aios_plan_desc_init(&pd);
             pd.n_ctx = 64;
             pd.n_threads = threads == 1 ? 1 : 2;
@@ -951,14 +876,13 @@ static void test_deadlines(const uint8_t *p, uint64_t n) {
             pd.budget_bytes = 1;
             pd.n_batch = 16;
             if (threads == 3) pd.flags = AIOS_PLAN_LENT_THREADS;
-            CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);
+            CHECK_EQ(run_plan(&r, &pd), AIOS_ERR_MEMORY);
             pd.budget_bytes = r.err.expected;
             clock_late = &clock;
-            if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 5 &&
-                       r.plan.n_row_slots > 0)) {
-                printf("  %s\n", r.err.text);
+            if (!CHECK_AT(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 5 &&
+                              r.plan.n_row_slots > 0,
+                          "%s", r.err.text))
                 break;
-            }
             clock_late = NULL;
             {
                 aios_model_info x;
@@ -970,17 +894,14 @@ static void test_deadlines(const uint8_t *p, uint64_t n) {
             while (aios_seq_processed(r.c, 0) < 24 && steps < 100000) {
                 uint64_t deadline = late_next(&clock, &seed);
                 aios_status st = aios_step(r.c, deadline, &r.err);
-                if (!CHECK(st >= 0)) {
-                    printf("  %s\n", r.err.text);
-                    break;
-                }
+                if (!CHECK_AT(st >= 0, "%s", r.err.text)) break;
                 held &= late_held(&clock);
                 late_reads += clock.n_io > 0 && clock.now > deadline;
                 steps++;
                 for (i = 0; i < aios_output_count(r.c); i++) {
                     aios_output o;
                     aios_output_init(&o);
-                    CHECK(aios_output_get(r.c, i, &o) == 0);
+                    CHECK_EQ(aios_output_get(r.c, i, &o), 0);
                     h = test_hash(h, o.logits, (size_t)r.n_vocab * 4);
                 }
                 if (st == AIOS_OK && aios_seq_length(r.c, 0) < 24) feed(&r, 1, 0);
@@ -989,37 +910,38 @@ static void test_deadlines(const uint8_t *p, uint64_t n) {
             CHECK(held && h == want && steps > 50 && late_reads > 20);
             run_close(&r);
         }
-    free(two.p[0]);
-    free(two.p[1]);
-    pthread_mutex_destroy(&d.lock);
+    free(two[0].p);
+    free(two[1].p);
 }
 
 int main(int argc, char **argv) {
     static uint8_t made[DAMAGE_MAX_BYTES];
+    /* clang-format off */
     static const char *const files[] = {
         "fixtures/types/llama-q4_k.gguf",   "fixtures/types/llama-q8_0.gguf",
         "fixtures/types/llama-iq2_xs.gguf", "fixtures/types/llama-bf16.gguf",
         "fixtures/zoo/gpt2.gguf",           "fixtures/zoo/gemma2.gguf",
         "fixtures/zoo/falcon7b.gguf",       "fixtures/zoo/phi3.gguf"
     };
+    /* clang-format on */
     uint64_t n_made = damage_valid(made, sizeof made);
-    int quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    int quick = test_begin(argc, argv);
     size_t i, n;
     uint8_t *p = test_read_file("models/tale.gguf", &n);
     CHECK(n_made > 0);
-    test_budgets("made", made, n_made, quick ? 4 : 40);
-    test_rungs(made, n_made);
-    test_older(made, n_made);
-    test_rows("made", made, n_made, 0);
-    test_deadlines(made, n_made);
+    TEST(any_budget_from_the_least_up_gives_the_same_bits)("made", made, n_made, quick ? 4 : 40);
+    TEST(rungs_are_taken_in_order_and_only_those_allowed)(made, n_made);
+    TEST(a_caller_without_tiers_is_served_as_before)(made, n_made);
+    TEST(tables_read_by_the_row_go_first_and_cost_a_row_a_token)("made", made, n_made, 0);
+    TEST(no_deadline_is_passed_by_more_than_one_read)(made, n_made);
     if (CHECK(p != NULL)) {
-        test_budgets("tale", p, n, quick ? 4 : 24);
-        test_rows("tale", p, n, 1);
-        test_tiers(p, n);
-        test_faults(p, n, quick);
-        test_two(p, n);
-        test_deadlines(p, n);
-        test_profile(p, n);
+        TEST(any_budget_from_the_least_up_gives_the_same_bits)("tale", p, n, quick ? 4 : 24);
+        TEST(tables_read_by_the_row_go_first_and_cost_a_row_a_token)("tale", p, n, 1);
+        TEST(tiers_are_where_the_plan_says)(p, n);
+        TEST(storage_that_fails_costs_a_step_never_a_sequence)(p, n, quick);
+        TEST(two_contexts_have_a_ring_each)(p, n);
+        TEST(no_deadline_is_passed_by_more_than_one_read)(p, n);
+        TEST(times_of_phases_add_up)(p, n);
     }
     free(p);
     for (i = 0; i < sizeof files / sizeof *files; i += quick ? 3 : 1) {
@@ -1028,10 +950,10 @@ int main(int argc, char **argv) {
             printf("skip: no %s in the shared folder\n", files[i]);
             continue;
         }
-        test_budgets(files[i], p, n, quick ? 4 : 12);
+        TEST(any_budget_from_the_least_up_gives_the_same_bits)(files[i], p, n, quick ? 4 : 12);
         if (strstr(files[i], "gpt2") || strstr(files[i], "q8_0") || strstr(files[i], "falcon")) {
-            test_rows(files[i], p, n, 0);
-            test_queues(files[i], p, n);
+            TEST(tables_read_by_the_row_go_first_and_cost_a_row_a_token)(files[i], p, n, 0);
+            TEST(queues_that_refuse_are_not_waited_for)(files[i], p, n);
         }
         free(p);
     }
