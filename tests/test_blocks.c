@@ -15,7 +15,7 @@
 #define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "test.h"
-#include "late.h"
+#include "host.h"
 #include "damage.h"
 
 #if defined(__SANITIZE_THREAD__)
@@ -27,70 +27,7 @@
 #endif
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-/* ---- an allocator that remembers, guards what it gives, and can be told to fail ---- */
-enum { GUARD = 64 };
-static aios_mem_req log_req[16];
-static int n_log, n_held, fail_at = -1;
-static uint64_t n_calls;
-static void *mem_alloc(void *user, const aios_mem_req *r) {
-    char *p = NULL;
-    uint64_t pad = MAX(r->align, GUARD);
-    (void)user;
-    n_calls++;
-    if (n_log == fail_at) return NULL;
-    if (posix_memalign((void **)(void *)&p, (size_t)pad, (size_t)(r->bytes + 2 * pad))) return NULL;
-    memset(p, 0xAB, (size_t)(r->bytes + 2 * pad));
-    if (n_log < 16) log_req[n_log++] = *r;
-    n_held++;
-    return p + pad;
-}
-static void mem_free(void *user, void *q, const aios_mem_req *r) {
-    uint64_t pad = MAX(r->align, GUARD), i;
-    unsigned char *p = (unsigned char *)q - pad;
-    int ok = 1;
-    (void)user;
-    n_calls++;
-    for (i = 0; i < pad; i++) ok &= p[i] == 0xAB && p[pad + r->bytes + i] == 0xAB;
-    CHECK(ok && "guards");
-    n_held--;
-    free(p);
-}
-
-/* ---- a reader of memory that delivers in pieces, fails, counts ---- */
-typedef struct source {
-    const uint8_t *p;
-    uint64_t n;
-    uint64_t rng;
-    int64_t fail_read;
-    uint64_t n_reads, n_unaligned;
-    int pieces, ring;
-    late_clock *clock;
-} source;
-static int64_t src_read(void *user, uint64_t off, void *dst, uint64_t n) {
-    source *s = (source *)user;
-    s->n_reads++;
-    if (s->clock) late_io(s->clock);
-    if (s->fail_read >= 0 && s->fail_read-- == 0) return test_rand(&s->rng) % 2 ? -5 : 0;
-    if (off >= s->n) return 0;
-    if (n > s->n - off) n = s->n - off;
-    if (s->ring && !s->pieces &&
-        (off % 4096 || (uintptr_t)dst % 4096 || (n % 4096 && off + n != s->n)))
-        s->n_unaligned++;
-    if (s->pieces && n > 1) n = 1 + test_rand(&s->rng) % n;
-    memcpy(dst, s->p + off, (size_t)n);
-    return (int64_t)n;
-}
-static const void *src_map(void *user, uint64_t off, uint64_t n) {
-    (void)n;
-    return ((source *)user)->p + off;
-}
-static void src_init(source *s, const uint8_t *p, uint64_t n) {
-    memset(s, 0, sizeof *s);
-    s->p = p;
-    s->n = n;
-    s->fail_read = -1;
-    s->rng = n;
-}
+static books mem;
 
 /* ---- files made up here ---- */
 typedef struct maker {
@@ -202,24 +139,20 @@ static uint8_t *make_file(uint64_t seed, int shape, uint32_t part, uint32_t n_pa
 typedef struct setup {
     aios_allocator mem;
     aios_io io[4];
-    source src[4];
+    disk src[4];
     uint32_t n_parts;
     aios_blocks_desc d;
 } setup;
 static void setup_init(setup *s, uint8_t *const *p, const uint64_t *n, uint32_t n_parts, int map) {
     uint32_t i;
     memset(s, 0, sizeof *s);
-    aios_allocator_init(&s->mem);
-    s->mem.alloc = mem_alloc;
-    s->mem.free = mem_free;
+    s->mem = books_allocator(&mem);
+    mem.fence = 1;
     s->n_parts = n_parts;
     for (i = 0; i < n_parts; i++) {
-        src_init(&s->src[i], p[i], n[i]);
-        aios_io_init(&s->io[i]);
-        s->io[i].n_bytes = n[i];
-        s->io[i].read = src_read;
-        s->io[i].user = &s->src[i];
-        if (map) s->io[i].map = src_map;
+        disk_init(&s->src[i], &s->io[i], p[i], n[i]);
+        s->src[i].seed = n[i];
+        if (map) s->io[i].map = disk_map;
     }
     aios_blocks_desc_init(&s->d);
     s->d.mem = &s->mem;
@@ -227,7 +160,7 @@ static void setup_init(setup *s, uint8_t *const *p, const uint64_t *n, uint32_t 
     s->d.n_parts = n_parts;
 }
 static aios_status open_it(setup *s, aios_blocks **b, aios_error *err) {
-    n_log = 0;
+    mem.n = 0;
     return aios_blocks_open(&s->d, b, err);
 }
 
@@ -276,18 +209,15 @@ static void check_numbers(setup *s, aios_blocks *b) {
     md.io = s->io;
     md.n_parts = s->n_parts;
     md.flags = AIOS_MODEL_VOCAB_ONLY;
-    if (!CHECK(aios_model_open(&md, &m, &err) == 0)) {
-        printf("  %s\n", err.text);
-        return;
-    }
+    if (!CHECK_AT(aios_model_open(&md, &m, &err) == 0, "%s", err.text)) return;
     aios_model_get_info(m, &mi);
     for (k = 0; k < mi.n_tensors; k++) {
         uint64_t at = 0, r, per_row;
         int j, ok = 1;
-        CHECK(aios_model_get_tensor(m, k, &t) == 0);
+        CHECK_EQ(aios_model_get_tensor(m, k, &t), 0);
         per_row = t.n_bytes / (t.n[1] * t.n[2] * t.n[3]);
-        CHECK(aios_blocks_find(b, t.name, 0) == (int64_t)id &&
-              aios_blocks_at(b, k, 0) == (int64_t)id);
+        CHECK_EQ(aios_blocks_find(b, t.name, 0), (int64_t)id);
+        CHECK_EQ(aios_blocks_at(b, k, 0), (int64_t)id);
         while (at < t.n_bytes && ok) {
             ok = aios_block_get_info(b, id, &i) == 0 && i.tensor == k && !strcmp(i.name, t.name) &&
                  i.offset == at && i.file_offset == t.file_offset + at && i.part == t.part &&
@@ -304,19 +234,23 @@ static void check_numbers(setup *s, aios_blocks *b) {
         CHECK(ok && at == t.n_bytes);
         for (j = 0; j < 2; j++) CHECK(aios_blocks_at(b, k, t.n_bytes + (uint64_t)j) < 0);
     }
-    CHECK(id == aios_blocks_count(b) && aios_blocks_at(b, mi.n_tensors, 0) < 0 &&
-          aios_blocks_find(b, "no such", 0) < 0);
-    CHECK(aios_block_get_info(b, id, &i) == AIOS_ERR_ARG);
+    CHECK_EQ(id, aios_blocks_count(b));
+    CHECK(aios_blocks_at(b, mi.n_tensors, 0) < 0);
+    CHECK(aios_blocks_find(b, "no such", 0) < 0);
+    CHECK_EQ(aios_block_get_info(b, id, &i), AIOS_ERR_ARG);
     aios_model_free(m);
 }
 static void check_plan(const setup *s, const aios_blocks_plan *p) {
     uint64_t ram = s->d.ram_bytes, sum = 0, copied = p->request_bytes[2] + p->request_bytes[3];
     uint32_t pct = s->d.max_rws_percent ? s->d.max_rws_percent : 65, i;
     for (i = 0; i < 5; i++) sum += p->request_bytes[i];
-    CHECK(sum == p->total_bytes && p->request_bytes[0] == s->d.kv_reserve_bytes);
+    CHECK_EQ(sum, p->total_bytes);
+    CHECK_EQ(p->request_bytes[0], s->d.kv_reserve_bytes);
     CHECK(p->mapped_bytes + copied + p->stream_bytes >= p->hot_bytes + p->warm_bytes);
     if (!ram) {
-        CHECK(p->stream_bytes == 0 && p->degraded == 0 && p->n_slots == 0);
+        CHECK_EQ(p->stream_bytes, 0);
+        CHECK_EQ(p->degraded, 0);
+        CHECK_EQ(p->n_slots, 0);
         return;
     }
     CHECK(ram >= p->min_bytes && p->total_bytes <= ram);
@@ -346,24 +280,18 @@ static void check_one(setup *s, uint64_t *rng, int numbers) {
     aios_blocks_plan_init(&p);
     aios_blocks_plan_init(&again);
     aios_mem_req_init(&r);
-    n_log = 0;
-    if (!CHECK(aios_blocks_measure(&s->d, &p, &err) == 0)) {
-        printf("  %s\n", err.text);
-        return;
-    }
-    CHECK(n_log == 0);
+    mem.n = 0;
+    if (!CHECK_AT(aios_blocks_measure(&s->d, &p, &err) == 0, "%s", err.text)) return;
+    CHECK_EQ(mem.n, 0);
     check_plan(s, &p);
-    if (!CHECK(open_it(s, &b, &err) == 0)) {
-        printf("  %s\n", err.text);
-        return;
-    }
-    CHECK(n_log == (int)p.n_requests);
+    if (!CHECK_AT(open_it(s, &b, &err) == 0, "%s", err.text)) return;
+    CHECK_EQ(mem.n, (int)p.n_requests);
     for (i = 0; i < p.n_requests; i++)
-        CHECK(aios_blocks_request(&p, i, &r) == 0 && !memcmp(&r, &log_req[i], sizeof r));
-    CHECK(aios_blocks_request(&p, i, &r) == AIOS_ERR_ARG);
+        CHECK(aios_blocks_request(&p, i, &r) == 0 && !memcmp(&r, &mem.req[i], sizeof r));
+    CHECK_EQ(aios_blocks_request(&p, i, &r), AIOS_ERR_ARG);
     n = aios_blocks_count(b);
-    CHECK(n == p.n_blocks);
-    for (i = 0; i < s->n_parts; i++) s->src[i].ring = 1;
+    CHECK_EQ(n, p.n_blocks);
+    for (i = 0; i < s->n_parts; i++) s->src[i].n_unaligned = 0;
     step = (uint32_t)(test_rand(rng) % n) | 1;
     while (n % step == 0 && step > 1)
         step -= 2; /* near enough: some order, all of them at least once below */
@@ -385,28 +313,29 @@ static void check_one(setup *s, uint64_t *rng, int numbers) {
         aios_block_info bi;
         static char buf[4096];
         uint64_t at, len;
+        int32_t n_unaligned;
         aios_block_info_init(&bi);
         aios_block_get_info(b, (uint32_t)(test_rand(rng) % n), &bi);
         at = test_rand(rng) % bi.n_bytes;
         len = test_rand(rng) % (1 + (bi.n_bytes - at < 4096 ? bi.n_bytes - at : 4096));
-        s->src[bi.part].ring = 0;
+        n_unaligned = s->src[bi.part].n_unaligned;
         n = (uint32_t)aios_blocks_at(b, bi.tensor, bi.offset);
-        CHECK(aios_blocks_read(b, n, at, buf, len, &err) == 0 &&
-              !memcmp(buf, s->src[bi.part].p + bi.file_offset + at, (size_t)len));
-        CHECK(aios_blocks_read(b, n, at, buf, bi.n_bytes - at + 1, &err) == AIOS_ERR_ARG);
-        s->src[bi.part].ring = 1;
+        CHECK_EQ(aios_blocks_read(b, n, at, buf, len, &err), 0);
+        CHECK_MEM(buf, s->src[bi.part].p + bi.file_offset + at, (size_t)len);
+        CHECK_EQ(aios_blocks_read(b, n, at, buf, bi.n_bytes - at + 1, &err), AIOS_ERR_ARG);
+        s->src[bi.part].n_unaligned = n_unaligned;
         n = aios_blocks_count(b);
     }
     for (i = 0; i < s->n_parts; i++) {
-        CHECK(s->src[i].n_unaligned == 0);
-        s->src[i].ring = 0;
+        CHECK(s->src[i].n_unaligned == 0 || s->src[i].pieces);
     }
     if (numbers) check_numbers(s, b);
     n_blocks_checked += 2 * n;
     n_setups++;
     aios_blocks_free(b);
-    CHECK(n_held == 0);
-    CHECK(aios_blocks_measure(&s->d, &again, &err) == 0 && !memcmp(&p, &again, sizeof p));
+    CHECK_EQ(mem.n_held, 0);
+    CHECK_EQ(aios_blocks_measure(&s->d, &again, &err), 0);
+    CHECK_MEM(&p, &again, sizeof p);
 }
 static void check_file(uint8_t *const *p, const uint64_t *n, uint32_t n_parts, int turns,
                        uint64_t seed) {
@@ -434,13 +363,15 @@ static void check_file(uint8_t *const *p, const uint64_t *n, uint32_t n_parts, i
         /* the least, found as the message and the report say it */
         s.d.ram_bytes = 1;
         err.expected = 0;
-        CHECK(aios_blocks_measure(&s.d, &plan, &err) == AIOS_ERR_MEMORY && err.got == 1);
+        CHECK_EQ(aios_blocks_measure(&s.d, &plan, &err), AIOS_ERR_MEMORY);
+        CHECK_EQ(err.got, 1);
         s.d.ram_bytes = err.expected;
         if (turn % 4 == 0) check_one(&s, &rng, 0);
-        CHECK(aios_blocks_measure(&s.d, &plan, &err) == 0 && plan.min_bytes == s.d.ram_bytes);
+        CHECK_EQ(aios_blocks_measure(&s.d, &plan, &err), 0);
+        CHECK_EQ(plan.min_bytes, s.d.ram_bytes);
         s.d.ram_bytes--;
-        n_log = 0;
-        CHECK(aios_blocks_open(&s.d, &b, &err) == AIOS_ERR_MEMORY && b == NULL && n_log == 0 &&
+        mem.n = 0;
+        CHECK(aios_blocks_open(&s.d, &b, &err) == AIOS_ERR_MEMORY && b == NULL && mem.n == 0 &&
               err.expected == s.d.ram_bytes + 1 && err.got == s.d.ram_bytes);
         {
             char num[24];
@@ -454,7 +385,7 @@ static void check_file(uint8_t *const *p, const uint64_t *n, uint32_t n_parts, i
 
 /* ---- all that is at hand ---- */
 static int quick;
-static void test_fixtures(void) {
+static void blocks_of_every_file_are_its_bytes(void) {
     static const char *const dirs[] = { "fixtures/types", "fixtures/zoo", "fixtures/stories",
                                         "fixtures/vocab" };
     uint8_t *p;
@@ -486,7 +417,7 @@ static void test_fixtures(void) {
                     free(p);
                     continue;
                 } /* a vocabulary alone */
-                if (!CHECK(st == 0)) printf("  %s: %s\n", rel, err.text);
+                CHECK_AT(st == 0, "%s: %s", rel, err.text);
             }
             check_file(&p, &n64, 1, 3, n64 + len);
             n_files++;
@@ -504,7 +435,7 @@ static void test_fixtures(void) {
     }
     printf("%d files\n", n_files);
 }
-static void test_made(void) {
+static void blocks_of_made_files_are_their_bytes(void) {
     int shape;
     uint8_t *p[3];
     uint64_t n[3];
@@ -518,7 +449,7 @@ static void test_made(void) {
     for (shape = 0; shape < 3; shape++) free(p[shape]);
 }
 /* Who is HOT, what the requests say, and what the floor does. */
-static void test_tiers(void) {
+static void tiers_are_what_the_requests_say(void) {
     int shape;
     for (shape = 0; shape < 3; shape++) {
         uint64_t n, ram, last = 0;
@@ -532,7 +463,7 @@ static void test_tiers(void) {
         setup_init(&s, &p, &n, 1, 0);
         aios_blocks_plan_init(&plan);
         aios_block_info_init(&i);
-        CHECK(open_it(&s, &b, &err) == 0);
+        CHECK_EQ(open_it(&s, &b, &err), 0);
         for (id = 0; id < aios_blocks_count(b); id++) {
             int e, alone;
             aios_block_get_info(b, id, &i);
@@ -546,8 +477,8 @@ static void test_tiers(void) {
             CHECK(i.layer == (i.name[0] == 'b' ? i.name[4] - '0' : -1));
         }
         CHECK((n_alone > 0) == (shape == 1));
-        for (k = 0; k < (uint32_t)n_log; k++) {
-            const aios_mem_req *r = &log_req[k];
+        for (k = 0; k < (uint32_t)mem.n; k++) {
+            const aios_mem_req *r = &mem.req[k];
             CHECK((r->tier == AIOS_TIER_HOT && r->kind == AIOS_MEM_WEIGHTS) ==
                   !!(r->flags & AIOS_MEM_PIN));
             if (r->kind == AIOS_MEM_WEIGHTS && r->tier == AIOS_TIER_HOT)
@@ -560,22 +491,24 @@ static void test_tiers(void) {
         s.d.block_bytes = 65536;
         for (ram = 3 << 20; ram < 2 * n; ram += n / 16) {
             s.d.ram_bytes = ram;
-            if (!CHECK(aios_blocks_measure(&s.d, &plan, &err) == 0)) continue;
+            if (!CHECK_EQ(aios_blocks_measure(&s.d, &plan, &err), 0)) continue;
             CHECK(plan.hot_bytes + 65536 * 2 >= last);
             last = plan.hot_bytes;
             if (plan.degraded & AIOS_DEGRADED_STREAM) {
                 floors++;
-                CHECK(plan.hot_bytes == 0 && plan.n_slots > 0);
+                CHECK_EQ(plan.hot_bytes, 0);
+                CHECK(plan.n_slots > 0);
             } else
                 CHECK(plan.hot_bytes >=
                           (plan.hot_bytes + plan.warm_bytes + plan.stream_bytes) / 100 * 20 ||
                       !(plan.degraded & AIOS_DEGRADED_HOT));
         }
-        CHECK(floors > 0 && plan.degraded == 0);
+        CHECK(floors > 0);
+        CHECK_EQ(plan.degraded, 0);
         free(p);
     }
 }
-static void test_path(void) { /* the built-in reader */
+static void the_built_in_reader_serves_blocks_too(void) { /* the built-in reader */
     setup s;
     aios_blocks *b;
     aios_error err;
@@ -592,14 +525,14 @@ static void test_path(void) { /* the built-in reader */
     s.d.hot_floor_percent = 1;
     check_one(&s, &rng, 0);
     s.d.path = "models/no such.gguf";
-    CHECK(open_it(&s, &b, &err) == AIOS_ERR_IO && !b && n_held == 0);
+    CHECK(open_it(&s, &b, &err) == AIOS_ERR_IO && !b && mem.n_held == 0);
     s.d.path = NULL;
     CHECK(open_it(&s, &b, &err) == AIOS_ERR_ARG && !b);
     free(p);
 }
 
 /* ---- failures ---- */
-static void test_failures(void) {
+static void failures_leave_nothing_taken(void) {
     uint8_t *p;
     uint64_t n;
     setup s;
@@ -617,25 +550,26 @@ static void test_failures(void) {
         s.d.kv_reserve_bytes = 5000;
         s.d.hot_floor_percent = 1;
         s.d.ram_bytes = n / 2;
-        CHECK(aios_blocks_measure(&s.d, &plan, &err) == 0);
+        CHECK_EQ(aios_blocks_measure(&s.d, &plan, &err), 0);
         min = plan.n_requests;
         CHECK(k || min == 4);
         for (i = 0; i < (int)min; i++) {
-            fail_at = i;
-            CHECK(open_it(&s, &b, &err) == AIOS_ERR_MEMORY && !b && n_held == 0);
-            fail_at = -1;
+            mem.fail_in = i + 1;
+            CHECK(open_it(&s, &b, &err) == AIOS_ERR_MEMORY && !b && mem.n_held == 0);
+            mem.fail_in = 0;
         }
         /* every read in turn, whole and in pieces */
         for (i = 0;; i++) {
             aios_status st;
-            s.src[0].fail_read = i;
+            s.src[0].fail_in = i + 1;
+            s.src[0].fail_with = i % 2 ? -5 : 0;
             s.src[0].pieces = 0;
             st = open_it(&s, &b, &err);
             if (st == 0) break;
-            CHECK(st == AIOS_ERR_IO && !b && n_held == 0 && err.text[0]);
+            CHECK(st == AIOS_ERR_IO && !b && mem.n_held == 0 && err.text[0]);
         }
         CHECK(i > 3);
-        s.src[0].fail_read = -1;
+        s.src[0].fail_in = 0;
         /* reads that fail in the ring: the block is not there, others are as they were, the next
          * try works */
         if (!k) {
@@ -644,11 +578,12 @@ static void test_failures(void) {
                 uint32_t id = (uint32_t)(test_rand(&rng) % aios_blocks_count(b)), q;
                 const void *data;
                 aios_status st;
-                s.src[0].fail_read = (int64_t)(j % 7);
+                s.src[0].fail_in = 1 + (int32_t)(j % 7);
+                s.src[0].fail_with = j % 2 ? -5 : 0;
                 st = aios_blocks_prefetch(b, id, 0, &err);
                 CHECK(st == 0 || st == AIOS_ERR_IO);
                 bad += st != 0;
-                s.src[0].fail_read = -1;
+                s.src[0].fail_in = 0;
                 if (st) CHECK(err.offset % 4096 == 0 && err.text[0]);
                 for (q = 0; q < aios_blocks_count(b); q++) {
                     aios_block_info bi;
@@ -666,7 +601,7 @@ static void test_failures(void) {
             CHECK(bad > 20);
         }
         aios_blocks_free(b);
-        CHECK(n_held == 0);
+        CHECK_EQ(mem.n_held, 0);
     }
     /* tensors that share bytes: a short file could ask for any amount of memory */
     {
@@ -675,7 +610,7 @@ static void test_failures(void) {
         q = make_file(4, 0, 0, 1, &n);
         overlap = 0;
         setup_init(&s, &q, &n, 1, 0);
-        CHECK(open_it(&s, &b, &err) == AIOS_ERR_UNSUPPORTED && !b && n_log == 0 &&
+        CHECK(open_it(&s, &b, &err) == AIOS_ERR_UNSUPPORTED && !b && mem.n == 0 &&
               strstr(err.text, "blk.0.attn_q"));
         free(q);
         q = make_file(4, 1, 0, 1, &n);
@@ -708,8 +643,8 @@ static void test_failures(void) {
           strstr(err.text, "aios_model_desc.mem"));
     s.d.struct_size = 0;
     CHECK(open_it(&s, &b, &err) == AIOS_ERR_DESC && !b);
-    CHECK(aios_blocks_open(NULL, &b, &err) == AIOS_ERR_ARG &&
-          aios_blocks_open(&s.d, NULL, &err) == AIOS_ERR_ARG);
+    CHECK_EQ(aios_blocks_open(NULL, &b, &err), AIOS_ERR_ARG);
+    CHECK_EQ(aios_blocks_open(&s.d, NULL, &err), AIOS_ERR_ARG);
     CHECK(aios_blocks_count(NULL) == 0 && aios_blocks_kv(NULL, &n) == NULL &&
           aios_blocks_prefetch(NULL, 0, 0, &err) == AIOS_ERR_ARG);
     aios_blocks_free(NULL);
@@ -717,7 +652,7 @@ static void test_failures(void) {
 }
 /* Damaged directories: refused or served, never a crash, a large request or a read outside of
  * the file. */
-static void test_damages(void) {
+static void damaged_directories_are_refused_or_served(void) {
     uint8_t *buf = (uint8_t *)malloc(DAMAGE_MAX_BYTES), *tight;
     int i, n_ok = 0;
     uint64_t rng = 3, n;
@@ -741,12 +676,12 @@ static void test_damages(void) {
             uint32_t id;
             int ok = 1;
             for (id = 0; id < aios_blocks_count(b); id++) ok &= block_is_right(&s, b, id);
-            CHECK(ok && s.src[0].n_reads < 10000 && log_req[0].bytes < 1 << 20);
+            CHECK(ok && s.src[0].n_reads < 10000 && mem.req[0].bytes < 1 << 20);
             n_ok++;
             aios_blocks_free(b);
         } else
             CHECK(b == NULL && err.text[0]);
-        CHECK(n_held == 0);
+        CHECK_EQ(mem.n_held, 0);
         free(tight);
     }
     CHECK(n_ok > 10);
@@ -754,14 +689,10 @@ static void test_damages(void) {
 }
 
 /* ---- the ring in an engine's order ---- */
-static uint64_t clock_ns;
-static uint64_t fake_now(void *user) {
-    (void)user;
-    return clock_ns += 1000;
-}
-static void test_order(void) {
+static void blocks_are_there_when_an_engine_comes_to_them(void) {
     uint8_t *p;
     uint64_t n, ram;
+    hand_clock clock = { 0, 1000, NULL, 0 };
     int map;
     p = make_file(6, 0, 0, 1, &n);
     for (map = 0; map < 2; map++)
@@ -784,8 +715,10 @@ static void test_order(void) {
             s.d.block_bytes = 65536;
             s.d.prefetch_distance = 1;
             s.d.max_rws_percent = 95;
-            s.d.now_ns = fake_now;
-            CHECK(aios_blocks_measure(&s.d, &plan, &err) == 0 && open_it(&s, &b, &err) == 0);
+            s.d.now_ns = hand_now;
+            s.d.now_user = &clock;
+            CHECK_EQ(aios_blocks_measure(&s.d, &plan, &err), 0);
+            CHECK_EQ(open_it(&s, &b, &err), 0);
             CHECK(plan.degraded & AIOS_DEGRADED_HOT && (!map == (plan.n_slots != 0)));
             for (token = 0; token < 3; token++) {
                 for (id = 0; id < aios_blocks_count(b); id++) {
@@ -796,29 +729,38 @@ static void test_order(void) {
                     if (!strcmp(i.name, "token_embd.weight")) continue;
                     if (i.layer != layer) {
                         layer = i.layer;
-                        CHECK(aios_blocks_prefetch(b, id, 0, &err) == 0);
+                        CHECK_EQ(aios_blocks_prefetch(b, id, 0, &err), 0);
                     }
                     st = aios_resolve_block(b, id, &data, &len);
                     if (st ==
                         /* a layer that is longer than the ring: ask again from here on */
                         AIOS_MORE) {
                         misses++;
-                        CHECK(aios_blocks_prefetch(b, id, 0, &err) == 0);
+                        CHECK_EQ(aios_blocks_prefetch(b, id, 0, &err), 0);
                         st = aios_resolve_block(b, id, &data, &len);
                     }
-                    CHECK(st == 0 && !memcmp(data, p + i.file_offset, len));
+                    CHECK_EQ(st, 0);
+                    CHECK_MEM(data, p + i.file_offset, len);
                     hits += i.tier == AIOS_TIER_HOT;
                     per_token++;
                     if (i.tier == AIOS_TIER_STREAM) bytes += len;
                 }
                 aios_blocks_token(b);
             }
-            CHECK(aios_get_telemetry(b, &t) == 0);
-            CHECK(t.n_tokens == 3 && t.n_resolved == per_token && t.n_hot == hits &&
-                  t.n_missed == misses && t.n_hot + t.n_stream + t.n_warm == t.n_resolved);
-            CHECK(t.hot_ratio > 0 && t.hot_ratio < 1 && t.degraded == plan.degraded &&
-                  t.prefetch == 1 && t.aliasing == 0 && t.n_deltas == 0 && t.prefetch_ns > 0);
-            CHECK(bytes == 3 * plan.token_stream_bytes);
+            CHECK_EQ(aios_get_telemetry(b, &t), 0);
+            CHECK_EQ(t.n_tokens, 3);
+            CHECK_EQ(t.n_resolved, per_token);
+            CHECK_EQ(t.n_hot, hits);
+            CHECK_EQ(t.n_missed, misses);
+            CHECK_EQ(t.n_hot + t.n_stream + t.n_warm, t.n_resolved);
+            CHECK(t.hot_ratio > 0);
+            CHECK(t.hot_ratio < 1);
+            CHECK_EQ(t.degraded, plan.degraded);
+            CHECK_EQ(t.prefetch, 1);
+            CHECK_EQ(t.aliasing, 0);
+            CHECK_EQ(t.n_deltas, 0);
+            CHECK(t.prefetch_ns > 0);
+            CHECK_EQ(bytes, 3 * plan.token_stream_bytes);
             CHECK(t.prefetch_bytes >= plan.token_stream_bytes);
             if (!map) CHECK(misses * 20 < per_token || plan.prefetch_distance == 0);
             /* what a call wants and is there stays where it is; the rest comes */
@@ -828,7 +770,7 @@ static void test_order(void) {
                          missing = 0;
                 if (token % 3) a = (a + aios_blocks_count(b) - a % 16 - 8) % aios_blocks_count(b);
                 for (k = 0; k < aios_blocks_count(b); k++) was[k] = b->entry[k].base;
-                CHECK(aios_blocks_prefetch(b, a, 0, &err) == 0);
+                CHECK_EQ(aios_blocks_prefetch(b, a, 0, &err), 0);
                 {
                     aios__blk_step step;
                     aios__blk_first(b, a, &step);
@@ -839,24 +781,27 @@ static void test_order(void) {
                         if (!aios__blk_next(b, &step)) break;
                     }
                 }
-                CHECK(moved == 0 && missing == 0);
+                CHECK_EQ(moved, 0);
+                CHECK_EQ(missing, 0);
             }
             /* a deadline: one block in any case, and on at the same place */
             aios_reset_telemetry(b);
             for (id = 0, late = 0; id < 1000; id++) {
                 aios_status st =
-                    aios_blocks_prefetch(b, aios_blocks_count(b) / 2, clock_ns + 1, &err);
+                    aios_blocks_prefetch(b, aios_blocks_count(b) / 2, clock.now + 1, &err);
                 aios_get_telemetry(b, &t);
                 if (st == 0) break;
-                CHECK(st == AIOS_MORE && t.n_prefetched > loaded);
+                CHECK_EQ(st, AIOS_MORE);
+                CHECK(t.n_prefetched > loaded);
                 loaded = t.n_prefetched;
                 late++;
             }
             CHECK(id < 1000 && (late > 1 || map || plan.prefetch_distance == 0));
             now = t.n_prefetched;
-            CHECK(aios_blocks_prefetch(b, aios_blocks_count(b) / 2, 0, &err) == 0 &&
-                  aios_get_telemetry(b, &t) == 0 && t.n_prefetched <= now + (map ? 1 : 0));
-            CHECK(aios_blocks_prefetch(b, aios_blocks_count(b), 0, &err) == AIOS_ERR_ARG);
+            CHECK_EQ(aios_blocks_prefetch(b, aios_blocks_count(b) / 2, 0, &err), 0);
+            CHECK_EQ(aios_get_telemetry(b, &t), 0);
+            CHECK(t.n_prefetched <= now + (map ? 1 : 0));
+            CHECK_EQ(aios_blocks_prefetch(b, aios_blocks_count(b), 0, &err), AIOS_ERR_ARG);
             if (!map) { /* and no read is begun after a deadline that passed within one */
                 late_clock tick = { 1000, 0, 1000000, 0, 0, 0, 0 };
                 int held = 1;
@@ -885,7 +830,7 @@ static int64_t claims_read(void *user, uint64_t off, void *dst, uint64_t n) {
     memset((char *)dst + k, 0, (size_t)(n - k));
     return (int64_t)n;
 }
-static void test_claims(void) {
+static void files_that_claim_to_be_large_take_no_more_than_the_limit(void) {
     static const struct {
         uint32_t n_tensors;
         uint64_t n[3];
@@ -943,8 +888,8 @@ static void test_claims(void) {
         d.limits = &lim;
         d.block_bytes = 65536;
         d.ram_bytes = (uint64_t)8 << 30;
-        if (!CHECK(aios_blocks_measure(&d, &plan, &err) == rows[i].code))
-            printf("  %u: %s\n", (unsigned)i, err.text);
+        CHECK_AT(aios_blocks_measure(&d, &plan, &err) == rows[i].code, "%u: %s", (unsigned)i,
+                 err.text);
         if (rows[i].code)
             CHECK(err.offset >= 24 && err.offset < m.n && err.got > err.expected);
         else
@@ -957,7 +902,7 @@ static void test_claims(void) {
 }
 
 /* ---- sparsity, profile, memory flags ---- */
-static void test_mask(void) {
+static void rows_that_are_off_are_skipped(void) {
     uint8_t *p;
     uint64_t n, rng = 4, n_kv = 0;
     setup s;
@@ -977,26 +922,31 @@ static void test_mask(void) {
     s.d.ram_bytes = 4 * n;
     s.d.kv_reserve_bytes = 1000;
     s.d.block_bytes = 65536;
-    CHECK(open_it(&s, &b, &err) == 0);
-    CHECK(log_req[0].kind == AIOS_MEM_KV && log_req[0].bytes == 1000);
-    for (l = 1; l < (uint32_t)n_log; l++) CHECK(log_req[l].kind != AIOS_MEM_KV);
+    CHECK_EQ(open_it(&s, &b, &err), 0);
+    CHECK_EQ(mem.req[0].kind, AIOS_MEM_KV);
+    CHECK_EQ(mem.req[0].bytes, 1000);
+    for (l = 1; l < (uint32_t)mem.n; l++) CHECK(mem.req[l].kind != AIOS_MEM_KV);
     CHECK(aios_blocks_kv(b, &n_kv) != NULL && n_kv == 1000);
     memset(aios_blocks_kv(b, NULL), 1, 1000);
     memset(&hw, 0, sizeof hw);
     aios_hardware_init(&hw);
-    CHECK(aios_get_hardware_profile(b, &hw) == 0 && hw.n_cores == 7 && hw.l3_bytes == 123 &&
-          hw.lock_bytes == 1 && hw.ram_bytes == 4 * n);
+    CHECK_EQ(aios_get_hardware_profile(b, &hw), 0);
+    CHECK_EQ(hw.n_cores, 7);
+    CHECK_EQ(hw.l3_bytes, 123);
+    CHECK_EQ(hw.lock_bytes, 1);
+    CHECK_EQ(hw.ram_bytes, 4 * n);
     aios_hardware_init(&here); /* kernels are this machine's, whatever else the host says */
-    CHECK(aios_hardware_detect(&here) == AIOS_OK && hw.isa == here.isa &&
-          hw.isa_tier == here.isa_tier);
+    CHECK_EQ(aios_hardware_detect(&here), AIOS_OK);
+    CHECK_EQ(hw.isa, here.isa);
+    CHECK_EQ(hw.isa_tier, here.isa_tier);
     aios_telemetry_init(&t);
     for (l = 0; l < 5; l++)
-        for (r = 0; r < 1000; r++) CHECK(aios_is_active(b, l, r) == 1);
+        for (r = 0; r < 1000; r++) CHECK_EQ(aios_is_active(b, l, r), 1);
     for (l = 0; l < 5; l++)
         for (r = 0; r < 700; r++)
             if (test_rand(&rng) % 3 && !(l == 2 && r < 300))
                 bits[l * 22 + r / 32] |= 1u << (r % 32);
-    CHECK(aios_blocks_set_mask(b, bits, 5, 700, &err) == 0);
+    CHECK_EQ(aios_blocks_set_mask(b, bits, 5, 700, &err), 0);
     for (l = 0; l < 6; l++)
         for (r = 0; r < 701; r++) {
             int want = l > 4 || r > 699 || (bits[l * 22 + r / 32] >> (r % 32) & 1);
@@ -1006,8 +956,11 @@ static void test_mask(void) {
             }
             off += !want;
         }
-    CHECK(aios_get_telemetry(b, &t) == 0 && t.n_skipped == off && t.sparsity == 1 &&
-          t.pinned == 0 && t.huge_pages == 0);
+    CHECK_EQ(aios_get_telemetry(b, &t), 0);
+    CHECK_EQ(t.n_skipped, off);
+    CHECK_EQ(t.sparsity, 1);
+    CHECK_EQ(t.pinned, 0);
+    CHECK_EQ(t.huge_pages, 0);
     /* a block of rows that are all off says so, others do not; layer 2 has 300 such rows */
     for (id = 0, off = 0; id < aios_blocks_count(b); id++) {
         aios_block_info i;
@@ -1022,18 +975,22 @@ static void test_mask(void) {
         CHECK(!!(e.flags & AIOS_BLOCK_SPARSE) == (up && all));
         off += (e.flags & AIOS_BLOCK_SPARSE) != 0;
     }
-    CHECK(off == 2);
+    CHECK_EQ(off, 2);
     aios_blocks_set_memory(b, AIOS_MEM_PIN);
-    CHECK(aios_blocks_set_mask(b, NULL, 0, 0, &err) == 0 && aios_is_active(b, 2, 1) == 1);
+    CHECK_EQ(aios_blocks_set_mask(b, NULL, 0, 0, &err), 0);
+    CHECK_EQ(aios_is_active(b, 2, 1), 1);
     aios_reset_telemetry(b);
-    CHECK(aios_get_telemetry(b, &t) == 0 && t.n_skipped == 0 && t.sparsity == 0 && t.pinned == 1 &&
-          t.huge_pages == 0);
-    CHECK(aios_blocks_set_mask(b, bits, 0, 700, &err) == AIOS_ERR_ARG);
+    CHECK_EQ(aios_get_telemetry(b, &t), 0);
+    CHECK_EQ(t.n_skipped, 0);
+    CHECK_EQ(t.sparsity, 0);
+    CHECK_EQ(t.pinned, 1);
+    CHECK_EQ(t.huge_pages, 0);
+    CHECK_EQ(aios_blocks_set_mask(b, bits, 0, 700, &err), AIOS_ERR_ARG);
     aios_blocks_free(b);
     s.d.flags = AIOS_BLOCKS_NO_SPARSITY;
-    CHECK(open_it(&s, &b, &err) == 0 &&
-          aios_blocks_set_mask(b, bits, 5, 700, &err) == AIOS_ERR_STATE &&
-          aios_is_active(b, 2, 1) == 1);
+    CHECK_EQ(open_it(&s, &b, &err), 0);
+    CHECK_EQ(aios_blocks_set_mask(b, bits, 5, 700, &err), AIOS_ERR_STATE);
+    CHECK_EQ(aios_is_active(b, 2, 1), 1);
     aios_blocks_free(b);
     free(p);
 }
@@ -1061,7 +1018,7 @@ static void *look(void *arg) {
     looks_ok[me] = ok;
     return NULL;
 }
-static void test_threads(void) {
+static void counters_add_up_over_threads(void) {
     uint8_t *p;
     uint64_t n, ok = 0, looks = (uint64_t)(quick ? N_LOOKS / 10 : N_LOOKS);
     pthread_t th[N_THREADS];
@@ -1073,26 +1030,29 @@ static void test_threads(void) {
     shared_s.d.ram_bytes = n / 2;
     shared_s.d.hot_floor_percent = 1;
     shared_s.d.block_bytes = 65536;
-    CHECK(open_it(&shared_s, &shared_b, &err) == 0);
-    CHECK(aios_blocks_set_mask(shared_b, masks, 1, 32, &err) == 0);
+    CHECK_EQ(open_it(&shared_s, &shared_b, &err), 0);
+    CHECK_EQ(aios_blocks_set_mask(shared_b, masks, 1, 32, &err), 0);
     for (i = 0; i < N_THREADS; i++)
-        CHECK(pthread_create(&th[i], NULL, look, (void *)(uintptr_t)i) == 0);
+        CHECK_EQ(pthread_create(&th[i], NULL, look, (void *)(uintptr_t)i), 0);
     for (turn = 0; turn < (quick ? 20 : 200); turn++) {
-        CHECK(aios_blocks_prefetch(shared_b, (uint32_t)turn * 7 % aios_blocks_count(shared_b), 0,
-                                   &err) == 0);
+        CHECK_EQ(aios_blocks_prefetch(shared_b, (uint32_t)turn * 7 % aios_blocks_count(shared_b), 0,
+                                      &err),
+                 0);
         aios_telemetry_init(&t);
         aios_get_telemetry(shared_b, &t);
-        CHECK(t.n_resolved == t.n_hot + t.n_warm + t.n_stream &&
-              t.n_resolved + t.n_missed <= looks * N_THREADS);
+        CHECK_EQ(t.n_resolved, t.n_hot + t.n_warm + t.n_stream);
+        CHECK(t.n_resolved + t.n_missed <= looks * N_THREADS);
     }
     for (i = 0; i < N_THREADS; i++) {
         pthread_join(th[i], NULL);
         ok += looks_ok[i];
     }
-    CHECK(aios_get_telemetry(shared_b, &t) == 0);
-    CHECK(t.n_resolved == ok && t.n_resolved + t.n_missed == looks * N_THREADS &&
-          t.n_skipped == looks * N_THREADS && t.n_tokens == looks / 1000 * N_THREADS);
-    CHECK(aios__tally_get(&one_tally) == looks * N_THREADS);
+    CHECK_EQ(aios_get_telemetry(shared_b, &t), 0);
+    CHECK_EQ(t.n_resolved, ok);
+    CHECK_EQ(t.n_resolved + t.n_missed, looks * N_THREADS);
+    CHECK_EQ(t.n_skipped, looks * N_THREADS);
+    CHECK_EQ(t.n_tokens, looks / 1000 * N_THREADS);
+    CHECK_EQ(aios__tally_get(&one_tally), looks * N_THREADS);
     aios_blocks_free(shared_b);
     free(p);
 }
@@ -1108,7 +1068,7 @@ static void *fill(void *arg) {
             return (void *)1;
     return NULL;
 }
-static void test_fill(void) {
+static void no_block_changes_under_its_reader(void) {
     uint8_t *p;
     uint64_t n, sum = 0;
     pthread_t th;
@@ -1121,9 +1081,9 @@ static void test_fill(void) {
     shared_s.d.hot_floor_percent = 1;
     shared_s.d.block_bytes = 65536;
     shared_s.d.prefetch_distance = 1;
-    CHECK(open_it(&shared_s, &shared_b, &err) == 0);
+    CHECK_EQ(open_it(&shared_s, &shared_b, &err), 0);
     position = stop = 0;
-    CHECK(pthread_create(&th, NULL, fill, NULL) == 0);
+    CHECK_EQ(pthread_create(&th, NULL, fill, NULL), 0);
     for (token = 0; token < (quick ? 2 : 6); token++) {
         uint32_t id, len;
         for (id = 0; id < aios_blocks_count(shared_b); id++) {
@@ -1149,7 +1109,7 @@ static void test_fill(void) {
 }
 
 /* ---- the hot path asks nobody ---- */
-static void test_hot_path(void) {
+static void the_hot_path_asks_nobody(void) {
     uint8_t *p;
     uint64_t n, calls;
     aios_error err;
@@ -1162,8 +1122,9 @@ static void test_hot_path(void) {
     setup_init(&s, &p, &n, 1, 0);
     s.d.ram_bytes = n / 2;
     s.d.hot_floor_percent = 1;
-    CHECK(open_it(&s, &b, &err) == 0 && aios_blocks_set_mask(b, masks, 1, 32, &err) == 0);
-    calls = n_calls;
+    CHECK_EQ(open_it(&s, &b, &err), 0);
+    CHECK_EQ(aios_blocks_set_mask(b, masks, 1, 32, &err), 0);
+    calls = mem.n_calls;
     s.src[0].n_reads = 0;
 #if defined(__linux__) && defined(PR_SET_SECCOMP) && defined(SYS_exit) && \
     !defined(TSAN) /* its own thread would stay behind */
@@ -1185,7 +1146,8 @@ static void test_hot_path(void) {
             syscall(SYS_exit,
                     bad ? 1 : 0); /* _exit would be exit_group, which is not among them: SIGKILL */
         }
-        CHECK(child > 0 && waitpid(child, &status, 0) == child);
+        CHECK(child > 0);
+        CHECK_EQ(waitpid(child, &status, 0), child);
         if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
             printf("skip: no seccomp here\n");
         else
@@ -1196,8 +1158,8 @@ static void test_hot_path(void) {
             syscall(SYS_getppid);
             syscall(SYS_exit, 0);
         }
-        CHECK(waitpid(child, &status, 0) == child &&
-              (!ran || (WIFSIGNALED(status) && WTERMSIG(status) == 9)));
+        CHECK_EQ(waitpid(child, &status, 0), child);
+        CHECK(!ran || (WIFSIGNALED(status) && WTERMSIG(status) == 9));
     }
 #endif
     for (i = 0; i < million; i++) {
@@ -1207,28 +1169,30 @@ static void test_hot_path(void) {
         aios_is_active(b, 0, i % 32);
     }
     aios_telemetry_init(&t);
-    CHECK(aios_get_telemetry(b, &t) == 0 && t.n_resolved + t.n_missed == million &&
-          t.n_skipped == million);
-    CHECK(n_calls == calls && s.src[0].n_reads == 0);
+    CHECK_EQ(aios_get_telemetry(b, &t), 0);
+    CHECK_EQ(t.n_resolved + t.n_missed, million);
+    CHECK_EQ(t.n_skipped, million);
+    CHECK_EQ(mem.n_calls, calls);
+    CHECK_EQ(s.src[0].n_reads, 0);
     aios_blocks_free(b);
     free(p);
     (void)ran;
 }
 
 int main(int argc, char **argv) {
-    quick = argc > 1 && !strcmp(argv[1], "quick");
-    test_hot_path(); /* first: it forks, and no other thread has run yet */
-    test_mask();
-    test_failures();
-    test_damages();
-    test_order();
-    test_claims();
-    test_threads();
-    test_fill();
-    test_tiers();
-    test_made();
-    test_fixtures();
-    test_path();
+    quick = test_begin(argc, argv);
+    TEST(the_hot_path_asks_nobody)(); /* first: it forks, and no other thread has run yet */
+    TEST(rows_that_are_off_are_skipped)();
+    TEST(failures_leave_nothing_taken)();
+    TEST(damaged_directories_are_refused_or_served)();
+    TEST(blocks_are_there_when_an_engine_comes_to_them)();
+    TEST(files_that_claim_to_be_large_take_no_more_than_the_limit)();
+    TEST(counters_add_up_over_threads)();
+    TEST(no_block_changes_under_its_reader)();
+    TEST(tiers_are_what_the_requests_say)();
+    TEST(blocks_of_made_files_are_their_bytes)();
+    TEST(blocks_of_every_file_are_its_bytes)();
+    TEST(the_built_in_reader_serves_blocks_too)();
     printf("%llu blocks in %llu setups\n", (unsigned long long)n_blocks_checked,
            (unsigned long long)n_setups);
     return test_end();

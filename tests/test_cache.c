@@ -9,6 +9,7 @@
 #define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "test.h"
+#include "host.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,63 +21,6 @@ typedef struct config {
     int32_t n_seq, n_ctx, n_batch, type, old_type, recent, window, sinks, positions, model_window,
         n_layer, spill, heavy;
 } config;
-
-/* ---- a host that keeps pages, and fails now and then ---- */
-enum { MAX_KEPT = 4096 };
-typedef struct attic {
-    uint64_t key[MAX_KEPT], n[MAX_KEPT];
-    void *data[MAX_KEPT];
-    int32_t n_kept, most, fail_in, wrong;
-} attic;
-static int32_t attic_find(const attic *a, uint64_t key) {
-    int32_t i;
-    for (i = 0; i < a->n_kept && a->key[i] != key; i++) {}
-    return i < a->n_kept ? i : -1;
-}
-static void attic_forget(attic *a, int32_t i) {
-    free(a->data[i]);
-    a->n_kept--;
-    a->key[i] = a->key[a->n_kept];
-    a->n[i] = a->n[a->n_kept];
-    a->data[i] = a->data[a->n_kept];
-}
-static int32_t attic_put(void *user, uint64_t key, const void *data, uint64_t n) {
-    attic *a = (attic *)user;
-    if (a->fail_in && --a->fail_in == 0) return -1;
-    if (attic_find(a, key) >= 0 || a->n_kept == MAX_KEPT) {
-        a->wrong++;
-        return -1;
-    }
-    a->key[a->n_kept] = key;
-    a->n[a->n_kept] = n;
-    a->data[a->n_kept] = malloc((size_t)n);
-    memcpy(a->data[a->n_kept++], data, (size_t)n);
-    if (a->n_kept > a->most) a->most = a->n_kept;
-    return 0;
-}
-static int32_t attic_get(void *user, uint64_t key, void *data, uint64_t n) {
-    attic *a = (attic *)user;
-    int32_t i = attic_find(a, key);
-    if (a->fail_in && --a->fail_in == 0) {
-        memset(data, 0xEE, (size_t)n);
-        return -1;
-    }
-    if (i < 0 || a->n[i] != n) {
-        a->wrong++;
-        return -1;
-    }
-    memcpy(data, a->data[i], (size_t)n);
-    attic_forget(a, i);
-    return 0;
-}
-static void attic_drop(void *user, uint64_t key) {
-    attic *a = (attic *)user;
-    int32_t i = attic_find(a, key);
-    if (i < 0)
-        a->wrong++;
-    else
-        attic_forget(a, i);
-}
 
 typedef struct world {
     aios_model m;
@@ -154,10 +98,7 @@ static int world_open(world *w, const config *f) {
     w->c->plan = p;
     w->c->exec.n_workers = 1;
     if (f->spill) {
-        w->c->spill.put = attic_put;
-        w->c->spill.get = attic_get;
-        w->c->spill.drop = attic_drop;
-        w->c->spill.user = &w->attic;
+        w->c->spill = attic_spill(&w->attic);
     }
     aios__kv_start(&w->c->kv, &w->m, &p, w->kv_mem);
     return 1;
@@ -350,7 +291,7 @@ static int whole(const world *w) {
         }
     return ok;
 }
-static void test_random(const config *f, uint64_t n_ops) {
+static void any_order_of_operations_finds_the_right_pages(const config *f, uint64_t n_ops) {
     world *w = (world *)malloc(sizeof *w);
     uint8_t *blob = NULL;
     aios_error err;
@@ -392,9 +333,9 @@ static void test_random(const config *f, uint64_t n_ops) {
             int32_t k, d = (int32_t)rnd(w, (uint32_t)f->n_seq), n = c->seq[s].n_fed;
             if (d == s) continue;
             if (c->seq[d].n_fed) {
-                ok &= CHECK(aios_seq_fork(c, d, s, 0, &err) == AIOS_ERR_STATE);
+                ok &= CHECK_EQ(aios_seq_fork(c, d, s, 0, &err), AIOS_ERR_STATE);
                 if (rnd(w, 2)) continue;
-                ok &= CHECK(aios_seq_truncate(c, d, 0, &err) == 0);
+                ok &= CHECK_EQ(aios_seq_truncate(c, d, 0, &err), 0);
                 follow(w, d);
             }
             if (rnd(w, 2)) n -= (int32_t)rnd(w, (uint32_t)(n < 100 ? n : 100) + 1);
@@ -460,7 +401,7 @@ static void test_random(const config *f, uint64_t n_ops) {
         } else if (blob) { /* restore: whole, damaged, cut off */
             int32_t k;
             if (c->seq[s].n_fed) {
-                ok &= CHECK(aios_seq_truncate(c, s, 0, &err) == 0);
+                ok &= CHECK_EQ(aios_seq_truncate(c, s, 0, &err), 0);
                 w->n_done[s] = w->removed[s] = w->loose[s] = 0;
             }
             if (rnd(w, 3) == 0) {
@@ -478,7 +419,7 @@ static void test_random(const config *f, uint64_t n_ops) {
             follow(w, s);
             ok &= CHECK(k == 0 || k == AIOS_ERR_FULL || (k == AIOS_ERR_STATE && blob_base >= 0));
             if (k) {
-                ok &= CHECK(c->seq[s].n_fed == 0);
+                ok &= CHECK_EQ(c->seq[s].n_fed, 0);
                 continue;
             }
             ok &= CHECK(c->seq[s].n_fed == blob_fed && c->seq[s].n_done == blob_done &&
@@ -494,7 +435,7 @@ static void test_random(const config *f, uint64_t n_ops) {
             ok &= CHECK(whole(w));
             for (s = 0; s < f->n_seq && ok; s++) {
                 int32_t k, j;
-                ok &= CHECK(c->seq[s].n_done == w->n_done[s]);
+                ok &= CHECK_EQ(c->seq[s].n_done, w->n_done[s]);
                 for (k = 0; k < w->n_done[s] && ok;
                      k++) { /* the turn that the spans know of each position */
                     int32_t slot = aios__kv_slot(&c->kv.seq[s], k);
@@ -506,12 +447,14 @@ static void test_random(const config *f, uint64_t n_ops) {
         }
     }
     CHECK(f->positions || full == 0); /* room that was planned is there */
-    for (s = 0; s < f->n_seq; s++) CHECK(aios_seq_truncate(w->c, s, 0, &err) == 0);
+    for (s = 0; s < f->n_seq; s++) CHECK_EQ(aios_seq_truncate(w->c, s, 0, &err), 0);
     CHECK(whole(w));
-    CHECK(w->attic.n_kept == 0 && w->attic.wrong == 0 && (!f->spill || w->attic.most > 0));
+    CHECK_EQ(w->attic.n_kept, 0);
+    CHECK_EQ(w->attic.wrong, 0);
+    CHECK(!f->spill || w->attic.most > 0);
     for (s = 0; s < AIOS__N_GROUPS * AIOS__N_FORMS; s++)
-        CHECK(w->c->kv.pool[s / AIOS__N_FORMS][s % AIOS__N_FORMS].n_free ==
-              w->c->kv.pool[s / AIOS__N_FORMS][s % AIOS__N_FORMS].n);
+        CHECK_EQ(w->c->kv.pool[s / AIOS__N_FORMS][s % AIOS__N_FORMS].n_free,
+                 w->c->kv.pool[s / AIOS__N_FORMS][s % AIOS__N_FORMS].n);
     printf(
         "%s: %llu operations: %llu fed, %llu passes, %llu cut, %llu forked, %llu removed, %llu saved (up to %llu bytes), %llu restored; %llu times no room\n",
         f->name, (unsigned long long)i, (unsigned long long)kinds[0], (unsigned long long)kinds[1],
@@ -571,7 +514,7 @@ static int blob_pass(world *w) {
         aios__pass_drop(c);
     return 1;
 }
-static void test_liars(const config *f, int32_t n_blobs) {
+static void states_that_lie_are_refused_or_can_be_worked_with(const config *f, int32_t n_blobs) {
     world *w = (world *)malloc(sizeof *w);
     int32_t i, j, s, n, ids[600], taken = 0;
     uint64_t bytes;
@@ -645,79 +588,84 @@ static void test_liars(const config *f, int32_t n_blobs) {
             for (n = (int32_t)rnd(w, 8); n > 0; n--) ok &= blob_pass(w);
             ok &= whole(w);
         }
-        if (!CHECK(ok)) {
-            printf("  %s: blob %d\n", f->name, i);
-            break;
-        }
+        if (!CHECK_AT(ok, "%s: blob %d", f->name, i)) break;
     }
     for (s = 0; s < f->n_seq; s++) aios_seq_truncate(c, s, 0, NULL);
-    CHECK(whole(w) && w->attic.wrong == 0);
+    CHECK(whole(w));
+    CHECK_EQ(w->attic.wrong, 0);
     printf("%-20s %d blobs that lie, %d taken\n", f->name, n_blobs, taken);
     world_close(w);
     free(w);
 }
 
 /* What comes back from the host minds the deadline: with time that is up, one page in each step. */
-static uint64_t late(void *user) {
-    (void)user;
-    return 1000;
-}
-static void test_bring_back(void) {
+static void bringing_back_minds_the_deadline(void) {
     static const config f = { "bring back", "llama", 3, 900, 64, AIOSK_KV_F16, 0, 0, 0, 0,
                               1000,         0,       1, 1,   0 };
+    hand_clock clock = { 1000, 0, NULL, 0 };
     world *w = (world *)malloc(sizeof *w);
     int32_t i, ids[900], kept, n;
     if (!CHECK(world_open(w, &f))) {
         free(w);
         return;
     }
-    w->c->exec.now_ns = late;
+    w->c->exec.now_ns = hand_now;
+    w->c->exec.now_user = &clock;
     for (i = 0; i < 900; i++) ids[i] = i;
     for (i = 0; i < 2; i++) { /* the second takes the room of the first */
-        CHECK(aios_feed(w->c, i, ids, 640, 0, NULL) == 0);
+        CHECK_EQ(aios_feed(w->c, i, ids, 640, 0, NULL), 0);
         for (n = 0; n < 100 && aios__waiting(w->c); n++) {
-            CHECK(aios__spill_prepare(w->c, 0, NULL) == 0);
+            CHECK_EQ(aios__spill_prepare(w->c, 0, NULL), 0);
             aios__pass_gather(w->c);
             aios__pass_finish(w->c);
         }
         CHECK(!aios__waiting(w->c));
     }
     kept = w->attic.n_kept;
-    CHECK(kept > 2 && aios_seq_truncate(w->c, 1, 0, NULL) == 0 &&
-          aios_feed(w->c, 0, ids, 1, 0, NULL) == 0);
+    CHECK(kept > 2);
+    CHECK_EQ(aios_seq_truncate(w->c, 1, 0, NULL), 0);
+    CHECK_EQ(aios_feed(w->c, 0, ids, 1, 0, NULL), 0);
     for (n = 0; n < 100 && aios__spill_prepare(w->c, 1, NULL) == AIOS_MORE; n++) {
-        CHECK(w->attic.n_kept == kept - 1);
+        CHECK_EQ(w->attic.n_kept, kept - 1);
         kept = w->attic.n_kept;
     }
-    CHECK(n > 0 && w->c->kv.seq[0].n_spilled == 0 && w->attic.n_kept == 0 && w->attic.wrong == 0);
+    CHECK(n > 0);
+    CHECK_EQ(w->c->kv.seq[0].n_spilled, 0);
+    CHECK_EQ(w->attic.n_kept, 0);
+    CHECK_EQ(w->attic.wrong, 0);
     /* ahead of its use, at the cost of those that are idle longer */
-    CHECK(aios__spill_prepare(w->c, 0, NULL) == 0);
+    CHECK_EQ(aios__spill_prepare(w->c, 0, NULL), 0);
     aios__pass_gather(w->c);
     aios__pass_finish(w->c);
-    CHECK(aios_feed(w->c, 1, ids, 640, 0, NULL) == 0);
+    CHECK_EQ(aios_feed(w->c, 1, ids, 640, 0, NULL), 0);
     for (n = 0; n < 100 && aios__waiting(w->c); n++) {
-        CHECK(aios__spill_prepare(w->c, 0, NULL) == 0);
+        CHECK_EQ(aios__spill_prepare(w->c, 0, NULL), 0);
         aios__pass_gather(w->c);
         aios__pass_finish(w->c);
     }
     kept = w->attic.n_kept;
-    CHECK(kept > 2 && w->c->kv.seq[0].n_spilled == kept);
+    CHECK(kept > 2);
+    CHECK_EQ(w->c->kv.seq[0].n_spilled, kept);
     for (n = 0; n < 100 && aios_seq_fetch(w->c, 0, 1, NULL) == AIOS_MORE; n++) {}
-    CHECK(n > 1 && aios_seq_fetch(w->c, 0, 0, NULL) == AIOS_OK && w->c->kv.seq[0].n_spilled == 0 &&
-          w->c->kv.seq[1].n_spilled > 0 && w->attic.wrong == 0);
-    CHECK(aios_seq_pin(w->c, 0, 1, NULL) == 0 &&
-          aios_seq_fetch(w->c, 1, 0, NULL) == AIOS_ERR_FULL && w->c->kv.seq[1].n_spilled > 0);
-    CHECK(aios_seq_fetch(w->c, 3, 0, NULL) == AIOS_ERR_ARG &&
-          aios_seq_fetch(w->c, 2, 0, NULL) == AIOS_OK);
-    for (i = 0; i < 3; i++) CHECK(aios_seq_truncate(w->c, i, 0, NULL) == 0);
-    CHECK(w->attic.n_kept == 0);
+    CHECK(n > 1);
+    CHECK_EQ(aios_seq_fetch(w->c, 0, 0, NULL), AIOS_OK);
+    CHECK_EQ(w->c->kv.seq[0].n_spilled, 0);
+    CHECK(w->c->kv.seq[1].n_spilled > 0);
+    CHECK_EQ(w->attic.wrong, 0);
+    CHECK_EQ(aios_seq_pin(w->c, 0, 1, NULL), 0);
+    CHECK_EQ(aios_seq_fetch(w->c, 1, 0, NULL), AIOS_ERR_FULL);
+    CHECK(w->c->kv.seq[1].n_spilled > 0);
+    CHECK_EQ(aios_seq_fetch(w->c, 3, 0, NULL), AIOS_ERR_ARG);
+    CHECK_EQ(aios_seq_fetch(w->c, 2, 0, NULL), AIOS_OK);
+    for (i = 0; i < 3; i++) CHECK_EQ(aios_seq_truncate(w->c, i, 0, NULL), 0);
+    CHECK_EQ(w->attic.n_kept, 0);
     world_close(w);
     free(w);
 }
 
 /* More sequences wait than a pass has places, and the first two are fed again after each: the
  * others have their turn all the same. */
-static void test_turns(void) {
+static void all_that_wait_have_their_turn(void) {
     static const config f = {
         "turns", "llama", 5, 300, 2, AIOSK_KV_F16, 0, 0, 0, 0, 0, 0, 1, 0, 0
     };
@@ -728,12 +676,12 @@ static void test_turns(void) {
         free(w);
         return;
     }
-    for (s = 0; s < 5; s++) CHECK(aios_feed(w->c, s, &id, 1, 0, &err) == 0);
+    for (s = 0; s < 5; s++) CHECK_EQ(aios_feed(w->c, s, &id, 1, 0, &err), 0);
     for (i = 0; i < 4; i++) {
         CHECK(one_pass(w, &f));
         for (s = 0; s < 2; s++)
             if (w->c->seq[s].n_done == w->c->seq[s].n_fed)
-                CHECK(aios_feed(w->c, s, &id, 1, 0, &err) == 0);
+                CHECK_EQ(aios_feed(w->c, s, &id, 1, 0, &err), 0);
     }
     for (s = 0; s < 5; s++) CHECK(w->c->seq[s].n_done > 0);
     world_close(w);
@@ -741,17 +689,6 @@ static void test_turns(void) {
 }
 
 /* ---- taking tokens out, on a real model ---- */
-static void *take(void *user, const aios_mem_req *r) {
-    void *p = NULL;
-    (void)user;
-    return posix_memalign(&p, r->align < 64 ? 64 : (size_t)r->align, (size_t)r->bytes) ? NULL : p;
-}
-static void give(void *user, void *p, const aios_mem_req *r) {
-    (void)user;
-    (void)r;
-    free(p);
-}
-
 /* Logits after ids [n], of which [from, to) are taken out before the last one is fed. */
 static int logits_after(aios_model *m, int32_t type, const int32_t *ids, int32_t n, int32_t from,
                         int32_t to, float *out) {
@@ -790,25 +727,20 @@ static double distance(const float *a, const float *b, int32_t n) {
 /* With one layer, keys and values of a token depend on the token alone, and on its position
  * through rope: what is left after tokens were taken out must give what a sequence gives that
  * never had them. */
-static void test_remove(void) {
+static void what_is_left_is_as_if_the_rest_had_never_been(void) {
     static const int32_t types[] = { AIOSK_KV_F32, AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV_C4 };
-    aios_allocator a;
+    books mem = { 0 };
+    const aios_allocator a = books_allocator(&mem);
     aios_model_desc md;
     aios_model *m = NULL;
     aios_error err;
     uint64_t rng = 9;
     int32_t ids[260], rest[260], i, k, from, to;
     float *x, *y, *z;
-    aios_allocator_init(&a);
-    a.alloc = take;
-    a.free = give;
     aios_model_desc_init(&md);
     md.mem = &a;
     md.path = "models/tale.gguf";
-    if (!CHECK(aios_model_open(&md, &m, &err) == 0)) {
-        printf("  %s\n", err.text);
-        return;
-    }
+    if (!CHECK_AT(aios_model_open(&md, &m, &err) == 0, "%s", err.text)) return;
     m->hp.n_layer = 1;
     CHECK(aios__graph_draw(m, &err) == 0);
     x = (float *)malloc((size_t)m->hp.n_vocab * 12);
@@ -831,18 +763,20 @@ static void test_remove(void) {
                        logits_after(m, AIOSK_KV_F32, ids, 260, 0, 0, z)))
                 continue;
             d = distance(x, y, m->hp.n_vocab);
-            if (!CHECK(d <= 10 * noise + 1e-12 && distance(z, y, m->hp.n_vocab) > 1e-5))
-                printf("  tokens %d to %d out, cache %d: %.3g, noise %.3g; with them %.3g\n",
-                       (int)from, (int)to, (int)types[k], d, noise, distance(z, y, m->hp.n_vocab));
+            CHECK_AT(d <= 10 * noise + 1e-12 && distance(z, y, m->hp.n_vocab) > 1e-5,
+                     "tokens %d to %d out, cache %d: %.3g, noise %.3g; with them %.3g", (int)from,
+                     (int)to, (int)types[k], d, noise, distance(z, y, m->hp.n_vocab));
         }
     }
     free(x);
     aios_model_free(m);
+    CHECK_EQ(mem.n_held, 0);
 }
 
 int main(int argc, char **argv) {
-    int quick = argc > 1 && strcmp(argv[1], "quick") == 0; /* under an emulator, or sanitizers */
+    int quick = test_begin(argc, argv); /* under an emulator, or sanitizers */
     /*  name                   arch      seq  ctx  batch type old recent window sinks positions model_window layers */
+    /* clang-format off */
     static const config configs[] = {
         { "plain", "llama", 5, 900, 64, AIOSK_KV_F16, 0, 0, 0, 0, 0, 0, 2, 0, 0 },
         { "short of pages", "llama", 6, 900, 200, AIOSK_KV_F16, 0, 0, 0, 0, 2000, 0, 1, 0, 0 },
@@ -864,13 +798,14 @@ int main(int argc, char **argv) {
         { "all of it", "gemma2", 5, 2000, 100, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4), AIOSK_KV_C3, 130,
           700, 64, 3000, 200, 3, 0, 0 },
     };
+    /* clang-format on */
     size_t i;
     for (i = 0; i < sizeof configs / sizeof *configs; i++)
-        test_random(&configs[i], quick ? 4000 : 30000);
+        TEST(any_order_of_operations_finds_the_right_pages)(&configs[i], quick ? 4000 : 30000);
     for (i = 0; i < sizeof configs / sizeof *configs; i++)
-        test_liars(&configs[i], quick ? 100 : 300);
-    test_bring_back();
-    test_turns();
-    test_remove();
+        TEST(states_that_lie_are_refused_or_can_be_worked_with)(&configs[i], quick ? 100 : 300);
+    TEST(bringing_back_minds_the_deadline)();
+    TEST(all_that_wait_have_their_turn)();
+    TEST(what_is_left_is_as_if_the_rest_had_never_been)();
     return test_end();
 }

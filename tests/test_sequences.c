@@ -5,9 +5,10 @@
  * there. So forks, cuts, saved, spilled and interrupted sequences, in any company, on any
  * instruction set, have to agree with it to the bit. test_cache.c looks at the bookkeeping
  * below. */
+#define _POSIX_C_SOURCE 200809L
 #include "aios.h"
 #include "test.h"
-#include "late.h"
+#include "host.h"
 
 enum { MAX_SEQ = 1001, MAX_CTX = 2112 };
 static int quick,
@@ -27,109 +28,26 @@ typedef struct model {
 enum { TALE, STORIES, GEMMA2, GPT2, N_MODELS };
 static model models[N_MODELS];
 
-static void *mem_alloc(void *user, const aios_mem_req *r) {
-    char *p = (char *)malloc((size_t)(r->bytes + r->align + sizeof(void *))), *q;
-    (void)user;
-    if (!p) return NULL;
-    q = p + sizeof(void *);
-    q += (r->align - (uintptr_t)q % r->align) % r->align;
-    memcpy(q - sizeof(void *), &p, sizeof(void *));
-    memset(q, 0xCD, (size_t)r->bytes);
-    return q;
-}
-static void mem_free(void *user, void *p, const aios_mem_req *r) {
-    void *q;
-    (void)user;
-    (void)r;
-    memcpy(&q, (char *)p - sizeof(void *), sizeof(void *));
-    free(q);
-}
+static books mem;
 static int model_open(model *m, const char *path) {
     aios_model_desc d;
-    aios_allocator a;
+    const aios_allocator a = books_allocator(&mem);
     aios_model_info x;
     aios_error e;
     m->path = path;
     m->bytes = test_read_file(path, &m->n);
     if (!m->bytes) return 0;
     aios_io_memory(&m->io, m->bytes, m->n);
-    aios_allocator_init(&a);
-    a.alloc = mem_alloc;
-    a.free = mem_free;
     aios_model_desc_init(&d);
     d.mem = &a;
     d.io = &m->io;
-    if (!CHECK(aios_model_open(&d, &m->m, &e) == 0)) {
-        printf("  %s: %s\n", path, e.text);
-        return 0;
-    }
+    if (!CHECK_AT(aios_model_open(&d, &m->m, &e) == 0, "%s: %s", path, e.text)) return 0;
     aios_model_info_init(&x);
     aios_model_get_info(m->m, &x);
     m->n_vocab = x.n_vocab;
     m->n_embd = x.n_embd;
     m->n_layer = x.n_layer;
     return 1;
-}
-
-/* ---- a host that keeps pages, and fails on request ---- */
-enum { MAX_KEPT = 2048 };
-typedef struct attic {
-    uint64_t key[MAX_KEPT], n[MAX_KEPT];
-    void *data[MAX_KEPT];
-    int32_t n_kept, wrong, fail_puts, fail_gets, n_puts, n_gets;
-    late_clock *clock;
-} attic;
-static int32_t attic_find(const attic *a, uint64_t key) {
-    int32_t i;
-    for (i = 0; i < a->n_kept && a->key[i] != key; i++) {}
-    return i < a->n_kept ? i : -1;
-}
-static void attic_forget(attic *a, int32_t i) {
-    free(a->data[i]);
-    a->n_kept--;
-    a->key[i] = a->key[a->n_kept];
-    a->n[i] = a->n[a->n_kept];
-    a->data[i] = a->data[a->n_kept];
-}
-static int32_t attic_put(void *user, uint64_t key, const void *data, uint64_t n) {
-    attic *a = (attic *)user;
-    a->n_puts++;
-    late_io(a->clock);
-    if (a->fail_puts && --a->fail_puts == 0) return -1;
-    if (attic_find(a, key) >= 0 || a->n_kept == MAX_KEPT) {
-        a->wrong++;
-        return -1;
-    }
-    a->key[a->n_kept] = key;
-    a->n[a->n_kept] = n;
-    a->data[a->n_kept] = malloc((size_t)n);
-    memcpy(a->data[a->n_kept++], data, (size_t)n);
-    return 0;
-}
-static int32_t attic_get(void *user, uint64_t key, void *data, uint64_t n) {
-    attic *a = (attic *)user;
-    int32_t i = attic_find(a, key);
-    a->n_gets++;
-    late_io(a->clock);
-    if (a->fail_gets && --a->fail_gets == 0) {
-        memset(data, 0xEE, (size_t)n);
-        return -1;
-    }
-    if (i < 0 || a->n[i] != n) {
-        a->wrong++;
-        return -1;
-    }
-    memcpy(data, a->data[i], (size_t)n);
-    attic_forget(a, i);
-    return 0;
-}
-static void attic_drop(void *user, uint64_t key) {
-    attic *a = (attic *)user;
-    int32_t i = attic_find(a, key);
-    if (i < 0)
-        a->wrong++;
-    else
-        attic_forget(a, i);
 }
 
 /* ---- kinds of cache, and contexts of a kind ---- */
@@ -179,44 +97,37 @@ static int rig_plan(rig *r, const kind *k, const way *w) {
 static int rig_open(rig *r, const kind *k, const way *w) {
     aios_context_desc cd;
     aios_spill sp;
-    if (!CHECK(rig_plan(r, k, w))) {
-        printf("  %s: %s\n", k->name, r->err.text);
-        return 0;
-    }
+    if (!CHECK_AT(rig_plan(r, k, w), "%s: %s", k->name, r->err.text)) return 0;
     aios_context_desc_init(&cd);
     if (w->timed) {
         cd.now_ns = late_now;
         cd.now_user = &r->clock;
     }
     if (w->spill) {
-        aios_spill_init(&sp);
         r->a = (attic *)calloc(1, sizeof *r->a);
         r->a->clock = &r->clock;
-        sp.put = attic_put;
-        sp.get = attic_get;
-        sp.drop = attic_drop;
-        sp.user = r->a;
+        sp = attic_spill(r->a);
         cd.spill = &sp;
     }
-    if (!CHECK(aios_context_open(r->m->m, &r->plan, &cd, &r->c, &r->err) == 0)) {
-        printf("  %s: %s\n", k->name, r->err.text);
+    if (!CHECK_AT(aios_context_open(r->m->m, &r->plan, &cd, &r->c, &r->err) == 0, "%s: %s", k->name,
+                  r->err.text))
         return 0;
-    }
     return 1;
 }
 static aios_cache_info info_of(const rig *r) {
     aios_cache_info x;
     aios_cache_info_init(&x);
-    CHECK(aios_cache_get_info(r->c, &x) == 0);
+    CHECK_EQ(aios_cache_get_info(r->c, &x), 0);
     return x;
 }
 /* At the end every page is free again, and the host holds none. */
 static void rig_close(rig *r) {
     int32_t s;
     if (r->c) {
-        for (s = 0; s < r->n_seq; s++) CHECK(aios_seq_truncate(r->c, s, 0, &r->err) == 0);
-        CHECK(info_of(r).n_free == info_of(r).n_pages && info_of(r).n_shared == 0 &&
-              info_of(r).n_spilled == 0);
+        for (s = 0; s < r->n_seq; s++) CHECK_EQ(aios_seq_truncate(r->c, s, 0, &r->err), 0);
+        CHECK_EQ(info_of(r).n_free, info_of(r).n_pages);
+        CHECK_EQ(info_of(r).n_shared, 0);
+        CHECK_EQ(info_of(r).n_spilled, 0);
     }
     aios_context_free(r->c);
     if (r->a) CHECK(r->a->n_kept == 0 && r->a->wrong == 0);
@@ -277,11 +188,11 @@ static int rows(rig *r, int32_t truth) {
         entry *e;
         uint64_t h;
         aios_output_init(&o);
-        if (!CHECK(aios_output_get(r->c, i, &o) == 0)) return 0;
+        if (!CHECK_EQ(aios_output_get(r->c, i, &o), 0)) return 0;
         ok &= CHECK(o.seq > seq || (o.seq == seq && o.pos > pos));
         seq = o.seq;
         pos = o.pos;
-        ok &= CHECK(aios_seq_tokens(r->c, seq)[pos] == o.token);
+        ok &= CHECK_EQ(aios_seq_tokens(r->c, seq)[pos], o.token);
         h = words(words(1, o.logits, (size_t)r->m->n_vocab * 4), o.embedding,
                   (size_t)r->m->n_embd * 4) |
             1;
@@ -308,10 +219,7 @@ static int drain(rig *r, int32_t truth) {
     int ok = 1;
     do {
         st = aios_step(r->c, 0, &r->err);
-        if (!CHECK(st >= 0)) {
-            printf("  %s: %s\n", r->k->name, r->err.text);
-            return 0;
-        }
+        if (!CHECK_AT(st >= 0, "%s: %s", r->k->name, r->err.text)) return 0;
         ok &= rows(r, truth);
     } while (st == AIOS_MORE && ok);
     return ok;
@@ -347,7 +255,8 @@ static int go(rig *r, int32_t seq, const int32_t *ids, int32_t n) {
 #define KV33 AIOSK_KV_C3
 
 /* ---- 1: a thousand forks ---- */
-static void test_forks(int32_t type, int32_t n_seq, int32_t n_prefix) {
+static void forks_share_the_prefix_and_change_no_bit(int32_t type, int32_t n_seq,
+                                                     int32_t n_prefix) {
     kind k = { "forks", TALE, 0, 0, 0, 0, 0, 0 };
     way w = { 0, 64, 2, 0, 0, 0, 0 }, one = { 1, 64, 2, 0, 0, 0, 0 };
     rig r, alone;
@@ -373,21 +282,23 @@ static void test_forks(int32_t type, int32_t n_seq, int32_t n_prefix) {
         (unsigned long long)r.plan.request_bytes[AIOS_MEM_KV],
         (unsigned long long)r.plan.request_bytes[AIOS_MEM_SCRATCH]);
     text(ids, n_prefix, r.m->n_vocab, 3);
-    CHECK(aios_feed(r.c, 0, ids, (uint64_t)n_prefix, AIOS_FEED_NO_LOGITS, &r.err) == 0 &&
-          aios_step(r.c, 0, &r.err) == AIOS_OK);
+    CHECK_EQ(aios_feed(r.c, 0, ids, (uint64_t)n_prefix, AIOS_FEED_NO_LOGITS, &r.err), 0);
+    CHECK_EQ(aios_step(r.c, 0, &r.err), AIOS_OK);
     before = info_of(&r);
     /* of the prefix: f16 has its tiles open; kv44 the first and the newest open, those between
      * sealed (their open pages stay as spares) */
     used0 = (uint32_t)tiles;
-    CHECK(before.n_pages - before.n_free - before.n_spare == used0 && before.n_shared == 0 &&
-          (coded || before.n_spare == 0));
+    CHECK_EQ(before.n_pages - before.n_free - before.n_spare, used0);
+    CHECK_EQ(before.n_shared, 0);
+    CHECK(coded || before.n_spare == 0);
     for (i = 1; i < n_seq; i++)
         ok &= aios_seq_fork(r.c, i, 0, n_prefix, &r.err) == 0 &&
               aios_seq_processed(r.c, i) == n_prefix;
     CHECK(ok);
     after = info_of(&r);
-    CHECK(after.n_free == before.n_free && after.n_shared == used0 &&
-          after.saved_bytes > 0); /* forking takes no page */
+    CHECK_EQ(after.n_free, before.n_free);
+    CHECK_EQ(after.n_shared, used0);
+    CHECK(after.saved_bytes > 0); /* forking takes no page */
     for (i = 1; i < n_seq; i++) {
         n_own[i] = 1 + i % 3;
         text(own[i], 3, r.m->n_vocab, (uint64_t)i * 77);
@@ -405,17 +316,17 @@ static void test_forks(int32_t type, int32_t n_seq, int32_t n_prefix) {
             memcpy(got[o.seq], o.logits, row);
         }
     } while (st == AIOS_MORE);
-    if (!CHECK(st == AIOS_OK)) printf("  %s\n", r.err.text);
+    CHECK_AT(st == AIOS_OK, "%s", r.err.text);
     for (i = 1; i < n_seq; i++) ok &= got[i] != NULL;
     CHECK(ok);
     /* each fork has its tail alone: one open page, be it a copy of the prefix's or (at a tile's
      * edge) a new one */
     after = info_of(&r);
     used1 = used0 + (uint32_t)n_seq - 1;
-    if (!CHECK(after.n_pages - after.n_free - after.n_spare == used1 &&
-               after.n_shared == used0 - (uint32_t)tail))
-        printf("  %u pages, %u free, %u spare, %u shared; wanted %u in use\n", after.n_pages,
-               after.n_free, after.n_spare, after.n_shared, used1);
+    CHECK_AT(after.n_pages - after.n_free - after.n_spare == used1 &&
+                 after.n_shared == used0 - (uint32_t)tail,
+             "%u pages, %u free, %u spare, %u shared; wanted %u in use", after.n_pages,
+             after.n_free, after.n_spare, after.n_shared, used1);
     printf(
         "  kv %d: %u pages of the prefix, %u with %d forks, %u spare; sharing saves %llu bytes\n",
         (int)type, used0, after.n_pages - after.n_free - after.n_spare, (int)n_seq - 1,
@@ -424,18 +335,20 @@ static void test_forks(int32_t type, int32_t n_seq, int32_t n_prefix) {
     if (rig_open(&alone, &k, &one)) {
         for (j = 0; j < (brief ? 1 : 2); j++) {
             i = j == 0 ? n_seq - 1 : 1 + rnd(n_seq - 1);
-            CHECK(aios_seq_truncate(alone.c, 0, 0, NULL) == 0 &&
-                  aios_feed(alone.c, 0, ids, (uint64_t)n_prefix, AIOS_FEED_NO_LOGITS, NULL) == 0);
-            CHECK(aios_feed(alone.c, 0, own[i], (uint64_t)n_own[i], 0, NULL) == 0 &&
-                  aios_step(alone.c, 0, NULL) == AIOS_OK);
-            CHECK(aios_logits(alone.c, 0) && memcmp(aios_logits(alone.c, 0), got[i], row) == 0);
+            CHECK_EQ(aios_seq_truncate(alone.c, 0, 0, NULL), 0);
+            CHECK_EQ(aios_feed(alone.c, 0, ids, (uint64_t)n_prefix, AIOS_FEED_NO_LOGITS, NULL), 0);
+            CHECK_EQ(aios_feed(alone.c, 0, own[i], (uint64_t)n_own[i], 0, NULL), 0);
+            CHECK_EQ(aios_step(alone.c, 0, NULL), AIOS_OK);
+            CHECK(aios_logits(alone.c, 0));
+            CHECK_MEM(aios_logits(alone.c, 0), got[i], row);
         }
         for (j = 0; j < (brief ? 20 : 60); j++) { /* and more, from the prefix of that context */
             i = 1 + rnd(n_seq - 1);
-            CHECK(aios_seq_truncate(alone.c, 0, n_prefix, NULL) == 0 &&
-                  aios_feed(alone.c, 0, own[i], (uint64_t)n_own[i], 0, NULL) == 0 &&
-                  aios_step(alone.c, 0, NULL) == AIOS_OK);
-            CHECK(aios_logits(alone.c, 0) && memcmp(aios_logits(alone.c, 0), got[i], row) == 0);
+            CHECK_EQ(aios_seq_truncate(alone.c, 0, n_prefix, NULL), 0);
+            CHECK_EQ(aios_feed(alone.c, 0, own[i], (uint64_t)n_own[i], 0, NULL), 0);
+            CHECK_EQ(aios_step(alone.c, 0, NULL), AIOS_OK);
+            CHECK(aios_logits(alone.c, 0));
+            CHECK_MEM(aios_logits(alone.c, 0), got[i], row);
         }
         rig_close(&alone);
     }
@@ -450,11 +363,12 @@ static void test_forks(int32_t type, int32_t n_seq, int32_t n_prefix) {
         ok &= aios_seq_truncate(r.c, order[i], 0, &r.err) == 0;
         if (i % 100) continue;
         after = info_of(&r);
-        CHECK(after.n_pages - after.n_free - after.n_spare == used1 - (uint32_t)i);
+        CHECK_EQ(after.n_pages - after.n_free - after.n_spare, used1 - (uint32_t)i);
     }
     CHECK(ok);
     after = info_of(&r);
-    CHECK(after.n_pages - after.n_free - after.n_spare == used0 && after.n_shared == 0);
+    CHECK_EQ(after.n_pages - after.n_free - after.n_spare, used0);
+    CHECK_EQ(after.n_shared, 0);
     for (i = 1; i < n_seq; i++) {
         free(got[i]);
         got[i] = NULL;
@@ -494,10 +408,9 @@ static int save(rig *r, int32_t seq, int32_t base, blob *b) {
     uint64_t n = 0;
     b->n = 0;
     b->p = NULL;
-    if (!CHECK(aios_seq_save(r->c, seq, base, NULL, 0, &b->n, &r->err) == 0)) {
-        printf("  %s: %s\n", r->k->name, r->err.text);
+    if (!CHECK_AT(aios_seq_save(r->c, seq, base, NULL, 0, &b->n, &r->err) == 0, "%s: %s",
+                  r->k->name, r->err.text))
         return 0;
-    }
     b->p = (uint8_t *)malloc((size_t)b->n);
     CHECK(aios_seq_save(r->c, seq, base, b->p, b->n - 1, &n, &r->err) == AIOS_ERR_FULL &&
           n == b->n && r->err.text[0]);
@@ -508,14 +421,13 @@ static int save(rig *r, int32_t seq, int32_t base, blob *b) {
 static int goes_on(rig *r, int32_t seq, int32_t base, const blob *b, const int32_t *ids,
                    int32_t fed, int32_t n) {
     int ok = 1;
-    if (!CHECK(aios_seq_restore(r->c, seq, base, b->p, b->n, &r->err) == 0)) {
-        printf("  %s: %s\n", r->k->name, r->err.text);
+    if (!CHECK_AT(aios_seq_restore(r->c, seq, base, b->p, b->n, &r->err) == 0, "%s: %s", r->k->name,
+                  r->err.text))
         return 0;
-    }
     ok &= CHECK(aios_seq_length(r->c, seq) == fed &&
                 memcmp(aios_seq_tokens(r->c, seq), ids, (size_t)fed * 4) == 0);
     ok &= CHECK(go(r, seq, ids + fed, n - fed));
-    return ok & CHECK(aios_seq_truncate(r->c, seq, 0, &r->err) == 0);
+    return ok & CHECK_EQ(aios_seq_truncate(r->c, seq, 0, &r->err), 0);
 }
 /* Does a base that goes on keep what its forks share? */
 static int b_full(const kind *k) { return !k->old_type && !k->window && k->model != GEMMA2; }
@@ -544,7 +456,7 @@ static void heirs_open(const kind *k, int32_t most) {
 static void heirs_close(void) {
     while (n_heirs) rig_close(&heirs[--n_heirs]);
 }
-static void test_save(const kind *k) {
+static void saved_sequences_go_on_with_the_same_bits(const kind *k) {
     way w = { 4, 64, 1, 0, 0, 0, 1 }, sw = { 3, 64, 1, 0, 512, 1, 0 };
     static const int32_t lengths[] = { 330, 70, 64, 1 };
     int32_t ids[600], other[600], third[250], i, j, l, n, m, q;
@@ -566,7 +478,7 @@ static void test_save(const kind *k) {
             CHECK(goes_on(&heirs[i], i % heirs[i].n_seq, -1, &b, ids, n, m));
         CHECK(goes_on(&a, 3, -1, &b, ids, n, m));
         CHECK(go(&a, 0, ids + n, m - n)); /* and where it was saved */
-        CHECK(aios_seq_truncate(a.c, 0, 0, NULL) == 0);
+        CHECK_EQ(aios_seq_truncate(a.c, 0, 0, NULL), 0);
         free(b.p);
         /* a fork that went on, without and with its base, which stands elsewhere as well, and
          * has gone on itself */
@@ -575,8 +487,9 @@ static void test_save(const kind *k) {
         CHECK(truth(other, m));
         for (j = 0; j < 2; j++) {
             int32_t apart = j == 0 && b_full(k) ? n : q; /* tokens of the base when it is forked */
-            CHECK(go(&a, 1, ids, apart) && aios_seq_fork(a.c, 2, 1, q, &a.err) == 0 &&
-                  go(&a, 2, other + q, n - q));
+            CHECK(go(&a, 1, ids, apart));
+            CHECK_EQ(aios_seq_fork(a.c, 2, 1, q, &a.err), 0);
+            CHECK(go(&a, 2, other + q, n - q));
             CHECK(save(&a, 2, -1, &b) && save(&a, 2, 1, &b2));
             CHECK(b2.n <= b.n && (n < 130 || !b_full(k) || b2.n < b.n * 2 / 3));
             for (i = 0; i < n_heirs; i++) {
@@ -587,11 +500,12 @@ static void test_save(const kind *k) {
                           h->err.text[0] && aios_seq_length(h->c, 1) == 0);
                 CHECK(go(h, 0, ids, apart));
                 CHECK(goes_on(h, 1, 0, &b2, other, n, m));
-                CHECK(go(h, 0, ids + apart, m - apart) && aios_seq_truncate(h->c, 0, 0, NULL) == 0);
+                CHECK(go(h, 0, ids + apart, m - apart));
+                CHECK_EQ(aios_seq_truncate(h->c, 0, 0, NULL), 0);
             }
             CHECK(goes_on(&a, 3, 1, &b2, other, n, m) && go(&a, 2, other + n, m - n) &&
                   go(&a, 1, ids + apart, m - apart));
-            for (i = 1; i < 3; i++) CHECK(aios_seq_truncate(a.c, i, 0, NULL) == 0);
+            for (i = 1; i < 3; i++) CHECK_EQ(aios_seq_truncate(a.c, i, 0, NULL), 0);
             free(b.p);
             free(b2.p);
         }
@@ -601,7 +515,8 @@ static void test_save(const kind *k) {
             q = j < 1 ? 0 : n / 2;
             a.n_rows = 0;
             CHECK(q == 0 || go(&a, 0, ids, q));
-            CHECK(aios_feed(a.c, 0, ids + q, (uint64_t)(n - q), AIOS_FEED_ALL_LOGITS, &a.err) == 0);
+            CHECK_EQ(aios_feed(a.c, 0, ids + q, (uint64_t)(n - q), AIOS_FEED_ALL_LOGITS, &a.err),
+                     0);
             for (i = 0; i < steps; i++) {
                 aios_status st = aios_step(a.c, 1, &a.err);
                 CHECK(st >= 0 && rows(&a, 0));
@@ -610,30 +525,34 @@ static void test_save(const kind *k) {
             if (!save(&a, 0, -1, &b)) continue;
             for (i = 0; i < n_heirs; i++) {
                 heirs[i].n_rows = aios_seq_processed(a.c, 0);
-                CHECK(goes_on(&heirs[i], 0, -1, &b, ids, n, m) && heirs[i].n_rows == m);
+                CHECK(goes_on(&heirs[i], 0, -1, &b, ids, n, m));
+                CHECK_EQ(heirs[i].n_rows, m);
                 if (brief) break;
             }
-            CHECK(drain(&a, 0) && a.n_rows == n && go(&a, 0, ids + n, m - n) &&
-                  aios_seq_truncate(a.c, 0, 0, NULL) == 0);
+            CHECK(drain(&a, 0));
+            CHECK_EQ(a.n_rows, n);
+            CHECK(go(&a, 0, ids + n, m - n));
+            CHECK_EQ(aios_seq_truncate(a.c, 0, 0, NULL), 0);
             free(b.p);
         }
         /* with pages at the host: its own, and those of the base */
         if (n < 128) continue;
         q = n - n / 4;
-        CHECK(go(&s, 0, ids, q) && aios_seq_fork(s.c, 1, 0, q, &s.err) == 0 &&
-              go(&s, 1, other + q, n - q));
+        CHECK(go(&s, 0, ids, q));
+        CHECK_EQ(aios_seq_fork(s.c, 1, 0, q, &s.err), 0);
+        CHECK(go(&s, 1, other + q, n - q));
         text(third, 250, s.m->n_vocab, 5);
         CHECK(truth(third, 250) && go(&s, 2, third, 250));
         CHECK(info_of(&s).n_spilled > 0 || k->window || k->model == GEMMA2);
         CHECK(save(&s, 1, 0, &b) && save(&s, 0, -1, &b2));
         for (i = 0; i < n_heirs; i++) {
-            CHECK(aios_seq_restore(heirs[i].c, 0, -1, b2.p, b2.n, &heirs[i].err) == 0);
+            CHECK_EQ(aios_seq_restore(heirs[i].c, 0, -1, b2.p, b2.n, &heirs[i].err), 0);
             CHECK(goes_on(&heirs[i], 1, 0, &b, other, n, m));
-            CHECK(go(&heirs[i], 0, ids + q, m - q) &&
-                  aios_seq_truncate(heirs[i].c, 0, 0, NULL) == 0);
+            CHECK(go(&heirs[i], 0, ids + q, m - q));
+            CHECK_EQ(aios_seq_truncate(heirs[i].c, 0, 0, NULL), 0);
         }
         CHECK(go(&s, 0, ids + q, m - q) && go(&s, 1, other + n, m - n));
-        for (i = 0; i < 3; i++) CHECK(aios_seq_truncate(s.c, i, 0, NULL) == 0);
+        for (i = 0; i < 3; i++) CHECK_EQ(aios_seq_truncate(s.c, i, 0, NULL), 0);
         free(b.p);
         free(b2.p);
     }
@@ -653,7 +572,7 @@ static int refused(rig *r, aios_status st, aios_status want) {
     return ok;
 }
 /* Blobs that do not belong here, and damaged ones: refused, and nothing is touched. */
-static void test_blobs(void) {
+static void states_that_do_not_belong_here_are_refused(void) {
     kind k = small_kinds[2], other_type = k, shorter = k, longer = k, moved = k;
     way w = { 3, 64, 1, 0, 0, 0, 0 }, few = { 2, 64, 1, 0, 0, 0, 0 };
     int32_t ids[600], i, n = 200, m = 240;
@@ -684,17 +603,19 @@ static void test_blobs(void) {
         CHECK(refused(&a, aios_seq_restore(a.c, 2, -1, p, b.n + 8, &a.err), AIOS_ERR_FORMAT));
         free(p);
     }
-    CHECK(aios_seq_length(a.c, 2) == 0 && info_of(&a).n_shared == 0);
-    CHECK(go(&a, 1, ids + 150, 50) && go(&a, 2, ids, m) &&
-          aios_seq_truncate(a.c, 2, 0, NULL) == 0); /* all is as it was */
+    CHECK_EQ(aios_seq_length(a.c, 2), 0);
+    CHECK_EQ(info_of(&a).n_shared, 0);
+    CHECK(go(&a, 1, ids + 150, 50));
+    CHECK(go(&a, 2, ids, m));
+    CHECK_EQ(aios_seq_truncate(a.c, 2, 0, NULL), 0); /* all is as it was */
     CHECK(refused(&a, aios_seq_restore(a.c, 1, -1, b.p, b.n, &a.err),
                   AIOS_ERR_STATE)); /* not an empty one */
     CHECK(goes_on(&a, 2, -1, &b, ids, n, m));
     /* other models, other caches */
     other_type.type = KV8;
     if (rig_open(&h, &other_type, &few)) {
-        CHECK(refused(&h, aios_seq_restore(h.c, 0, -1, b.p, b.n, &h.err), AIOS_ERR_MODEL) &&
-              aios_seq_length(h.c, 0) == 0);
+        CHECK(refused(&h, aios_seq_restore(h.c, 0, -1, b.p, b.n, &h.err), AIOS_ERR_MODEL));
+        CHECK_EQ(aios_seq_length(h.c, 0), 0);
         rig_close(&h);
     }
     other_type = k;
@@ -743,9 +664,11 @@ static void test_blobs(void) {
     }
     /* fewer tokens than places: what was taken out of a tile leaves holes, and waiting tokens
      * come behind them */
-    CHECK(aios_seq_remove(a.c, 0, 1, 60, &a.err) == 0 && aios_seq_length(a.c, 0) == 141 &&
-          save(&a, 0, -1, &b2));
-    CHECK(aios_feed(a.c, 0, ids, 51, AIOS_FEED_ALL_LOGITS, &a.err) == 0 && save(&a, 0, -1, &b3));
+    CHECK_EQ(aios_seq_remove(a.c, 0, 1, 60, &a.err), 0);
+    CHECK_EQ(aios_seq_length(a.c, 0), 141);
+    CHECK(save(&a, 0, -1, &b2));
+    CHECK_EQ(aios_feed(a.c, 0, ids, 51, AIOS_FEED_ALL_LOGITS, &a.err), 0);
+    CHECK(save(&a, 0, -1, &b3));
     shorter.n_ctx = 192;
     if (rig_open(&h, &shorter, &few)) {
         CHECK(refused(&h, aios_seq_restore(h.c, 0, -1, b2.p, b2.n, &h.err),
@@ -756,10 +679,12 @@ static void test_blobs(void) {
     }
     shorter.n_ctx = 250;
     if (rig_open(&h, &shorter, &few)) { /* 251 places in 256 */
-        CHECK(aios_seq_restore(h.c, 0, -1, b3.p, b3.n, &h.err) == 0 &&
-              aios_step(h.c, 0, &h.err) == AIOS_OK && aios_seq_processed(h.c, 0) == 192);
-        CHECK(aios_feed(h.c, 0, ids, 6, 0, &h.err) == AIOS_ERR_FULL &&
-              aios_feed(h.c, 0, ids, 5, 0, &h.err) == 0 && aios_step(h.c, 0, &h.err) == AIOS_OK);
+        CHECK_EQ(aios_seq_restore(h.c, 0, -1, b3.p, b3.n, &h.err), 0);
+        CHECK_EQ(aios_step(h.c, 0, &h.err), AIOS_OK);
+        CHECK_EQ(aios_seq_processed(h.c, 0), 192);
+        CHECK_EQ(aios_feed(h.c, 0, ids, 6, 0, &h.err), AIOS_ERR_FULL);
+        CHECK_EQ(aios_feed(h.c, 0, ids, 5, 0, &h.err), 0);
+        CHECK_EQ(aios_step(h.c, 0, &h.err), AIOS_OK);
         CHECK(go(&h, 1, ids, m));
         rig_close(&h);
     }
@@ -787,7 +712,8 @@ static void test_blobs(void) {
 
 /* ---- 3 and 4: everything in random order ---- */
 enum { WANDER_SEQ = 8 };
-static void test_wander(const kind *k, const way *w, int32_t n_ops, uint64_t seed) {
+static void anything_in_any_order_gives_the_same_bits(const kind *k, const way *w, int32_t n_ops,
+                                                      uint64_t seed) {
     static int32_t ids[WANDER_SEQ][600];
     int32_t len[WANDER_SEQ] = { 0 }, i, s, n, full = 0, counts[7] = { 0 }, blob_len = 0;
     static int32_t blob_ids[600];
@@ -806,11 +732,12 @@ static void test_wander(const kind *k, const way *w, int32_t n_ops, uint64_t see
             n = 1 + rnd(rnd(3) ? 12 : 150);
             if (n > k->n_ctx - len[s]) continue;
             text(ids[s] + len[s], n, r.m->n_vocab, test_rand(&rng));
-            ok &= CHECK(aios_feed(r.c, s, ids[s] + len[s], (uint64_t)n,
-                                  rnd(3)   ? AIOS_FEED_ALL_LOGITS
-                                  : rnd(2) ? 0
-                                           : AIOS_FEED_NO_LOGITS,
-                                  &r.err) == 0);
+            ok &= CHECK_EQ(aios_feed(r.c, s, ids[s] + len[s], (uint64_t)n,
+                                     rnd(3)   ? AIOS_FEED_ALL_LOGITS
+                                     : rnd(2) ? 0
+                                              : AIOS_FEED_NO_LOGITS,
+                                     &r.err),
+                           0);
             len[s] += n;
             counts[0]++;
         } else if (what < 75) {
@@ -857,7 +784,7 @@ static void test_wander(const kind *k, const way *w, int32_t n_ops, uint64_t see
             if (st) continue;
             b.n = got;
             b.p = (uint8_t *)realloc(b.p, (size_t)b.n);
-            ok &= CHECK(aios_seq_save(r.c, s, -1, b.p, b.n, &got, &r.err) == 0);
+            ok &= CHECK_EQ(aios_seq_save(r.c, s, -1, b.p, b.n, &got, &r.err), 0);
             memcpy(blob_ids, ids[s], (size_t)len[s] * 4);
             blob_len = len[s];
             counts[4]++;
@@ -906,7 +833,7 @@ static void test_wander(const kind *k, const way *w, int32_t n_ops, uint64_t see
 }
 
 /* ---- 5: when the cache is full ---- */
-static void test_full(const kind *k) {
+static void a_full_cache_says_so_and_goes_on(const kind *k) {
     way w = { 4, 64, 1, 0, 384, 0, 0 };
     int32_t ids[3][300], i;
     rig r;
@@ -916,29 +843,36 @@ static void test_full(const kind *k) {
         CHECK(truth(ids[i], 300));
     }
     CHECK(go(&r, 0, ids[0], 200) && go(&r, 1, ids[1], 100)); /* 4 tiles, 2 tiles: all six */
-    CHECK(aios_feed(r.c, 2, ids[2], 70, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
-    CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_FULL) &&
-          aios_seq_processed(r.c, 2) == 0 && aios_output_count(r.c) == 0);
+    CHECK_EQ(aios_feed(r.c, 2, ids[2], 70, AIOS_FEED_ALL_LOGITS, &r.err), 0);
+    CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_FULL));
+    CHECK_EQ(aios_seq_processed(r.c, 2), 0);
+    CHECK_EQ(aios_output_count(r.c), 0);
     /* the others go on, as far as their tiles reach */
-    CHECK(aios_feed(r.c, 1, ids[1] + 100, 40, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
-    CHECK(aios_step(r.c, 0, &r.err) == AIOS_MORE && rows(&r, 0) && aios_output_count(r.c) == 28 &&
-          aios_seq_processed(r.c, 1) == 128);
-    CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_FULL) &&
-          aios_seq_processed(r.c, 1) == 128);
-    CHECK(aios_feed(r.c, 0, ids[0] + 200, 10, AIOS_FEED_NO_LOGITS, &r.err) == 0);
-    CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_FULL) &&
-          aios_seq_processed(r.c, 0) == 210);
+    CHECK_EQ(aios_feed(r.c, 1, ids[1] + 100, 40, AIOS_FEED_ALL_LOGITS, &r.err), 0);
+    CHECK_EQ(aios_step(r.c, 0, &r.err), AIOS_MORE);
+    CHECK(rows(&r, 0));
+    CHECK_EQ(aios_output_count(r.c), 28);
+    CHECK_EQ(aios_seq_processed(r.c, 1), 128);
+    CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_FULL));
+    CHECK_EQ(aios_seq_processed(r.c, 1), 128);
+    CHECK_EQ(aios_feed(r.c, 0, ids[0] + 200, 10, AIOS_FEED_NO_LOGITS, &r.err), 0);
+    CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_FULL));
+    CHECK_EQ(aios_seq_processed(r.c, 0), 210);
     /* room: a tile goes to the first that waits, then two more to the other */
-    CHECK(aios_seq_truncate(r.c, 0, 192, &r.err) == 0 && aios_step(r.c, 0, &r.err) == AIOS_MORE &&
-          rows(&r, 0) && aios_seq_processed(r.c, 1) == 140 && aios_seq_processed(r.c, 2) == 0);
-    CHECK(aios_seq_truncate(r.c, 0, 64, &r.err) == 0 && drain(&r, 0) &&
-          aios_seq_processed(r.c, 2) == 70);
+    CHECK_EQ(aios_seq_truncate(r.c, 0, 192, &r.err), 0);
+    CHECK_EQ(aios_step(r.c, 0, &r.err), AIOS_MORE);
+    CHECK(rows(&r, 0));
+    CHECK_EQ(aios_seq_processed(r.c, 1), 140);
+    CHECK_EQ(aios_seq_processed(r.c, 2), 0);
+    CHECK_EQ(aios_seq_truncate(r.c, 0, 64, &r.err), 0);
+    CHECK(drain(&r, 0));
+    CHECK_EQ(aios_seq_processed(r.c, 2), 70);
     CHECK(refused(&r, (go(&r, 2, ids[2] + 70, 1), aios_feed(r.c, 0, ids[0], 1000, 0, &r.err)),
                   AIOS_ERR_FULL));
     rig_close(&r);
     truth_close();
 }
-static void test_spill(const kind *k) {
+static void spilled_pages_come_back_as_they_were(const kind *k) {
     way w = { 4, 64, 1, 0, 640, 1, 1 };
     int32_t ids[4][400], done[4] = { 0 }, i, j, n;
     aios_counters x;
@@ -959,10 +893,14 @@ static void test_spill(const kind *k) {
         done[i] += n;
     }
     aios_counters_init(&x);
-    CHECK(aios_counters_get(r.c, &x) == 0 && x.n_spilled > 0 && x.n_fetched > 0 &&
-          x.spill_bytes > x.n_spilled && x.fetch_bytes > x.n_fetched);
-    CHECK((int32_t)(x.n_spilled - x.n_fetched) == r.a->n_kept &&
-          (uint32_t)r.a->n_kept == info_of(&r).n_spilled && info_of(&r).n_spilled > 0);
+    CHECK_EQ(aios_counters_get(r.c, &x), 0);
+    CHECK(x.n_spilled > 0);
+    CHECK(x.n_fetched > 0);
+    CHECK(x.spill_bytes > x.n_spilled);
+    CHECK(x.fetch_bytes > x.n_fetched);
+    CHECK_EQ((int32_t)(x.n_spilled - x.n_fetched), r.a->n_kept);
+    CHECK_EQ((uint32_t)r.a->n_kept, info_of(&r).n_spilled);
+    CHECK(info_of(&r).n_spilled > 0);
     /* the host does not take a page, or does not give one back: an error, and the next step goes
      * on */
     for (j = 0; j < 8 && ok; j++) {
@@ -972,7 +910,7 @@ static void test_spill(const kind *k) {
             r.a->fail_gets = 1 + j / 2;
         else
             r.a->fail_puts = 1 + j % 2;
-        CHECK(aios_feed(r.c, i, ids[i] + done[i], 2, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+        CHECK_EQ(aios_feed(r.c, i, ids[i] + done[i], 2, AIOS_FEED_ALL_LOGITS, &r.err), 0);
         st = aios_step(r.c, 0, &r.err);
         if (r.a->fail_gets == 0 && r.a->fail_puts == 0)
             ok &= CHECK(refused(&r, st, AIOS_ERR_IO) && aios_seq_processed(r.c, i) == done[i]);
@@ -1000,31 +938,33 @@ static void test_spill(const kind *k) {
             st = aios_seq_truncate(r.c, i, done[i] - 3, &r.err);
         }
         r.a->fail_gets = 0;
-        ok &= CHECK(st == 0);
+        ok &= CHECK_EQ(st, 0);
         done[i] -= 3;
         ok &= CHECK(go(&r, i, ids[i] + done[i], 2));
         done[i] += 2;
     }
     /* pinned: it stays */
-    CHECK(aios_seq_pin(r.c, 0, 1, &r.err) == 0 && go(&r, 0, ids[0] + done[0], 1));
+    CHECK_EQ(aios_seq_pin(r.c, 0, 1, &r.err), 0);
+    CHECK(go(&r, 0, ids[0] + done[0], 1));
     done[0]++;
     for (i = 1; i < 4; i++) {
         int32_t gets;
         CHECK(go(&r, i, ids[i] + done[i], 1));
         done[i]++;
         gets = r.a->n_gets;
-        CHECK(go(&r, 0, ids[0] + done[0], 1) && r.a->n_gets == gets);
+        CHECK(go(&r, 0, ids[0] + done[0], 1));
+        CHECK_EQ(r.a->n_gets, gets);
         done[0]++;
     }
-    CHECK(aios_seq_pin(r.c, 0, 0, &r.err) == 0);
+    CHECK_EQ(aios_seq_pin(r.c, 0, 0, &r.err), 0);
     /* all at once: none waits for nothing, and still each has its turn */
     for (j = 0; j < 3; j++) {
         for (i = 0; i < 4; i++) {
-            CHECK(aios_feed(r.c, i, ids[i] + done[i], 9, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+            CHECK_EQ(aios_feed(r.c, i, ids[i] + done[i], 9, AIOS_FEED_ALL_LOGITS, &r.err), 0);
             done[i] += 9;
         }
         CHECK(drain(&r, 0));
-        for (i = 0; i < 4; i++) CHECK(aios_seq_processed(r.c, i) == done[i]);
+        for (i = 0; i < 4; i++) CHECK_EQ(aios_seq_processed(r.c, i), done[i]);
     }
     rig_close(&r);
     truth_close();
@@ -1032,7 +972,7 @@ static void test_spill(const kind *k) {
 
 /* Room for one, and four that wait all at once: each has its turn, in steps that keep to their
  * deadlines too, though the host takes its time. */
-static void test_crowd(const kind *k) {
+static void all_that_wait_have_their_turn_and_keep_deadlines(const kind *k) {
     way w = { 4, 64, 1, 0, 384, 1, 1 };
     int32_t ids[4][400], i, j, n[4], tiny, held = 1;
     rig r;
@@ -1050,8 +990,9 @@ static void test_crowd(const kind *k) {
         aios_status st;
         int32_t steps = 0;
         for (i = 0; i < 4; i++) {
-            CHECK(aios_feed(r.c, i, ids[i] + n[i], (uint64_t)(j < 4 ? 1 + 10 * j : 70),
-                            AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+            CHECK_EQ(aios_feed(r.c, i, ids[i] + n[i], (uint64_t)(j < 4 ? 1 + 10 * j : 70),
+                               AIOS_FEED_ALL_LOGITS, &r.err),
+                     0);
             n[i] += j < 4 ? 1 + 10 * j : 70;
         }
         tiny = j % 2;
@@ -1060,11 +1001,12 @@ static void test_crowd(const kind *k) {
         do {
             st = aios_step(r.c, tiny ? late_next(&r.clock, &rng) : 0, &r.err);
             if (tiny) held &= late_held(&r.clock);
-            if (!CHECK(st >= 0)) printf("  %s: %s\n", k->name, r.err.text);
+            CHECK_AT(st >= 0, "%s: %s", k->name, r.err.text);
             CHECK(rows(&r, 0));
         } while (st == AIOS_MORE && ++steps < 20000);
-        CHECK(st == AIOS_OK && (!tiny || steps > 4));
-        for (i = 0; i < 4; i++) CHECK(aios_seq_processed(r.c, i) == n[i]);
+        CHECK_EQ(st, AIOS_OK);
+        CHECK(!tiny || steps > 4);
+        for (i = 0; i < 4; i++) CHECK_EQ(aios_seq_processed(r.c, i), n[i]);
         for (i = 0; i < 4 && tiny; i++) {
             const uint32_t gone = info_of(&r).n_spilled;
             const int32_t gets = r.a->n_gets;
@@ -1072,7 +1014,8 @@ static void test_crowd(const kind *k) {
                 st = aios_seq_fetch(r.c, i, late_next(&r.clock, &rng), &r.err);
                 held &= late_held(&r.clock);
             } while (st == AIOS_MORE);
-            CHECK(st == AIOS_OK && (r.a->n_gets > gets || gone == 0 || i == 0 || j > 1));
+            CHECK_EQ(st, AIOS_OK);
+            CHECK(r.a->n_gets > gets || gone == 0 || i == 0 || j > 1);
         }
         CHECK(held);
     }
@@ -1081,7 +1024,7 @@ static void test_crowd(const kind *k) {
 }
 
 /* A fork in the middle of a pass: that pass, and what becomes of it, is nothing to it. */
-static void test_fork_in_pass(const kind *k) {
+static void a_fork_within_a_pass_knows_nothing_of_it(const kind *k) {
     way w = { 4, 64, 1, 0, 0, 0, 1 };
     int32_t ids[3][300], i, j, how;
     rig r;
@@ -1093,38 +1036,41 @@ static void test_fork_in_pass(const kind *k) {
     }
     for (i = 0; i < 3; i++) CHECK(truth(ids[i], 160));
     for (how = 0; how < 9; how++) {
-        CHECK(go(&r, 0, ids[0], 100) && aios_seq_fork(r.c, 1, 0, 100, &r.err) == 0);
-        CHECK(aios_feed(r.c, 1, ids[1] + 100, 40, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+        CHECK(go(&r, 0, ids[0], 100));
+        CHECK_EQ(aios_seq_fork(r.c, 1, 0, 100, &r.err), 0);
+        CHECK_EQ(aios_feed(r.c, 1, ids[1] + 100, 40, AIOS_FEED_ALL_LOGITS, &r.err), 0);
         if (how < 3) {
             aios_interrupt(r.c);
-            CHECK(aios_step(r.c, 0, &r.err) == AIOS_MORE);
+            CHECK_EQ(aios_step(r.c, 0, &r.err), AIOS_MORE);
         } /* before its first task, which copies */
         else
             for (j = 0; j < (how < 6 ? 1 : 30); j++)
                 CHECK(aios_step(r.c, 1, &r.err) == AIOS_MORE && aios_output_count(r.c) == 0);
-        CHECK(aios_seq_fork(r.c, 2, 1, 100, &r.err) == 0 && aios_seq_processed(r.c, 2) == 100);
+        CHECK_EQ(aios_seq_fork(r.c, 2, 1, 100, &r.err), 0);
+        CHECK_EQ(aios_seq_processed(r.c, 2), 100);
         if (how % 3 == 1) {
             aios_cancel(r.c);
             CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_CANCELLED));
         }
-        if (how % 3 == 2) CHECK(aios_seq_truncate(r.c, 1, 0, &r.err) == 0);
+        if (how % 3 == 2) CHECK_EQ(aios_seq_truncate(r.c, 1, 0, &r.err), 0);
         CHECK(go(&r, 2, ids[2] + 100, 60) && go(&r, 0, ids[0] + 100, 60));
         if (how % 3 != 2) CHECK(go(&r, 1, ids[1] + 140, 20));
-        for (i = 0; i < 3; i++) CHECK(aios_seq_truncate(r.c, i, 0, &r.err) == 0);
+        for (i = 0; i < 3; i++) CHECK_EQ(aios_seq_truncate(r.c, i, 0, &r.err), 0);
     }
     rig_close(&r);
     truth_close();
 }
 
 /* ---- 6: found, and taken out of the middle ---- */
-static void test_find(void) {
+static void the_longest_common_beginning_is_found(void) {
     const kind *k = &small_kinds[0];
     way w = { 5, 64, 1, 0, 0, 0, 0 };
     int32_t ids[300], x[300], same = 77, i;
     rig r;
     if (!truth_open(k) || !rig_open(&r, k, &w)) return;
     text(ids, 300, r.m->n_vocab, 80);
-    CHECK(aios_seq_find(r.c, ids, 300, &same) == -1 && same == 0);
+    CHECK_EQ(aios_seq_find(r.c, ids, 300, &same), -1);
+    CHECK_EQ(same, 0);
     memcpy(x, ids, sizeof x);
     for (i = 0; i < 3; i++) { /* they part from the text at 50, 120 and 90 */
         static const int32_t at[] = { 50, 120, 90 };
@@ -1132,34 +1078,47 @@ static void test_find(void) {
         x[at[i]] = (ids[at[i]] + 1) % r.m->n_vocab;
         CHECK(go(&r, i, x, 150));
     }
-    CHECK(aios_feed(r.c, 3, ids, 200, 0, &r.err) == 0); /* not processed: not counted */
-    CHECK(aios_seq_find(r.c, ids, 300, &same) == 1 && same == 120);
-    CHECK(aios_seq_find(r.c, ids, 50, &same) == 0 && same == 50);
-    CHECK(aios_seq_find(r.c, ids, 70, &same) == 1 && same == 70);
-    CHECK(aios_seq_find(r.c, ids, 0, &same) == -1 && same == 0);
-    CHECK(aios_seq_find(r.c, ids, 300, NULL) == 1 && aios_seq_find(NULL, ids, 300, &same) == -1 &&
-          aios_seq_find(r.c, NULL, 300, &same) == -1 && same == 0);
-    CHECK(drain(&r, 0) && aios_seq_find(r.c, ids, 300, &same) == 3 && same == 200);
-    CHECK(aios_seq_fork(r.c, 4, 3, 130, &r.err) == 0 &&
-          aios_seq_remove(r.c, 3, 150, 160, &r.err) == 0);
-    CHECK(aios_seq_find(r.c, ids, 300, &same) == 4 && same == 130);
-    CHECK(aios_seq_truncate(r.c, 3, 150, &r.err) == 0 && aios_seq_find(r.c, ids, 300, &same) == 3 &&
-          same == 150); /* whole again */
+    CHECK_EQ(aios_feed(r.c, 3, ids, 200, 0, &r.err), 0); /* not processed: not counted */
+    CHECK_EQ(aios_seq_find(r.c, ids, 300, &same), 1);
+    CHECK_EQ(same, 120);
+    CHECK_EQ(aios_seq_find(r.c, ids, 50, &same), 0);
+    CHECK_EQ(same, 50);
+    CHECK_EQ(aios_seq_find(r.c, ids, 70, &same), 1);
+    CHECK_EQ(same, 70);
+    CHECK_EQ(aios_seq_find(r.c, ids, 0, &same), -1);
+    CHECK_EQ(same, 0);
+    CHECK_EQ(aios_seq_find(r.c, ids, 300, NULL), 1);
+    CHECK_EQ(aios_seq_find(NULL, ids, 300, &same), -1);
+    CHECK_EQ(aios_seq_find(r.c, NULL, 300, &same), -1);
+    CHECK_EQ(same, 0);
+    CHECK(drain(&r, 0));
+    CHECK_EQ(aios_seq_find(r.c, ids, 300, &same), 3);
+    CHECK_EQ(same, 200);
+    CHECK_EQ(aios_seq_fork(r.c, 4, 3, 130, &r.err), 0);
+    CHECK_EQ(aios_seq_remove(r.c, 3, 150, 160, &r.err), 0);
+    CHECK_EQ(aios_seq_find(r.c, ids, 300, &same), 4);
+    CHECK_EQ(same, 130);
+    CHECK_EQ(aios_seq_truncate(r.c, 3, 150, &r.err), 0);
+    CHECK_EQ(aios_seq_find(r.c, ids, 300, &same), 3);
+    CHECK_EQ(same, 150); /* whole again */
     CHECK(go(&r, 3, ids + 150, 50));
     /* of one that its beginning was taken out of, what is left is not what it seems: neither to
      * be found nor a base */
-    CHECK(aios_seq_remove(r.c, 3, 0, 64, &r.err) == 0 &&
-          aios_seq_find(r.c, ids + 64, 136, &same) == -1);
-    CHECK(aios_seq_remove(r.c, 4, 0, 10, &r.err) == 0 &&
-          aios_seq_find(r.c, ids + 10, 100, &same) == -1);
-    CHECK(aios_seq_truncate(r.c, 4, 0, &r.err) == 0);
+    CHECK_EQ(aios_seq_remove(r.c, 3, 0, 64, &r.err), 0);
+    CHECK_EQ(aios_seq_find(r.c, ids + 64, 136, &same), -1);
+    CHECK_EQ(aios_seq_remove(r.c, 4, 0, 10, &r.err), 0);
+    CHECK_EQ(aios_seq_find(r.c, ids + 10, 100, &same), -1);
+    CHECK_EQ(aios_seq_truncate(r.c, 4, 0, &r.err), 0);
     {
         blob b, b2;
-        CHECK(truth(ids + 64, 200) && go(&r, 4, ids + 64, 136) &&
-              aios_seq_truncate(r.c, 0, 0, &r.err) == 0);
-        CHECK(aios_seq_fork(r.c, 0, 4, 136, &r.err) == 0 && save(&r, 0, 4, &b) &&
-              save(&r, 0, -1, &b2) && b.n < b2.n);
-        CHECK(aios_seq_truncate(r.c, 0, 0, &r.err) == 0);
+        CHECK(truth(ids + 64, 200));
+        CHECK(go(&r, 4, ids + 64, 136));
+        CHECK_EQ(aios_seq_truncate(r.c, 0, 0, &r.err), 0);
+        CHECK_EQ(aios_seq_fork(r.c, 0, 4, 136, &r.err), 0);
+        CHECK(save(&r, 0, 4, &b));
+        CHECK(save(&r, 0, -1, &b2));
+        CHECK(b.n < b2.n);
+        CHECK_EQ(aios_seq_truncate(r.c, 0, 0, &r.err), 0);
         CHECK(refused(&r, aios_seq_restore(r.c, 0, 3, b.p, b.n, &r.err), AIOS_ERR_STATE));
         CHECK(goes_on(&r, 0, 4, &b, ids + 64, 136, 200) &&
               goes_on(&r, 0, 3, &b2, ids + 64, 136, 200));
@@ -1176,12 +1135,10 @@ static void test_find(void) {
 static int tail_rows(rig *r, int32_t seq, const int32_t *ids, uint64_t *out) {
     int32_t i, n = 0;
     aios_status st;
-    if (!CHECK(aios_feed(r->c, seq, ids, 40, AIOS_FEED_ALL_LOGITS, &r->err) == 0)) return 0;
+    if (!CHECK_EQ(aios_feed(r->c, seq, ids, 40, AIOS_FEED_ALL_LOGITS, &r->err), 0)) return 0;
     do {
-        if (!CHECK((st = aios_step(r->c, 0, &r->err)) >= 0)) {
-            printf("  %s: %s\n", r->k->name, r->err.text);
+        if (!CHECK_AT((st = aios_step(r->c, 0, &r->err)) >= 0, "%s: %s", r->k->name, r->err.text))
             return 0;
-        }
         for (i = 0; i < aios_output_count(r->c); i++) {
             aios_output o;
             aios_output_init(&o);
@@ -1193,7 +1150,7 @@ static int tail_rows(rig *r, int32_t seq, const int32_t *ids, uint64_t *out) {
     } while (st == AIOS_MORE);
     return n == 40;
 }
-static void test_remove(const kind *k) {
+static void tokens_can_be_taken_out_of_the_middle(const kind *k) {
     way w = { 4, 64, 1, 0, 0, 0, 1 }, sw = { 3, 64, 1, 0, 512, 1, 0 };
     static const int32_t gaps[][2] = { { 70, 75 },   { 3, 200 },  { 0, 64 },   { 0, 20 },
                                        { 100, 260 }, { 64, 128 }, { 128, 299 } };
@@ -1210,34 +1167,44 @@ static void test_remove(const kind *k) {
     CHECK(go(&r, 0, ids, n));
     CHECK(refused(&r, aios_seq_remove(r.c, 0, -1, 5, &r.err), AIOS_ERR_ARG) &&
           refused(&r, aios_seq_remove(r.c, 0, 6, 5, &r.err), AIOS_ERR_ARG));
-    CHECK(refused(&r, aios_seq_remove(r.c, 0, 5, n + 1, &r.err), AIOS_ERR_ARG) &&
-          aios_seq_remove(r.c, 0, 5, 5, &r.err) == 0 && aios_seq_remove(r.c, 0, n, n, &r.err) == 0);
-    CHECK(aios_seq_length(r.c, 0) == n && aios_seq_processed(r.c, 0) == n);
+    CHECK(refused(&r, aios_seq_remove(r.c, 0, 5, n + 1, &r.err), AIOS_ERR_ARG));
+    CHECK_EQ(aios_seq_remove(r.c, 0, 5, 5, &r.err), 0);
+    CHECK_EQ(aios_seq_remove(r.c, 0, n, n, &r.err), 0);
+    CHECK_EQ(aios_seq_length(r.c, 0), n);
+    CHECK_EQ(aios_seq_processed(r.c, 0), n);
     /* the end: as truncate does; all of it; waiting tokens */
-    CHECK(aios_seq_remove(r.c, 0, 250, n, &r.err) == 0 && aios_seq_length(r.c, 0) == 250 &&
-          go(&r, 0, ids + 250, 50));
-    CHECK(aios_seq_remove(r.c, 0, 130, n, &r.err) == 0 && go(&r, 0, ids + 130, 170));
-    CHECK(aios_seq_remove(r.c, 0, 0, n, &r.err) == 0 && aios_seq_length(r.c, 0) == 0 &&
-          go(&r, 0, ids, 290));
-    CHECK(aios_feed(r.c, 0, other, 20, 0, &r.err) == 0 &&
-          aios_feed(r.c, 0, ids + 290, 10, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
-    CHECK(aios_seq_remove(r.c, 0, 290, 310, &r.err) == 0 && aios_seq_length(r.c, 0) == 300 &&
-          drain(&r, 0) && go(&r, 0, ids + 300, 20));
-    CHECK(aios_feed(r.c, 0, other, 20, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
-    CHECK(aios_seq_remove(r.c, 0, 315, 340, &r.err) == 0 && aios_seq_length(r.c, 0) == 315 &&
-          go(&r, 0, ids + 315, 20)); /* done and waiting ones */
+    CHECK_EQ(aios_seq_remove(r.c, 0, 250, n, &r.err), 0);
+    CHECK_EQ(aios_seq_length(r.c, 0), 250);
+    CHECK(go(&r, 0, ids + 250, 50));
+    CHECK_EQ(aios_seq_remove(r.c, 0, 130, n, &r.err), 0);
+    CHECK(go(&r, 0, ids + 130, 170));
+    CHECK_EQ(aios_seq_remove(r.c, 0, 0, n, &r.err), 0);
+    CHECK_EQ(aios_seq_length(r.c, 0), 0);
+    CHECK(go(&r, 0, ids, 290));
+    CHECK_EQ(aios_feed(r.c, 0, other, 20, 0, &r.err), 0);
+    CHECK_EQ(aios_feed(r.c, 0, ids + 290, 10, AIOS_FEED_ALL_LOGITS, &r.err), 0);
+    CHECK_EQ(aios_seq_remove(r.c, 0, 290, 310, &r.err), 0);
+    CHECK_EQ(aios_seq_length(r.c, 0), 300);
+    CHECK(drain(&r, 0));
+    CHECK(go(&r, 0, ids + 300, 20));
+    CHECK_EQ(aios_feed(r.c, 0, other, 20, AIOS_FEED_ALL_LOGITS, &r.err), 0);
+    CHECK_EQ(aios_seq_remove(r.c, 0, 315, 340, &r.err), 0);
+    CHECK_EQ(aios_seq_length(r.c, 0), 315);
+    CHECK(go(&r, 0, ids + 315, 20)); /* done and waiting ones */
     /* out of the middle, then cut to before the gap: nothing of it is left */
     for (g = 0; g < sizeof gaps / sizeof *gaps; g += brief ? 3 : 1) {
         int32_t from = gaps[g][0], to = gaps[g][1],
                 cut = from ? from - rnd(from < 5 ? from : 5) : 0;
-        CHECK(aios_seq_truncate(r.c, 0, 0, NULL) == 0 && go(&r, 0, ids, n) &&
-              aios_seq_remove(r.c, 0, from, to, &r.err) == 0);
-        CHECK(aios_seq_length(r.c, 0) == n - to + from &&
-              aios_seq_processed(r.c, 0) == n - to + from);
-        CHECK(aios_seq_truncate(r.c, 0, cut, &r.err) == 0 && go(&r, 0, ids + cut, n - cut) &&
-              go(&r, 0, ids + n, 20));
+        CHECK_EQ(aios_seq_truncate(r.c, 0, 0, NULL), 0);
+        CHECK(go(&r, 0, ids, n));
+        CHECK_EQ(aios_seq_remove(r.c, 0, from, to, &r.err), 0);
+        CHECK_EQ(aios_seq_length(r.c, 0), n - to + from);
+        CHECK_EQ(aios_seq_processed(r.c, 0), n - to + from);
+        CHECK_EQ(aios_seq_truncate(r.c, 0, cut, &r.err), 0);
+        CHECK(go(&r, 0, ids + cut, n - cut));
+        CHECK(go(&r, 0, ids + n, 20));
     }
-    CHECK(aios_seq_truncate(r.c, 0, 0, NULL) == 0);
+    CHECK_EQ(aios_seq_truncate(r.c, 0, 0, NULL), 0);
     /* it goes on, and to the same bits: in company, forked, saved, spilled, in steps, after a
      * pass that was dropped */
     if (!rig_open(&s, k, &sw)) return;
@@ -1246,65 +1213,78 @@ static void test_remove(const kind *k) {
         int32_t from = gaps[g][0], to = gaps[g][1], m = n - to + from;
         memcpy(left, ids, (size_t)from * 4);
         memcpy(left + from, ids + to, (size_t)(n - to) * 4);
-        CHECK(go(&r, 0, ids, n) && aios_seq_remove(r.c, 0, from, to, &r.err) == 0 &&
-              memcmp(aios_seq_tokens(r.c, 0), left, (size_t)m * 4) == 0);
-        CHECK(save(&r, 0, -1, &b) && aios_seq_fork(r.c, 1, 0, m, &r.err) == 0 &&
-              aios_seq_fork(r.c, 2, 0, m, &r.err) == 0);
+        CHECK(go(&r, 0, ids, n));
+        CHECK_EQ(aios_seq_remove(r.c, 0, from, to, &r.err), 0);
+        CHECK_MEM(aios_seq_tokens(r.c, 0), left, (size_t)m * 4);
+        CHECK(save(&r, 0, -1, &b));
+        CHECK_EQ(aios_seq_fork(r.c, 1, 0, m, &r.err), 0);
+        CHECK_EQ(aios_seq_fork(r.c, 2, 0, m, &r.err), 0);
         CHECK(tail_rows(&r, 0, other, want));
-        CHECK(go(&truth_rig, 0, left, 0) && aios_seq_truncate(truth_rig.c, 0, 0, NULL) == 0);
-        CHECK(aios_feed(truth_rig.c, 0, left, (uint64_t)m, AIOS_FEED_NO_LOGITS, NULL) == 0 &&
-              aios_step(truth_rig.c, 0, NULL) == AIOS_OK && tail_rows(&truth_rig, 0, other, plain));
+        CHECK(go(&truth_rig, 0, left, 0));
+        CHECK_EQ(aios_seq_truncate(truth_rig.c, 0, 0, NULL), 0);
+        CHECK_EQ(aios_feed(truth_rig.c, 0, left, (uint64_t)m, AIOS_FEED_NO_LOGITS, NULL), 0);
+        CHECK_EQ(aios_step(truth_rig.c, 0, NULL), AIOS_OK);
+        CHECK(tail_rows(&truth_rig, 0, other, plain));
         CHECK(memcmp(plain, want, sizeof want) != 0 ||
               k->model == GEMMA2); /* it remembers what was taken out */
-        CHECK(aios_feed(r.c, 3, other + 50, 30, AIOS_FEED_NO_LOGITS, &r.err) == 0 &&
-              tail_rows(&r, 1, other, got) && memcmp(got, want, sizeof want) == 0);
+        CHECK_EQ(aios_feed(r.c, 3, other + 50, 30, AIOS_FEED_NO_LOGITS, &r.err), 0);
+        CHECK(tail_rows(&r, 1, other, got));
+        CHECK_MEM(got, want, sizeof want);
         for (i = 0; i < 4; i++) { /* dropped: at the beginning, further on */
-            CHECK(aios_feed(r.c, 2, other, 3, 0, &r.err) == 0);
+            CHECK_EQ(aios_feed(r.c, 2, other, 3, 0, &r.err), 0);
             if (i)
                 for (j = 0; j < 1 << 2 * i; j++) aios_step(r.c, 1, &r.err);
             if (i % 2) aios_cancel(r.c);
             if (i % 2) CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_CANCELLED));
-            CHECK(aios_seq_truncate(r.c, 2, m, &r.err) == 0);
+            CHECK_EQ(aios_seq_truncate(r.c, 2, m, &r.err), 0);
         }
-        if (!CHECK(tail_rows(&r, 2, other, got) && memcmp(got, want, sizeof want) == 0))
-            printf("  %s: gap %d to %d: not the same after a pass that was dropped\n", k->name,
-                   (int)from, (int)to);
+        CHECK_AT(tail_rows(&r, 2, other, got) && memcmp(got, want, sizeof want) == 0,
+                 "%s: gap %d to %d: not the same after a pass that was dropped", k->name, (int)from,
+                 (int)to);
         for (i = 0; i < n_heirs; i++) {
-            CHECK(aios_seq_restore(heirs[i].c, 0, -1, b.p, b.n, &heirs[i].err) == 0 &&
-                  memcmp(aios_seq_tokens(heirs[i].c, 0), left, (size_t)m * 4) == 0);
-            CHECK(tail_rows(&heirs[i], 0, other, got) && memcmp(got, want, sizeof want) == 0 &&
-                  aios_seq_truncate(heirs[i].c, 0, 0, NULL) == 0);
+            CHECK_EQ(aios_seq_restore(heirs[i].c, 0, -1, b.p, b.n, &heirs[i].err), 0);
+            CHECK_MEM(aios_seq_tokens(heirs[i].c, 0), left, (size_t)m * 4);
+            CHECK(tail_rows(&heirs[i], 0, other, got));
+            CHECK_MEM(got, want, sizeof want);
+            CHECK_EQ(aios_seq_truncate(heirs[i].c, 0, 0, NULL), 0);
         }
-        CHECK(aios_seq_restore(s.c, 0, -1, b.p, b.n, &s.err) == 0 && go(&s, 1, ids, 200) &&
-              go(&s, 2, ids, 200));
-        CHECK(tail_rows(&s, 0, other, got) && memcmp(got, want, sizeof want) == 0);
-        for (i = 0; i < 3; i++) CHECK(aios_seq_truncate(s.c, i, 0, NULL) == 0);
-        for (i = 0; i < 4; i++) CHECK(aios_seq_truncate(r.c, i, 0, NULL) == 0);
+        CHECK_EQ(aios_seq_restore(s.c, 0, -1, b.p, b.n, &s.err), 0);
+        CHECK(go(&s, 1, ids, 200));
+        CHECK(go(&s, 2, ids, 200));
+        CHECK(tail_rows(&s, 0, other, got));
+        CHECK_MEM(got, want, sizeof want);
+        for (i = 0; i < 3; i++) CHECK_EQ(aios_seq_truncate(s.c, i, 0, NULL), 0);
+        for (i = 0; i < 4; i++) CHECK_EQ(aios_seq_truncate(r.c, i, 0, NULL), 0);
         free(b.p);
     }
     /* in two pieces it is taken out as in one */
-    CHECK(go(&r, 0, ids, n) && aios_seq_remove(r.c, 0, 50, 180, &r.err) == 0 &&
-          tail_rows(&r, 0, other, want));
-    CHECK(go(&r, 1, ids, n) && aios_seq_remove(r.c, 1, 60, 120, &r.err) == 0 &&
-          aios_seq_remove(r.c, 1, 50, 120, &r.err) == 0 && tail_rows(&r, 1, other, got));
-    if (k->model != GEMMA2 && !k->window) CHECK(memcmp(got, want, sizeof want) == 0);
-    for (i = 0; i < 2; i++) CHECK(aios_seq_truncate(r.c, i, 0, NULL) == 0);
+    CHECK(go(&r, 0, ids, n));
+    CHECK_EQ(aios_seq_remove(r.c, 0, 50, 180, &r.err), 0);
+    CHECK(tail_rows(&r, 0, other, want));
+    CHECK(go(&r, 1, ids, n));
+    CHECK_EQ(aios_seq_remove(r.c, 1, 60, 120, &r.err), 0);
+    CHECK_EQ(aios_seq_remove(r.c, 1, 50, 120, &r.err), 0);
+    CHECK(tail_rows(&r, 1, other, got));
+    if (k->model != GEMMA2 && !k->window) CHECK_MEM(got, want, sizeof want);
+    for (i = 0; i < 2; i++) CHECK_EQ(aios_seq_truncate(r.c, i, 0, NULL), 0);
     /* sixteen pieces, and no more */
     CHECK(go(&r, 0, ids, n));
-    for (i = 0; i < 15; i++) CHECK(aios_seq_remove(r.c, 0, 5 + 10 * i, 8 + 10 * i, &r.err) == 0);
-    CHECK(aios_seq_fork(r.c, 1, 0, n - 45, &r.err) == 0 &&
-          refused(&r, aios_seq_remove(r.c, 0, 200, 210, &r.err), AIOS_ERR_LIMIT) &&
-          aios_seq_length(r.c, 0) == n - 45);
-    CHECK(tail_rows(&r, 0, other, want) && tail_rows(&r, 1, other, got) &&
-          memcmp(got, want, sizeof want) == 0);
-    CHECK(aios_seq_remove(r.c, 0, 4, 6, &r.err) == 0 &&
-          aios_seq_remove(r.c, 0, 0, 3, &r.err) == 0 && tail_rows(&r, 0, other, got));
+    for (i = 0; i < 15; i++) CHECK_EQ(aios_seq_remove(r.c, 0, 5 + 10 * i, 8 + 10 * i, &r.err), 0);
+    CHECK_EQ(aios_seq_fork(r.c, 1, 0, n - 45, &r.err), 0);
+    CHECK(refused(&r, aios_seq_remove(r.c, 0, 200, 210, &r.err), AIOS_ERR_LIMIT));
+    CHECK_EQ(aios_seq_length(r.c, 0), n - 45);
+    CHECK(tail_rows(&r, 0, other, want));
+    CHECK(tail_rows(&r, 1, other, got));
+    CHECK_MEM(got, want, sizeof want);
+    CHECK_EQ(aios_seq_remove(r.c, 0, 4, 6, &r.err), 0);
+    CHECK_EQ(aios_seq_remove(r.c, 0, 0, 3, &r.err), 0);
+    CHECK(tail_rows(&r, 0, other, got));
     heirs_close();
     rig_close(&s);
     rig_close(&r);
     truth_close();
 }
-static void test_learned(void) {
+static void learned_positions_allow_the_end_alone_to_go(void) {
     const kind k = { "gpt2", GPT2, 64, AIOSK_KV_F16, 0, 0, 0, 0 };
     way w = { 2, 32, 1, 0, 0, 0, 0 };
     int32_t ids[64];
@@ -1312,16 +1292,18 @@ static void test_learned(void) {
     if (!have(&k) || !truth_open(&k) || !rig_open(&r, &k, &w)) return;
     text(ids, 64, r.m->n_vocab, 95);
     CHECK(truth(ids, 60) && go(&r, 0, ids, 40));
-    CHECK(refused(&r, aios_seq_remove(r.c, 0, 5, 10, &r.err), AIOS_ERR_UNSUPPORTED) &&
-          aios_seq_length(r.c, 0) == 40 && aios_seq_processed(r.c, 0) == 40);
-    CHECK(go(&r, 0, ids + 40, 10) && aios_seq_remove(r.c, 0, 30, 50, &r.err) == 0 &&
-          go(&r, 0, ids + 30, 30)); /* the end can go */
+    CHECK(refused(&r, aios_seq_remove(r.c, 0, 5, 10, &r.err), AIOS_ERR_UNSUPPORTED));
+    CHECK_EQ(aios_seq_length(r.c, 0), 40);
+    CHECK_EQ(aios_seq_processed(r.c, 0), 40);
+    CHECK(go(&r, 0, ids + 40, 10));
+    CHECK_EQ(aios_seq_remove(r.c, 0, 30, 50, &r.err), 0);
+    CHECK(go(&r, 0, ids + 30, 30)); /* the end can go */
     rig_close(&r);
     truth_close();
 }
 
 /* ---- 7: wrong arguments ---- */
-static void test_arguments(void) {
+static void wrong_arguments_are_refused_and_not_felt(void) {
     const kind *k = &small_kinds[0];
     way w = { 2, 64, 1, 0, 0, 0, 0 };
     int32_t ids[100], seq, i;
@@ -1357,32 +1339,38 @@ static void test_arguments(void) {
           refused(&r, aios_seq_restore(NULL, 0, -1, b.p, b.n, &r.err), AIOS_ERR_ARG));
     CHECK(aios_seq_length(NULL, 0) == 0 && aios_seq_processed(NULL, 0) == 0 &&
           aios_seq_tokens(NULL, 0) == NULL && aios_seq_find(NULL, ids, 5, NULL) == -1);
-    CHECK(aios_seq_truncate(NULL, 0, 0, none) == AIOS_ERR_ARG &&
-          aios_seq_fork(r.c, 1, 0, 81, none) == AIOS_ERR_ARG &&
-          aios_seq_save(r.c, 7, -1, NULL, 0, NULL, none) == AIOS_ERR_ARG);
-    CHECK(refused(&r, aios_seq_truncate(r.c, 0, -1, &r.err), AIOS_ERR_ARG) &&
-          refused(&r, aios_seq_truncate(r.c, 0, 81, &r.err), AIOS_ERR_ARG) &&
-          aios_seq_truncate(r.c, 0, 80, &r.err) == 0);
+    CHECK_EQ(aios_seq_truncate(NULL, 0, 0, none), AIOS_ERR_ARG);
+    CHECK_EQ(aios_seq_fork(r.c, 1, 0, 81, none), AIOS_ERR_ARG);
+    CHECK_EQ(aios_seq_save(r.c, 7, -1, NULL, 0, NULL, none), AIOS_ERR_ARG);
+    CHECK(refused(&r, aios_seq_truncate(r.c, 0, -1, &r.err), AIOS_ERR_ARG));
+    CHECK(refused(&r, aios_seq_truncate(r.c, 0, 81, &r.err), AIOS_ERR_ARG));
+    CHECK_EQ(aios_seq_truncate(r.c, 0, 80, &r.err), 0);
     CHECK(refused(&r, aios_seq_fork(r.c, 1, 0, -1, &r.err), AIOS_ERR_ARG) &&
           refused(&r, aios_seq_fork(r.c, 1, 0, 81, &r.err), AIOS_ERR_ARG));
-    CHECK(refused(&r, aios_seq_fork(r.c, 0, 0, 10, &r.err), AIOS_ERR_STATE) &&
-          aios_seq_fork(r.c, 1, 0, 0, &r.err) == 0 && aios_seq_length(r.c, 1) == 0 &&
-          aios_seq_fork(r.c, 1, 1, 0, &r.err) == 0);
+    CHECK(refused(&r, aios_seq_fork(r.c, 0, 0, 10, &r.err), AIOS_ERR_STATE));
+    CHECK_EQ(aios_seq_fork(r.c, 1, 0, 0, &r.err), 0);
+    CHECK_EQ(aios_seq_length(r.c, 1), 0);
+    CHECK_EQ(aios_seq_fork(r.c, 1, 1, 0, &r.err), 0);
     CHECK(refused(&r, aios_seq_restore(r.c, 1, -1, NULL, b.n, &r.err), AIOS_ERR_ARG) &&
           refused(&r, aios_seq_restore(r.c, 1, -1, b.p, 0, &r.err), AIOS_ERR_FORMAT));
-    CHECK(aios_seq_save(r.c, 0, -1, NULL, 0, NULL, &r.err) == 0 &&
-          refused(&r, aios_seq_save(r.c, 0, -1, b.p, 0, &n, &r.err), AIOS_ERR_FULL) && n == b.n);
-    CHECK(aios_seq_save(r.c, 1, -1, NULL, 0, &n, &r.err) == 0 && n > 0 && n < 200);
+    CHECK_EQ(aios_seq_save(r.c, 0, -1, NULL, 0, NULL, &r.err), 0);
+    CHECK(refused(&r, aios_seq_save(r.c, 0, -1, b.p, 0, &n, &r.err), AIOS_ERR_FULL));
+    CHECK_EQ(n, b.n);
+    CHECK_EQ(aios_seq_save(r.c, 1, -1, NULL, 0, &n, &r.err), 0);
+    CHECK(n > 0);
+    CHECK(n < 200);
     { /* nothing at all, saved */
         uint8_t nothing[200];
-        CHECK(aios_seq_save(r.c, 1, -1, nothing, sizeof nothing, &n, &r.err) == 0 &&
-              aios_seq_restore(r.c, 1, -1, nothing, n, &r.err) == 0 &&
-              aios_seq_length(r.c, 1) == 0);
-        CHECK(aios_seq_save(r.c, 1, 0, nothing, sizeof nothing, &n, &r.err) == 0 &&
-              aios_seq_save(r.c, 0, 1, NULL, 0, &n, &r.err) == 0 && n == b.n);
+        CHECK_EQ(aios_seq_save(r.c, 1, -1, nothing, sizeof nothing, &n, &r.err), 0);
+        CHECK_EQ(aios_seq_restore(r.c, 1, -1, nothing, n, &r.err), 0);
+        CHECK_EQ(aios_seq_length(r.c, 1), 0);
+        CHECK_EQ(aios_seq_save(r.c, 1, 0, nothing, sizeof nothing, &n, &r.err), 0);
+        CHECK_EQ(aios_seq_save(r.c, 0, 1, NULL, 0, &n, &r.err), 0);
+        CHECK_EQ(n, b.n);
     }
     memset(&ci, 0, sizeof ci);
-    CHECK(aios_cache_get_info(r.c, &ci) == AIOS_ERR_DESC && aios_cache_get_info(r.c, NULL) < 0);
+    CHECK_EQ(aios_cache_get_info(r.c, &ci), AIOS_ERR_DESC);
+    CHECK(aios_cache_get_info(r.c, NULL) < 0);
     aios_cache_info_init(&ci);
     CHECK(aios_cache_get_info(NULL, &ci) == AIOS_ERR_ARG && aios_cache_get_info(r.c, &ci) == 0 &&
           ci.n_pages > 0 && ci.bytes == r.plan.request_bytes[AIOS_MEM_KV]);
@@ -1410,59 +1398,63 @@ static void test_arguments(void) {
     truth_close();
 }
 
+static void model_or_skip(model *m, const char *rel) {
+    if (!model_open(m, shared_path(rel)) && !test_listing())
+        printf("skip: no %s in the shared folder\n", rel);
+}
 int main(int argc, char **argv) {
     size_t i;
     setvbuf(stdout, NULL, _IOLBF, 1000);
-    quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    quick = test_begin(argc, argv);
     brief = quick || TEST_SANITIZED;
     if (!CHECK(model_open(&models[TALE], "models/tale.gguf"))) return test_end();
-    if (!model_open(&models[STORIES], shared_path("fixtures/stories/stories260K-q8_0.gguf")))
-        printf("skip: no fixtures/stories/stories260K-q8_0.gguf in the shared folder\n");
-    if (!model_open(&models[GEMMA2], shared_path("fixtures/zoo/gemma2.gguf")))
-        printf("skip: no fixtures/zoo/gemma2.gguf in the shared folder\n");
-    if (!model_open(&models[GPT2], shared_path("fixtures/zoo/gpt2.gguf")))
-        printf("skip: no fixtures/zoo/gpt2.gguf in the shared folder\n");
+    model_or_skip(&models[STORIES], "fixtures/stories/stories260K-q8_0.gguf");
+    model_or_skip(&models[GEMMA2], "fixtures/zoo/gemma2.gguf");
+    model_or_skip(&models[GPT2], "fixtures/zoo/gpt2.gguf");
     kinds_fill();
-    test_forks(AIOSK_KV_F16, brief ? 101 : 1001, brief ? 300 : 2000);
-    test_forks(KV44, brief ? 101 : 1001, brief ? 300 : 2000);
-    test_forks(KV44, 20, 320);
+    TEST(forks_share_the_prefix_and_change_no_bit)
+    (AIOSK_KV_F16, brief ? 101 : 1001, brief ? 300 : 2000);
+    TEST(forks_share_the_prefix_and_change_no_bit)(KV44, brief ? 101 : 1001, brief ? 300 : 2000);
+    TEST(forks_share_the_prefix_and_change_no_bit)(KV44, 20, 320);
     for (i = 0; i < N_KINDS; i++)
         if (!quick || i == 2) {
-            int p = test__n_failed;
-            test_save(&small_kinds[i]);
-            printf("%s: saved, %d\n", small_kinds[i].name, test__n_failed - p);
+            TEST(saved_sequences_go_on_with_the_same_bits)(&small_kinds[i]);
         }
-    test_blobs();
+    TEST(states_that_do_not_belong_here_are_refused)();
     for (i = 0; i < N_KINDS; i++)
         if (!quick || i % 3 == 1) {
+            /* clang-format off */
             static const way ways[] = { { 1, 64, 1, 0, 0, 0, 0 },
                                         { 3, 13, 1, 0, 0, 0, 1 },
                                         { 8, 50, 1, 0, 0, 0, 1 },
                                         { 4, 33, 1, 0, 512, 1, 1 } };
+            /* clang-format on */
             size_t j;
             for (j = 0; j < 4; j++) {
                 way v = ways[j];
                 if (i == 2 && j == 1) v.n_threads = 2;
-                test_wander(&small_kinds[i], &v, brief ? 100 : 300, 1000 + i * 10 + j);
+                TEST(anything_in_any_order_gives_the_same_bits)
+                (&small_kinds[i], &v, brief ? 100 : 300, 1000 + i * 10 + j);
             }
         }
-    test_full(&small_kinds[0]);
-    test_spill(&small_kinds[0]);
-    test_spill(&small_kinds[2]);
-    for (i = brief ? 3 : 0; i < 4; i++) test_crowd(&small_kinds[i]);
-    for (i = 0; i < N_KINDS; i += quick ? 4 : 1) test_fork_in_pass(&small_kinds[i]);
-    test_find();
+    TEST(a_full_cache_says_so_and_goes_on)(&small_kinds[0]);
+    TEST(spilled_pages_come_back_as_they_were)(&small_kinds[0]);
+    TEST(spilled_pages_come_back_as_they_were)(&small_kinds[2]);
+    for (i = brief ? 3 : 0; i < 4; i++)
+        TEST(all_that_wait_have_their_turn_and_keep_deadlines)(&small_kinds[i]);
+    for (i = 0; i < N_KINDS; i += quick ? 4 : 1)
+        TEST(a_fork_within_a_pass_knows_nothing_of_it)(&small_kinds[i]);
+    TEST(the_longest_common_beginning_is_found)();
     for (i = 0; i < N_KINDS; i++)
         if (!quick || i == 2) {
-            int p = test__n_failed;
-            test_remove(&small_kinds[i]);
-            printf("%s: taken out, %d\n", small_kinds[i].name, test__n_failed - p);
+            TEST(tokens_can_be_taken_out_of_the_middle)(&small_kinds[i]);
         }
-    test_learned();
-    test_arguments();
+    TEST(learned_positions_allow_the_end_alone_to_go)();
+    TEST(wrong_arguments_are_refused_and_not_felt)();
     for (i = 0; i < N_MODELS; i++) {
         aios_model_free(models[i].m);
         free(models[i].bytes);
     }
+    CHECK_EQ(mem.n_held, 0);
     return test_end();
 }
