@@ -46,17 +46,21 @@ static int all_are(const void *p, size_t n, uint8_t byte) {
         CHECK(aios_sizeof(#T) == sizeof(T));                                                 \
     } while (0);
 
-static void test_structs(void) {
+static void inits_are_the_same_as_macros_and_as_functions(void) {
     AIOS__SIZED(CHECK_INIT)
-    CHECK(aios_version() == AIOS_VERSION);
-    CHECK(aios_sizeof("aios_error") == 256 && aios_sizeof("aios_detok") == 16 &&
-          aios_sizeof("aios_logit_bias") == 8);
-    CHECK(aios_sizeof("aiosk_matmul") == sizeof(aiosk_matmul) &&
-          aios_sizeof("aiosk_isa") == sizeof(aiosk_isa));
-    CHECK(aios_sizeof("aios_block_entry") == sizeof(aios_block_entry) &&
-          aios_sizeof("aiosk_attend") == sizeof(aiosk_attend));
-    CHECK(aios_sizeof(NULL) == 0 && aios_sizeof("") == 0 && aios_sizeof("aios_pla") == 0 &&
-          aios_sizeof("aios_plan_") == 0 && aios_sizeof("aios_model") == 0);
+    CHECK_EQ(aios_version(), AIOS_VERSION);
+    CHECK_EQ(aios_sizeof("aios_error"), 256);
+    CHECK_EQ(aios_sizeof("aios_detok"), 16);
+    CHECK_EQ(aios_sizeof("aios_logit_bias"), 8);
+    CHECK_EQ(aios_sizeof("aiosk_matmul"), sizeof(aiosk_matmul));
+    CHECK_EQ(aios_sizeof("aiosk_isa"), sizeof(aiosk_isa));
+    CHECK_EQ(aios_sizeof("aios_block_entry"), sizeof(aios_block_entry));
+    CHECK_EQ(aios_sizeof("aiosk_attend"), sizeof(aiosk_attend));
+    CHECK_EQ(aios_sizeof(NULL), 0);
+    CHECK_EQ(aios_sizeof(""), 0);
+    CHECK_EQ(aios_sizeof("aios_pla"), 0);
+    CHECK_EQ(aios_sizeof("aios_plan_"), 0);
+    CHECK_EQ(aios_sizeof("aios_model"), 0);
 }
 
 /* Sizes that structs have had, where pointers have 8 bytes. */
@@ -73,7 +77,7 @@ static const struct {
             { AIOS__ID_aios_context_desc, { 64, 80, 88 } },
             { AIOS__ID_aios_counters, { 72, 120, 144, 168 } },
             { AIOS__ID_aios_sampler, { 56 } } };
-static void test_struct_size(void) {
+static void a_struct_size_that_no_version_had_is_refused(void) {
     uint32_t id, n, i, k;
     aios_error e;
     uint64_t copy[512], from[512];
@@ -82,7 +86,8 @@ static void test_struct_size(void) {
     for (id = 0; id < AIOS__N_SIZED; id++) {
         const uint32_t bytes = aios__structs[id].bytes;
         int wrong = 0;
-        CHECK(bytes % 8 == 0 && bytes < sizeof copy);
+        CHECK_EQ(bytes % 8, 0);
+        CHECK(bytes < sizeof copy);
         for (n = 0; n < 5000; n++) {
             int fits = n >= bytes && n % 4 == 0 && n <= 4096;
             for (i = 0; i < sizeof had / sizeof *had; i++)
@@ -99,16 +104,16 @@ static void test_struct_size(void) {
                       !all_are((char *)copy + n, sizeof copy - n, 0x55));
             wrong += !fits && !all_are((char *)copy + 4, sizeof copy - 4, 0x55);
         }
-        if (!CHECK(!wrong)) printf("  %s: %d\n", aios__structs[id].name, wrong);
+        CHECK_AT(!wrong, "%s: %d", aios__structs[id].name, wrong);
     }
     n = 1u << 20;
     memcpy(from, &n, 4);
-    CHECK(aios__desc_copy(AIOS__ID_aios_plan, copy, from, &e) == AIOS_ERR_DESC &&
-          strstr(e.text, "aios_plan.struct_size is 1048576"));
+    CHECK_EQ(aios__desc_copy(AIOS__ID_aios_plan, copy, from, &e), AIOS_ERR_DESC);
+    CHECK(strstr(e.text, "aios_plan.struct_size is 1048576"));
 }
 
 /* Garbage in a field that has no meaning yet is not kept for the day on which it gets one. */
-static void test_reserved(void) {
+static void reserved_fields_must_be_zero(void) {
     aios_model_desc md;
     aios_plan_desc pd;
     aios_plan plan;
@@ -131,23 +136,23 @@ static void test_reserved(void) {
     md.path = bd.path = "models/tale.gguf";
     md.reserved = bd.reserved = sa.reserved = 7;
     pd.reserved = 7;
-    CHECK(aios_model_measure(&md, &q, &e) == AIOS_ERR_DESC &&
-          strstr(e.text, "aios_model_desc.reserved is 7"));
-    CHECK(aios_blocks_measure(&bd, &bp, &e) == AIOS_ERR_DESC);
-    CHECK(aios_sample_logits(&sa, &logit, 1, NULL, 0, 0, work, &id, &e) == AIOS_ERR_DESC);
+    CHECK_EQ(aios_model_measure(&md, &q, &e), AIOS_ERR_DESC);
+    CHECK(strstr(e.text, "aios_model_desc.reserved is 7"));
+    CHECK_EQ(aios_blocks_measure(&bd, &bp, &e), AIOS_ERR_DESC);
+    CHECK_EQ(aios_sample_logits(&sa, &logit, 1, NULL, 0, 0, work, &id, &e), AIOS_ERR_DESC);
     md.reserved = 0;
     if (aios_model_open(&md, &m, &e)) {
         printf("skip: reserved fields of a plan: %s\n", e.text);
         return;
     }
-    CHECK(aios_plan_make(m, &pd, &plan, &e) == AIOS_ERR_DESC);
+    CHECK_EQ(aios_plan_make(m, &pd, &plan, &e), AIOS_ERR_DESC);
     pd.reserved = 0;
-    CHECK(aios_plan_make(m, &pd, &plan, &e) == 0);
+    CHECK_EQ(aios_plan_make(m, &pd, &plan, &e), 0);
     aios_model_free(m);
 }
 
 /* ---- constants ---- */
-static void test_constants(void) {
+static void constants_have_the_values_of_the_kernels(void) {
     static const struct {
         const char *name;
         int32_t type;
@@ -169,11 +174,14 @@ static void test_constants(void) {
         CHECK(aiosk_kv_parse(kv[i].name) == kv[i].type &&
               !strcmp(aiosk_kv_name(kv[i].type, name), kv[i].name));
     for (type = 0; type < 4096; type++) n += aiosk_kv_ok(type);
-    CHECK(n == (int32_t)(sizeof kv / sizeof *kv));
-    CHECK(AIOSK_N_ISA == 11 && (int)AIOS_ISA_AVX512BW == (int)AIOSK_ISA_AVX512BW &&
-          (int)AIOS_ISA_BEST == (int)AIOSK_ISA_BEST);
-    CHECK((int)AIOS_KEY_U8 == (int)AIOS__U8 && (int)AIOS_KEY_STR == (int)AIOS__STR &&
-          (int)AIOS_KEY_ARR == (int)AIOS__ARR && (int)AIOS_KEY_F64 == (int)AIOS__F64);
+    CHECK_EQ(n, (int32_t)(sizeof kv / sizeof *kv));
+    CHECK_EQ(AIOSK_N_ISA, 11);
+    CHECK_EQ((int)AIOS_ISA_AVX512BW, (int)AIOSK_ISA_AVX512BW);
+    CHECK_EQ((int)AIOS_ISA_BEST, (int)AIOSK_ISA_BEST);
+    CHECK_EQ((int)AIOS_KEY_U8, (int)AIOS__U8);
+    CHECK_EQ((int)AIOS_KEY_STR, (int)AIOS__STR);
+    CHECK_EQ((int)AIOS_KEY_ARR, (int)AIOS__ARR);
+    CHECK_EQ((int)AIOS_KEY_F64, (int)AIOS__F64);
 }
 
 /* ---- a file of keys ---- */
@@ -201,6 +209,7 @@ static void array(const char *name, uint32_t type, uint64_t n) {
 }
 static const char chat[] =
     "{% for m in messages %}\n\t{{ m.role }}: {{ m.content }}\r\n{% endfor %}\0 \x7f\xff end";
+/* clang-format off */
 static const char *const pieces[] = { "<unk>",
                                       "<s>",
                                       "</s>",
@@ -210,6 +219,7 @@ static const char *const pieces[] = { "<unk>",
                                       "b\n",
                                       "",
                                       "b\n" };
+/* clang-format on */
 enum { N_KEYS = 19, N_PIECES = 8 };
 
 static void make_file(const char *tokenizer) {
@@ -269,7 +279,7 @@ static aios_model *open_it(const aios_io *io) {
     aios_model_desc_init(&d);
     d.io = io;
     d.flags = AIOS_MODEL_VOCAB_ONLY;
-    if (!CHECK(aios_model_open(&d, &m, &e) == AIOS_OK)) printf("  %s\n", e.text);
+    CHECK_AT(aios_model_open(&d, &m, &e) == AIOS_OK, "%s", e.text);
     return m;
 }
 static int64_t number(const aios_model *m, const char *name) {
@@ -278,7 +288,7 @@ static int64_t number(const aios_model *m, const char *name) {
     return st ? st : v;
 }
 
-static void test_keys(const aios_io *io) {
+static void keys_are_found_whole_typed_and_raw(const aios_io *io) {
     aios_model *m = open_it(io);
     aios_key_info k;
     aios_model_info info;
@@ -290,105 +300,148 @@ static void test_keys(const aios_io *io) {
     char name[16], type[16], value[128];
     if (!m) return;
     aios_model_info_init(&info);
-    CHECK(aios_model_get_info(m, &info) == AIOS_OK && info.n_keys == N_KEYS);
+    CHECK_EQ(aios_model_get_info(m, &info), AIOS_OK);
+    CHECK_EQ(info.n_keys, N_KEYS);
     aios_key_info_init(&k);
 
     /* a chat template comes out whole, and for people as it was */
     id = aios_key_find(m, "tokenizer.chat_template");
-    CHECK(id == 2 && aios_key_str(m, id, 0, &text, &n) == AIOS_OK && n == sizeof chat - 1 &&
-          !memcmp(text, chat, sizeof chat - 1));
-    CHECK(aios_key_get(m, id, &k) == AIOS_OK && k.type == AIOS_KEY_STR &&
-          k.item_type == AIOS_KEY_STR && k.n_items == 1 && k.n_bytes == 8 + sizeof chat - 1);
-    CHECK(k.name_bytes == 23 && !memcmp(k.name, "tokenizer.chat_template", 23) &&
-          !memcmp((const char *)k.data + 8, chat, sizeof chat - 1));
-    CHECK(aios_model_get_key(m, 2, name, sizeof name, type, sizeof type, value, sizeof value) ==
-              AIOS_OK &&
-          strstr(value, "%}??{{ m.role"));
+    CHECK_EQ(id, 2);
+    CHECK_EQ(aios_key_str(m, id, 0, &text, &n), AIOS_OK);
+    CHECK_EQ(n, sizeof chat - 1);
+    CHECK_MEM(text, chat, sizeof chat - 1);
+    CHECK_EQ(aios_key_get(m, id, &k), AIOS_OK);
+    CHECK_EQ(k.type, AIOS_KEY_STR);
+    CHECK_EQ(k.item_type, AIOS_KEY_STR);
+    CHECK_EQ(k.n_items, 1);
+    CHECK_EQ(k.n_bytes, 8 + sizeof chat - 1);
+    CHECK_EQ(k.name_bytes, 23);
+    CHECK_MEM(k.name, "tokenizer.chat_template", 23);
+    CHECK_MEM((const char *)k.data + 8, chat, sizeof chat - 1);
+    CHECK_EQ(aios_model_get_key(m, 2, name, sizeof name, type, sizeof type, value, sizeof value),
+             AIOS_OK);
+    CHECK(strstr(value, "%}??{{ m.role"));
 
     /* numbers, of any width; what does not fit is said */
-    CHECK(number(m, "u8") == 200 && number(m, "i8") == -128 && number(m, "u16") == 65535 &&
-          number(m, "i32") == INT32_MIN && number(m, "i64") == INT64_MIN);
-    CHECK(number(m, "u64") == AIOS_ERR_MODEL && number(m, "f32") == AIOS_ERR_MODEL &&
-          number(m, "bool") == AIOS_ERR_MODEL && number(m, "empty") == AIOS_ERR_MODEL);
-    CHECK(aios_key_u64(m, aios_key_find(m, "u64"), 0, &u) == AIOS_OK && u == UINT64_MAX);
+    CHECK_EQ(number(m, "u8"), 200);
+    CHECK_EQ(number(m, "i8"), -128);
+    CHECK_EQ(number(m, "u16"), 65535);
+    CHECK_EQ(number(m, "i32"), INT32_MIN);
+    CHECK_EQ(number(m, "i64"), INT64_MIN);
+    CHECK_EQ(number(m, "u64"), AIOS_ERR_MODEL);
+    CHECK_EQ(number(m, "f32"), AIOS_ERR_MODEL);
+    CHECK_EQ(number(m, "bool"), AIOS_ERR_MODEL);
+    CHECK_EQ(number(m, "empty"), AIOS_ERR_MODEL);
+    CHECK_EQ(aios_key_u64(m, aios_key_find(m, "u64"), 0, &u), AIOS_OK);
+    CHECK_EQ(u, UINT64_MAX);
     u = 7;
-    CHECK(aios_key_u64(m, aios_key_find(m, "i8"), 0, &u) == AIOS_ERR_MODEL && u == 7);
-    CHECK(aios_key_f64(m, aios_key_find(m, "f32"), 0, &f) == AIOS_OK && f == 1.5 &&
-          aios_key_f64(m, aios_key_find(m, "f64"), 0, &f) == AIOS_OK && f == -0.25);
-    CHECK(aios_key_f64(m, aios_key_find(m, "i8"), 0, &f) == AIOS_OK && f == -128 &&
-          aios_key_f64(m, aios_key_find(m, "bool"), 0, &f) == AIOS_ERR_MODEL);
-    CHECK(aios_key_bool(m, aios_key_find(m, "bool"), 0, &b) == AIOS_OK && b == 1 &&
-          aios_key_bool(m, aios_key_find(m, "u8"), 0, &b) == AIOS_ERR_MODEL);
+    CHECK_EQ(aios_key_u64(m, aios_key_find(m, "i8"), 0, &u), AIOS_ERR_MODEL);
+    CHECK_EQ(u, 7);
+    CHECK_EQ(aios_key_f64(m, aios_key_find(m, "f32"), 0, &f), AIOS_OK);
+    CHECK(f == 1.5);
+    CHECK_EQ(aios_key_f64(m, aios_key_find(m, "f64"), 0, &f), AIOS_OK);
+    CHECK(f == -0.25);
+    CHECK_EQ(aios_key_f64(m, aios_key_find(m, "i8"), 0, &f), AIOS_OK);
+    CHECK(f == -128);
+    CHECK_EQ(aios_key_f64(m, aios_key_find(m, "bool"), 0, &f), AIOS_ERR_MODEL);
+    CHECK_EQ(aios_key_bool(m, aios_key_find(m, "bool"), 0, &b), AIOS_OK);
+    CHECK_EQ(b, 1);
+    CHECK_EQ(aios_key_bool(m, aios_key_find(m, "u8"), 0, &b), AIOS_ERR_MODEL);
 
     /* arrays by item */
     id = aios_key_find(m, "shorts");
-    CHECK(aios_key_get(m, id, &k) == AIOS_OK && k.type == AIOS_KEY_ARR &&
-          k.item_type == AIOS_KEY_I16 && k.n_items == 3 && k.n_bytes == 6);
-    CHECK(aios_key_i64(m, id, 1, &v) == AIOS_OK && v == -2 &&
-          aios_key_u64(m, id, 2, &u) == AIOS_OK && u == 3 &&
-          aios_key_f64(m, id, 0, &f) == AIOS_OK && f == 1);
-    CHECK(aios_key_i64(m, id, 3, &v) == AIOS_ERR_ARG && v == -2 &&
-          aios_key_i64(m, id, UINT64_MAX, &v) == AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_get(m, id, &k), AIOS_OK);
+    CHECK_EQ(k.type, AIOS_KEY_ARR);
+    CHECK_EQ(k.item_type, AIOS_KEY_I16);
+    CHECK_EQ(k.n_items, 3);
+    CHECK_EQ(k.n_bytes, 6);
+    CHECK_EQ(aios_key_i64(m, id, 1, &v), AIOS_OK);
+    CHECK_EQ(v, -2);
+    CHECK_EQ(aios_key_u64(m, id, 2, &u), AIOS_OK);
+    CHECK_EQ(u, 3);
+    CHECK_EQ(aios_key_f64(m, id, 0, &f), AIOS_OK);
+    CHECK(f == 1);
+    CHECK_EQ(aios_key_i64(m, id, 3, &v), AIOS_ERR_ARG);
+    CHECK_EQ(v, -2);
+    CHECK_EQ(aios_key_i64(m, id, UINT64_MAX, &v), AIOS_ERR_ARG);
     id = aios_key_find(m, "tokenizer.ggml.tokens");
     for (i = u = 0; aios_key_next_str(m, id, &u, &text, &n) == 1; i++) {
         const char *same = NULL;
         uint64_t n_same = 0;
-        CHECK(n == strlen(pieces[i]) && !memcmp(text, pieces[i], (size_t)n));
-        CHECK(aios_key_str(m, id, i, &same, &n_same) == AIOS_OK && same == text && n_same == n);
+        CHECK_EQ(n, strlen(pieces[i]));
+        CHECK_MEM(text, pieces[i], (size_t)n);
+        CHECK_EQ(aios_key_str(m, id, i, &same, &n_same), AIOS_OK);
+        CHECK(same == text);
+        CHECK_EQ(n_same, n);
     }
-    CHECK(i == N_PIECES && aios_key_next_str(m, id, &u, &text, &n) == 0 &&
-          aios_key_str(m, id, N_PIECES, &text, &n) == AIOS_ERR_ARG);
+    CHECK_EQ(i, N_PIECES);
+    CHECK_EQ(aios_key_next_str(m, id, &u, &text, &n), 0);
+    CHECK_EQ(aios_key_str(m, id, N_PIECES, &text, &n), AIOS_ERR_ARG);
     for (i = 0; i <= u + 16; i++) { /* a place that nobody gave reads nothing outside */
         uint64_t where = i;
         CHECK(aios_key_next_str(m, id, &where, &text, &n) != 1 || (where <= u && n <= u));
     }
     u = UINT64_MAX - 3;
-    CHECK(aios_key_next_str(m, id, &u, &text, &n) == AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_next_str(m, id, &u, &text, &n), AIOS_ERR_ARG);
     u = 0;
-    CHECK(aios_key_next_str(m, aios_key_find(m, "none"), &u, &text, &n) == 0 &&
-          aios_key_str(m, aios_key_find(m, "none"), 0, &text, &n) == AIOS_ERR_ARG);
-    CHECK(aios_key_next_str(m, aios_key_find(m, "u8"), &u, &text, &n) == AIOS_ERR_MODEL);
+    CHECK_EQ(aios_key_next_str(m, aios_key_find(m, "none"), &u, &text, &n), 0);
+    CHECK_EQ(aios_key_str(m, aios_key_find(m, "none"), 0, &text, &n), AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_next_str(m, aios_key_find(m, "u8"), &u, &text, &n), AIOS_ERR_MODEL);
     id = aios_key_find(m, "nested");
-    CHECK(aios_key_get(m, id, &k) == AIOS_OK && k.type == AIOS_KEY_ARR &&
-          k.item_type == AIOS_KEY_ARR && k.n_items == 2 && k.n_bytes == 14 + 12 + 9);
-    CHECK(aios_key_i64(m, id, 0, &v) == AIOS_ERR_MODEL &&
-          aios_key_str(m, id, 0, &text, &n) == AIOS_ERR_MODEL &&
-          !memcmp((const char *)k.data + 12, "ab", 2));
-    CHECK(aios_key_str(m, aios_key_find(m, "empty"), 0, &text, &n) == AIOS_OK && n == 0);
+    CHECK_EQ(aios_key_get(m, id, &k), AIOS_OK);
+    CHECK_EQ(k.type, AIOS_KEY_ARR);
+    CHECK_EQ(k.item_type, AIOS_KEY_ARR);
+    CHECK_EQ(k.n_items, 2);
+    CHECK_EQ(k.n_bytes, 14 + 12 + 9);
+    CHECK_EQ(aios_key_i64(m, id, 0, &v), AIOS_ERR_MODEL);
+    CHECK_EQ(aios_key_str(m, id, 0, &text, &n), AIOS_ERR_MODEL);
+    CHECK_MEM((const char *)k.data + 12, "ab", 2);
+    CHECK_EQ(aios_key_str(m, aios_key_find(m, "empty"), 0, &text, &n), AIOS_OK);
+    CHECK_EQ(n, 0);
 
     /* what is not there */
-    CHECK(aios_key_find(m, "tokenizer.chat") == -1 && aios_key_find(m, "") == -1 &&
-          aios_key_find(m, NULL) == -1 && aios_key_find(NULL, "u8") == -1);
-    CHECK(aios_key_get(m, -1, &k) == AIOS_ERR_ARG && aios_key_get(m, N_KEYS, &k) == AIOS_ERR_ARG &&
-          aios_key_get(m, INT64_MIN, &k) == AIOS_ERR_ARG);
-    CHECK(aios_key_get(NULL, 0, &k) == AIOS_ERR_ARG && aios_key_get(m, 0, NULL) == AIOS_ERR_ARG &&
-          aios_key_str(m, 0, 0, NULL, &n) == AIOS_ERR_ARG);
-    CHECK(aios_key_str(m, 0, 1, &text, &n) == AIOS_ERR_ARG &&
-          aios_key_str(m, -1, 0, &text, &n) == AIOS_ERR_ARG &&
-          aios_key_u64(m, -1, 0, &u) == AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_find(m, "tokenizer.chat"), -1);
+    CHECK_EQ(aios_key_find(m, ""), -1);
+    CHECK_EQ(aios_key_find(m, NULL), -1);
+    CHECK_EQ(aios_key_find(NULL, "u8"), -1);
+    CHECK_EQ(aios_key_get(m, -1, &k), AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_get(m, N_KEYS, &k), AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_get(m, INT64_MIN, &k), AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_get(NULL, 0, &k), AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_get(m, 0, NULL), AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_str(m, 0, 0, NULL, &n), AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_str(m, 0, 1, &text, &n), AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_str(m, -1, 0, &text, &n), AIOS_ERR_ARG);
+    CHECK_EQ(aios_key_u64(m, -1, 0, &u), AIOS_ERR_ARG);
     k.struct_size = 12;
-    CHECK(aios_key_get(m, 0, &k) == AIOS_ERR_DESC);
+    CHECK_EQ(aios_key_get(m, 0, &k), AIOS_ERR_DESC);
     aios_model_free(m);
 }
 
 static int32_t find(const aios_model *m, const char *z) { return aios_token_find(m, z, strlen(z)); }
-static void test_tokens(const char *tokenizer) {
+static void tokens_are_found_by_their_text(const char *tokenizer) {
     aios_io io;
     aios_model *m;
     make_file(tokenizer);
     aios_io_memory(&io, file, at);
     if ((m = open_it(&io)) == NULL) return;
-    CHECK(find(m, "<|im_start|>") == 4 && find(m, "</s>") == 2 && find(m, pieces[3]) == 3 &&
-          find(m, "<unk>") == 0 && find(m, "b\n") == 5);
-    CHECK(find(m, "<|im_start|") == -1 && find(m, "<|im_start|>>") == -1 && find(m, "") == -1 &&
-          find(m, "nowhere to be found in a vocabulary as small as this") == -1);
-    CHECK(aios_token_find(m, "</s>?", 4) == 2 && aios_token_find(m, NULL, 0) == -1 &&
-          aios_token_find(NULL, "</s>", 4) == -1);
+    CHECK_EQ(find(m, "<|im_start|>"), 4);
+    CHECK_EQ(find(m, "</s>"), 2);
+    CHECK_EQ(find(m, pieces[3]), 3);
+    CHECK_EQ(find(m, "<unk>"), 0);
+    CHECK_EQ(find(m, "b\n"), 5);
+    CHECK_EQ(find(m, "<|im_start|"), -1);
+    CHECK_EQ(find(m, "<|im_start|>>"), -1);
+    CHECK_EQ(find(m, ""), -1);
+    CHECK_EQ(find(m, "nowhere to be found in a vocabulary as small as this"), -1);
+    CHECK_EQ(aios_token_find(m, "</s>?", 4), 2);
+    CHECK_EQ(aios_token_find(m, NULL, 0), -1);
+    CHECK_EQ(aios_token_find(NULL, "</s>", 4), -1);
     aios_model_free(m);
 }
 
 /* ---- io and memory ---- */
-static void test_io(void) {
+static void aios_io_memory_fills_what_its_caller_knows(void) {
     struct {
         aios_io x;
         uint8_t behind[8];
@@ -397,18 +450,22 @@ static void test_io(void) {
     memset(&b, 0x55, sizeof b);
     aios_io_memory(&a.x, file, 100);
     (aios_io_memory)(&b.x, file, 100);
-    CHECK(memcmp(&a, &b, sizeof a) == 0 && a.x.struct_size == sizeof a.x && a.x.n_bytes == 100 &&
-          a.x.read == aios_io_memory_read && a.x.map == aios_io_memory_map);
+    CHECK_MEM(&a, &b, sizeof a);
+    CHECK_EQ(a.x.struct_size, sizeof a.x);
+    CHECK_EQ(a.x.n_bytes, 100);
+    CHECK(a.x.read == aios_io_memory_read);
+    CHECK(a.x.map == aios_io_memory_map);
     CHECK(all_are(a.behind, 8, 0x55) && !a.x.submit && !a.x.wait);
     memset(&a, 0x55, sizeof a);
     aios_io_memory_sized(&a.x, (uint32_t)offsetof(aios_io, submit), file,
                          100); /* an older caller */
-    CHECK(a.x.struct_size == offsetof(aios_io, submit) && a.x.user == (void *)file &&
-          all_are(&a.x.submit, sizeof a.x - offsetof(aios_io, submit), 0x55));
+    CHECK_EQ(a.x.struct_size, offsetof(aios_io, submit));
+    CHECK(a.x.user == (void *)file);
+    CHECK(all_are(&a.x.submit, sizeof a.x - offsetof(aios_io, submit), 0x55));
     aios_io_memory(NULL, file, 100);
     (aios_io_memory)(NULL, file, 100);
     aios_io_memory(&a.x, NULL, 100);
-    CHECK(a.x.n_bytes == 0);
+    CHECK_EQ(a.x.n_bytes, 0);
 }
 
 /* A whole run on the allocator that is built in; what a failure does at each of its calls. */
@@ -441,7 +498,7 @@ static aios_status story(int32_t *id) {
     aios_model_free(m);
     return st;
 }
-static void test_default_alloc(void) {
+static void the_built_in_allocator_gives_all_back(void) {
     aios_allocator a;
     aios_mem_req r;
     aios_error e;
@@ -467,31 +524,37 @@ static void test_default_alloc(void) {
     }
     free(p);
     n_mallocs = 0;
-    CHECK(story(&id) == AIOS_OK && id >= 0 && n_held == 0);
+    CHECK_EQ(story(&id), AIOS_OK);
+    CHECK(id >= 0);
+    CHECK_EQ(n_held, 0);
     for (i = 0, n = n_mallocs; i < n; i++) {
         n_mallocs = 0;
         fail_at = i;
-        CHECK(story(&again) == AIOS_ERR_MEMORY && n_held == 0);
+        CHECK_EQ(story(&again), AIOS_ERR_MEMORY);
+        CHECK_EQ(n_held, 0);
     }
     fail_at = -1;
-    CHECK(story(&again) == AIOS_OK && again == id);
+    CHECK_EQ(story(&again), AIOS_OK);
+    CHECK_EQ(again, id);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     aios_io io;
-    test_structs();
-    test_struct_size();
-    test_reserved();
-    test_constants();
-    test_io();
+    test_begin(argc, argv);
+    TEST(inits_are_the_same_as_macros_and_as_functions)();
+    TEST(a_struct_size_that_no_version_had_is_refused)();
+    TEST(reserved_fields_must_be_zero)();
+    TEST(constants_have_the_values_of_the_kernels)();
+    TEST(aios_io_memory_fills_what_its_caller_knows)();
     make_file("llama");
     aios_io_memory(&io, file, at);
-    test_keys(&io);
+    TEST(keys_are_found_whole_typed_and_raw)(&io);
     io.map = NULL; /* the header is a copy */
-    test_keys(&io);
-    test_tokens("llama");
-    test_tokens("gpt2");
-    test_tokens("of a kind that nobody knows"); /* it has no table of texts */
-    test_default_alloc();
+    TEST(keys_are_found_whole_typed_and_raw)(&io);
+    TEST(tokens_are_found_by_their_text)("llama");
+    TEST(tokens_are_found_by_their_text)("gpt2");
+    TEST(tokens_are_found_by_their_text)
+    ("of a kind that nobody knows"); /* it has no table of texts */
+    TEST(the_built_in_allocator_gives_all_back)();
     return test_end();
 }

@@ -1,10 +1,12 @@
 /* test_gguf.c: io.c and gguf.c. Every fixture parses; every damage is named at its place;
  * readers that fail, come up short or change the file underneath give errors; what load counts
  * is what it takes. */
+#define _POSIX_C_SOURCE 200809L
 #define AIOS_IMPLEMENTATION
 #define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "test.h"
+#include "host.h"
 #include "damage.h"
 
 /* A failure with a name of its own. */
@@ -12,46 +14,10 @@ static void broken(const char *what, int line) { test__check(0, what, __FILE__, 
 
 /* ---- helpers ---- */
 
-/* A reader over memory with ways to misbehave. */
-typedef struct bad_io {
-    const uint8_t *p;
-    uint64_t n;
-    int n_calls, fail_at; /* call fail_at (from 0) goes wrong; -1 = none */
-    int64_t fail_with;    /* what it returns then */
-    uint64_t most;        /* most bytes at once; 0 = any */
-    const uint8_t *later; /* the file from call change_at on */
-    int change_at;
-    int map;               /* 1: maps */
-    int n_maps, map_until; /* maps so many times, then declines; 0 = always */
-} bad_io;
-static const uint8_t *bad_bytes(bad_io *b) {
-    return b->later && b->n_calls > b->change_at ? b->later : b->p;
-}
-static int64_t bad_read(void *user, uint64_t off, void *dst, uint64_t n) {
-    bad_io *b = (bad_io *)user;
-    if (off > b->n || n > b->n - off) return -99; /* never asked outside the file */
-    if (b->n_calls++ == b->fail_at) return b->fail_with;
-    if (b->most && n > b->most) n = b->most;
-    memcpy(dst, bad_bytes(b) + off, (size_t)n);
-    return (int64_t)n;
-}
-static const void *bad_map(void *user, uint64_t off, uint64_t n) {
-    bad_io *b = (bad_io *)user;
-    if (off > b->n || n > b->n - off) return NULL;
-    if (b->map_until && b->n_maps++ >= b->map_until) return NULL;
-    return bad_bytes(b) + off;
-}
-static aios_io bad_open(bad_io *b, const uint8_t *p, uint64_t n) {
-    aios_io io;
-    memset(b, 0, sizeof *b);
-    b->p = p;
-    b->n = n;
-    b->fail_at = -1;
-    aios_io_init(&io);
-    io.n_bytes = n;
-    io.read = bad_read;
-    io.user = b;
-    return io;
+/* Nobody asks for a byte outside. */
+static void exact_init(disk *d, aios_io *io, const uint8_t *p, uint64_t n) {
+    disk_init(d, io, p, n);
+    d->exact = 1;
 }
 
 /* A parsed file and its memory. */
@@ -74,14 +40,14 @@ static aios_status parse_n(parsed *x, const aios_io *io, uint32_t n_parts, const
     x->raw = NULL;
     st = aios__gguf_measure(io, n_parts, lim, look, &x->size, &x->err);
     if (st) return st;
-    CHECK(aios__gguf_load(&x->g, &x->mem, io, n_parts, lim, look, &x->size, &x->err) == AIOS_OK);
+    CHECK_EQ(aios__gguf_load(&x->g, &x->mem, io, n_parts, lim, look, &x->size, &x->err), AIOS_OK);
     counted = x->mem.used;
     x->raw = (char *)malloc((size_t)counted + 32); /* 16 guard bytes on either side */
     memset(x->raw, 0xA5, (size_t)counted + 32);
     x->mem.base = x->raw + 16;
     x->mem.used = 0;
     st = aios__gguf_load(&x->g, &x->mem, io, n_parts, lim, look, &x->size, &x->err);
-    CHECK(x->mem.used == counted);
+    CHECK_EQ(x->mem.used, counted);
     for (i = 0; i < 16; i++)
         if ((uint8_t)x->raw[i] != 0xA5 || (uint8_t)x->raw[16 + counted + i] != 0xA5) {
             broken("wrote outside its memory", __LINE__);
@@ -125,12 +91,14 @@ static void walk(const parsed *x) {
         }
         if (k->type != AIOS__STR) p += k->n * aios__value_bytes(k->type);
         if (k + 1 < x->g.key + x->g.n_keys) /* the next entry begins where this one ends */
-            CHECK(k->off + (uint64_t)(p - k->p) == aios__key_entry_off(k + 1));
+            CHECK_EQ(k->off + (uint64_t)(p - k->p), aios__key_entry_off(k + 1));
         CHECK(aios__key_find2(&x->g, k->name, "") == k);
     }
     for (i = 0; i < x->g.n_tensors; i++) {
         const aios__tensor *t = &x->g.tensor[i];
-        CHECK(aios__tensor_find(&x->g, t->name) == t && t->n_bytes > 0 && t->part < x->g.n_parts);
+        CHECK(aios__tensor_find(&x->g, t->name) == t);
+        CHECK(t->n_bytes > 0);
+        CHECK(t->part < x->g.n_parts);
         CHECK(t->off + t->n_bytes <= x->g.io[t->part].n_bytes);
         CHECK(t->row_bytes * t->n[1] * t->n[2] * t->n[3] == t->n_bytes || (look && !t->row_bytes));
     }
@@ -144,7 +112,7 @@ static void finish(parsed *x) {
 /* ---- tests ---- */
 
 /* Each gguf that the index of a folder names, through the built-in reader and from memory. */
-static void test_fixtures(const char *folder, int n_expected) {
+static void every_fixture_parses(const char *folder, int n_expected) {
     char rel[256], last[200] = "", line[8192];
     FILE *index;
     int n = 0;
@@ -168,16 +136,18 @@ static void test_fixtures(const char *folder, int n_expected) {
         snprintf(last, sizeof last, "%.199s", line);
         snprintf(rel, sizeof rel, "fixtures/%s/%s", folder, last);
         n++;
-        if (!CHECK(aios__file_open(shared_path(rel), &io, &err) == AIOS_OK)) {
-            printf("%s: %s\n", rel, err.text);
+        if (!CHECK_AT(aios__file_open(shared_path(rel), &io, &err) == AIOS_OK, "%s: %s", rel,
+                      err.text))
             continue;
-        }
-        if (CHECK(parse_n(&x, &io, 1, NULL) == AIOS_OK)) {
+        if (CHECK_EQ(parse_n(&x, &io, 1, NULL), AIOS_OK)) {
             walk(&x);
-            CHECK(x.g.version == 3 && x.g.n_keys > 15 && x.g.n_tensors > 10 && x.g.hash != 0);
+            CHECK_EQ(x.g.version, 3);
+            CHECK(x.g.n_keys > 15);
+            CHECK(x.g.n_tensors > 10);
+            CHECK(x.g.hash != 0);
             CHECK(x.size.n_tokens == 288 || x.size.n_tokens == 512);
-            CHECK(aios__key_find(&x.g, "tokenizer.ggml.tokens")->n == x.size.n_tokens);
-            CHECK(aios__tensor_find(&x.g, str_of("token_embd.weight"))->n[1] == x.size.n_tokens);
+            CHECK_EQ(aios__key_find(&x.g, "tokenizer.ggml.tokens")->n, x.size.n_tokens);
+            CHECK_EQ(aios__tensor_find(&x.g, str_of("token_embd.weight"))->n[1], x.size.n_tokens);
             CHECK(x.g.n_params > 50000 && x.g.n_params < 2000000);
             CHECK(x.g.tensor_bytes < io.n_bytes &&
                   io.n_bytes - x.g.tensor_bytes - x.g.header_bytes <
@@ -189,8 +159,9 @@ static void test_fixtures(const char *folder, int n_expected) {
                   v == 0);
             file = test_read_file(shared_path(rel), &n_file);
             if (CHECK(file != NULL)) {
-                CHECK(parse(&y, file, n_file) == AIOS_OK && y.g.hash == x.g.hash &&
-                      y.mem.used == x.mem.used);
+                CHECK_EQ(parse(&y, file, n_file), AIOS_OK);
+                CHECK_EQ(y.g.hash, x.g.hash);
+                CHECK_EQ(y.mem.used, x.mem.used);
                 finish(&y);
                 free(file);
             }
@@ -201,10 +172,10 @@ static void test_fixtures(const char *folder, int n_expected) {
         CHECK(io.read == NULL);
     }
     fclose(index);
-    CHECK(n == n_expected);
+    CHECK_EQ(n, n_expected);
 }
 
-static void test_sound(const uint8_t *file, uint64_t n) {
+static void a_sound_file_is_read_as_it_was_written(const uint8_t *file, uint64_t n) {
     parsed x;
     const aios__key *k;
     const aios__tensor *t;
@@ -214,43 +185,63 @@ static void test_sound(const uint8_t *file, uint64_t n) {
     int64_t i = 7;
     double f = 7;
     int32_t b = 7;
-    if (!CHECK(parse(&x, file, n) == AIOS_OK)) {
-        printf("%s\n", x.err.text);
-        return;
-    }
+    if (!CHECK_AT(parse(&x, file, n) == AIOS_OK, "%s", x.err.text)) return;
     walk(&x);
-    CHECK(x.g.n_keys == DAMAGE__N_KEYS && x.g.n_tensors == DAMAGE__N_TENSORS);
-    CHECK(x.size.n_tokens == 288 && x.size.n_merges == 0 &&
-          x.size.token_bytes == 12 + 256 * 6 + 10 * 5 + 19 * 6);
-    CHECK(x.g.n_params == 2 * (288 * 32) + 32 + 2 * (2 * 32 + 3072 + 6144));
+    CHECK_EQ(x.g.n_keys, DAMAGE__N_KEYS);
+    CHECK_EQ(x.g.n_tensors, DAMAGE__N_TENSORS);
+    CHECK_EQ(x.size.n_tokens, 288);
+    CHECK_EQ(x.size.n_merges, 0);
+    CHECK_EQ(x.size.token_bytes, 12 + 256 * 6 + 10 * 5 + 19 * 6);
+    CHECK_EQ(x.g.n_params, 2 * (288 * 32) + 32 + 2 * (2 * 32 + 3072 + 6144));
     k = aios__key_find(&x.g, "test.u8");
-    CHECK(aios__key_u64(k, &u) && u == 200);
+    CHECK(aios__key_u64(k, &u));
+    CHECK_EQ(u, 200);
     k = aios__key_find(&x.g, "test.i8");
-    CHECK(aios__key_i64(k, &i) && i == -128 && !aios__key_u64(k, &u) && u == 200);
+    CHECK(aios__key_i64(k, &i));
+    CHECK_EQ(i, -128);
+    CHECK(!aios__key_u64(k, &u));
+    CHECK_EQ(u, 200);
     k = aios__key_find(&x.g, "test.u16");
-    CHECK(aios__key_i64(k, &i) && i == 65535);
+    CHECK(aios__key_i64(k, &i));
+    CHECK_EQ(i, 65535);
     k = aios__key_find(&x.g, "test.i16");
-    CHECK(aios__key_i64(k, &i) && i == -32768);
+    CHECK(aios__key_i64(k, &i));
+    CHECK_EQ(i, -32768);
     k = aios__key_find(&x.g, "test.i32");
-    CHECK(aios__key_i64(k, &i) && i == INT32_MIN && aios__key_f64(k, &f) && f == -2147483648.0);
+    CHECK(aios__key_i64(k, &i));
+    CHECK_EQ(i, INT32_MIN);
+    CHECK(aios__key_f64(k, &f));
+    CHECK(f == -2147483648.0);
     k = aios__key_find(&x.g, "test.u64");
-    CHECK(aios__key_u64(k, &u) && u == UINT64_MAX && !aios__key_i64(k, &i) &&
-          aios__key_f64(k, &f) && f > 1.8e19);
+    CHECK(aios__key_u64(k, &u));
+    CHECK_EQ(u, UINT64_MAX);
+    CHECK(!aios__key_i64(k, &i));
+    CHECK(aios__key_f64(k, &f));
+    CHECK(f > 1.8e19);
     k = aios__key_find(&x.g, "test.i64");
-    CHECK(aios__key_i64(k, &i) && i == INT64_MIN && !aios__key_u64(k, &u));
+    CHECK(aios__key_i64(k, &i));
+    CHECK_EQ(i, INT64_MIN);
+    CHECK(!aios__key_u64(k, &u));
     k = aios__key_find(&x.g, "test.f64");
     CHECK(aios__key_f64(k, &f) && f == 1.5 && !aios__key_u64(k, &u) && !aios__key_bool(k, &b));
     k = aios__key_find(&x.g, "llama.rope.freq_base");
     CHECK(aios__key_f64(k, &f) && f == 10000.0 && !aios__key_str(k, &s));
     k = aios__key_find(&x.g, "test.flag");
-    CHECK(aios__key_bool(k, &b) && b == 1 && !aios__key_u64(k, &u) && !aios__key_f64(k, &f));
+    CHECK(aios__key_bool(k, &b));
+    CHECK_EQ(b, 1);
+    CHECK(!aios__key_u64(k, &u));
+    CHECK(!aios__key_f64(k, &f));
     k = aios__key_find(&x.g, "test.bools");
     CHECK(k && k->is_array && k->n == 3 && !aios__key_bool(k, &b) &&
           aios__key_item_bool(k, 1, &b) && b == 1 && aios__key_item_bool(k, 2, &b) && b == 0 &&
           !aios__key_item_bool(k, 3, &b));
     k = aios__key_find(&x.g, "tokenizer.ggml.token_type");
-    CHECK(aios__key_item_u64(k, 0, &u) && u == 2 && aios__key_item_u64(k, 287, &u) && u == 1 &&
-          !aios__key_item_u64(k, 288, &u) && !aios__key_u64(k, &u));
+    CHECK(aios__key_item_u64(k, 0, &u));
+    CHECK_EQ(u, 2);
+    CHECK(aios__key_item_u64(k, 287, &u));
+    CHECK_EQ(u, 1);
+    CHECK(!aios__key_item_u64(k, 288, &u));
+    CHECK(!aios__key_u64(k, &u));
     k = aios__key_find(&x.g, "tokenizer.ggml.scores");
     CHECK(aios__key_item_f64(k, 287, &f) && f == -28.0 && !aios__key_item_f64(k, 288, &f) &&
           !aios__key_item_u64(k, 0, &u));
@@ -260,7 +251,8 @@ static void test_sound(const uint8_t *file, uint64_t n) {
     CHECK(aios__str_eq(aios__key_next_str(&p), "<unk>") &&
           aios__str_eq(aios__key_next_str(&p), "<s>") &&
           aios__str_eq(aios__key_next_str(&p), "</s>"));
-    CHECK(aios__key_str(aios__key_find(&x.g, "test.empty"), &s) && s.n == 0);
+    CHECK(aios__key_str(aios__key_find(&x.g, "test.empty"), &s));
+    CHECK_EQ(s.n, 0);
     CHECK(aios__key_str(aios__key_find(&x.g, "general.architecture"), &s) &&
           aios__str_eq(s, "llama"));
     CHECK(aios__key_find2(&x.g, s, ".block_count") == aios__key_find(&x.g, "llama.block_count"));
@@ -275,7 +267,7 @@ static void test_sound(const uint8_t *file, uint64_t n) {
 }
 
 /* Every row of the parser's stage. Rows of the model's stage must be sound files to the parser. */
-static void test_damage(uint8_t *buf) {
+static void every_damage_is_named_at_its_place(uint8_t *buf) {
     int i, n_gguf = 0;
     for (i = 0; i < damage_count(); i++) {
         damage d;
@@ -289,8 +281,8 @@ static void test_damage(uint8_t *buf) {
         if (d.stage == DAMAGE_GGUF) {
             CHECK(damage_matches(&d, st, &x.err));
             n_gguf++;
-        } else if (!CHECK(st == AIOS_OK))
-            printf("%s: %s\n", d.name, x.err.text);
+        } else
+            CHECK_AT(st == AIOS_OK, "%s: %s", d.name, x.err.text);
         finish(&x);
         free(tight);
     }
@@ -299,7 +291,7 @@ static void test_damage(uint8_t *buf) {
 }
 
 /* The file cut at every length: always an error of the parser, never anything else. */
-static void test_cut(const uint8_t *file, uint64_t n, uint64_t header_bytes) {
+static void a_file_cut_anywhere_is_refused(const uint8_t *file, uint64_t n, uint64_t header_bytes) {
     uint64_t cut;
     for (cut = 0; cut < n; cut += cut < header_bytes + 64 ? 1 : 1009) {
         uint8_t *tight = (uint8_t *)malloc((size_t)cut + 1);
@@ -321,7 +313,7 @@ static void test_cut(const uint8_t *file, uint64_t n, uint64_t header_bytes) {
 
 /* One byte of the header changed to each of a few values: no crash; what is accepted can be
  * walked. */
-static void test_flip(uint8_t *file, uint64_t n, uint64_t header_bytes) {
+static void no_changed_byte_does_harm(uint8_t *file, uint64_t n, uint64_t header_bytes) {
     static const uint8_t values[] = { 0x00, 0x01, 0x7F, 0x80, 0xFF };
     uint64_t at, n_ok = 0;
     uint32_t v;
@@ -341,72 +333,97 @@ static void test_flip(uint8_t *file, uint64_t n, uint64_t header_bytes) {
     CHECK(n_ok > 0);
 }
 
-static void test_readers(const uint8_t *file, uint64_t n) {
+static void a_read_that_fails_is_named(const uint8_t *file, uint64_t n) {
     static const int64_t wrong[] = { -1, 0, INT64_MIN, INT64_MAX };
-    parsed x, y;
-    bad_io b;
+    parsed y;
+    disk b;
     aios_io io;
-    aios_error err;
-    uint8_t two[2];
     int i, n_calls;
     uint32_t v;
-
-    /* the n-th read goes wrong, for every n */
-    io = bad_open(&b, file, n);
-    CHECK(parse_n(&x, &io, 1, NULL) == AIOS_OK);
-    n_calls = b.n_calls;
+    exact_init(&b, &io, file, n);
+    CHECK_EQ(parse_n(&y, &io, 1, NULL), AIOS_OK);
+    finish(&y);
+    n_calls = b.n_reads;
     CHECK(n_calls >= 3);
     for (i = 0; i < n_calls; i++)
         for (v = 0; v < 4; v++) {
-            io = bad_open(&b, file, n);
-            b.fail_at = i;
+            exact_init(&b, &io, file, n);
+            CASE("read %d gives %lld", i, (long long)wrong[v]);
+            b.fail_in = i + 1;
             b.fail_with = wrong[v];
             CHECK(parse_n(&y, &io, 1, NULL) == AIOS_ERR_IO && y.err.code == AIOS_ERR_IO &&
                   y.err.offset < n && y.err.got == (uint64_t)wrong[v] && y.err.expected > 0);
             finish(&y);
         }
+}
+
+static void pieces_and_maps_give_the_same_directory(const uint8_t *file, uint64_t n) {
+    parsed x, y;
+    disk b;
+    aios_io io;
+    exact_init(&b, &io, file, n);
+    CHECK_EQ(parse_n(&x, &io, 1, NULL), AIOS_OK);
     /* in small pieces */
-    for (i = 1; i < 12; i += 5) {
-        io = bad_open(&b, file, n);
+    for (int i = 1; i < 12; i += 5) {
+        exact_init(&b, &io, file, n);
         b.most = (uint64_t)i;
-        CHECK(parse_n(&y, &io, 1, NULL) == AIOS_OK && y.g.hash == x.g.hash);
+        CHECK_EQ(parse_n(&y, &io, 1, NULL), AIOS_OK);
+        CHECK_EQ(y.g.hash, x.g.hash);
         finish(&y);
     }
     /* mapped: no header bytes are taken, the views point into the file */
-    io = bad_open(&b, file, n);
-    io.map = bad_map;
-    CHECK(parse_n(&y, &io, 1, NULL) == AIOS_OK && y.g.hash == x.g.hash && y.size.held_bytes == 0);
-    CHECK(y.mem.used < x.mem.used && (const uint8_t *)y.g.key[0].name.p == file + 32);
+    exact_init(&b, &io, file, n);
+    io.map = disk_map;
+    CHECK_EQ(parse_n(&y, &io, 1, NULL), AIOS_OK);
+    CHECK_EQ(y.g.hash, x.g.hash);
+    CHECK_EQ(y.size.held_bytes, 0);
+    CHECK(y.mem.used < x.mem.used);
+    CHECK((const uint8_t *)y.g.key[0].name.p == file + 32);
     walk(&y);
     finish(&y);
     /* mapped for measure, declined later; and the reverse */
-    io = bad_open(&b, file, n);
-    io.map = bad_map;
+    exact_init(&b, &io, file, n);
+    io.map = disk_map;
     b.map_until = 1;
-    CHECK(parse_n(&y, &io, 1, NULL) == AIOS_ERR_IO);
+    CHECK_EQ(parse_n(&y, &io, 1, NULL), AIOS_ERR_IO);
     finish(&y);
     finish(&x);
+}
 
+static void an_io_is_read_within_its_bytes_alone(void) {
+    parsed y;
+    aios_io io;
+    aios_error err;
+    uint8_t two[2];
     aios_io_memory(&io, "ab", 2);
-    CHECK(aios__io_read(&io, 0, two, 2, &err) == AIOS_OK && two[1] == 'b' &&
-          aios__io_map(&io, 1, 1) && !aios__io_map(&io, 1, 2) && !aios__io_map(&io, UINT64_MAX, 2));
-    CHECK(aios__io_read(&io, 1, two, 2, &err) == AIOS_ERR_IO && err.offset == 1 &&
-          err.expected == 2 && err.got == 1);
-    CHECK(aios__io_read(&io, UINT64_MAX, two, 2, &err) == AIOS_ERR_IO && err.offset == UINT64_MAX &&
-          err.got == 0);
-    CHECK(aios__io_read(&io, 2, two, 0, NULL) == AIOS_OK &&
-          aios__io_read(&io, 3, two, 0, NULL) == AIOS_ERR_IO);
+    CHECK_EQ(aios__io_read(&io, 0, two, 2, &err), AIOS_OK);
+    CHECK_EQ(two[1], 'b');
+    CHECK(aios__io_map(&io, 1, 1));
+    CHECK(!aios__io_map(&io, 1, 2));
+    CHECK(!aios__io_map(&io, UINT64_MAX, 2));
+    CHECK_EQ(aios__io_read(&io, 1, two, 2, &err), AIOS_ERR_IO);
+    CHECK_EQ(err.offset, 1);
+    CHECK_EQ(err.expected, 2);
+    CHECK_EQ(err.got, 1);
+    CHECK_EQ(aios__io_read(&io, UINT64_MAX, two, 2, &err), AIOS_ERR_IO);
+    CHECK_EQ(err.offset, UINT64_MAX);
+    CHECK_EQ(err.got, 0);
+    CHECK_EQ(aios__io_read(&io, 2, two, 0, NULL), AIOS_OK);
+    CHECK_EQ(aios__io_read(&io, 3, two, 0, NULL), AIOS_ERR_IO);
     aios_io_memory(&io, NULL, 5);
-    CHECK(io.n_bytes == 0 && parse_n(&y, &io, 1, NULL) == AIOS_ERR_FORMAT);
+    CHECK_EQ(io.n_bytes, 0);
+    CHECK_EQ(parse_n(&y, &io, 1, NULL), AIOS_ERR_FORMAT);
     aios_io_memory(NULL, "ab", 2);
-    CHECK(aios__file_open(shared_path("no such file"), &io, &err) == AIOS_ERR_IO &&
-          strstr(err.text, "no such file"));
-    CHECK(aios__file_open(".", &io, &err) == AIOS_ERR_IO && strstr(err.text, "not a regular file"));
-    CHECK(aios__file_open("", &io, NULL) == AIOS_ERR_IO);
+    CHECK_EQ(aios__file_open(shared_path("no such file"), &io, &err), AIOS_ERR_IO);
+    CHECK(strstr(err.text, "no such file"));
+    CHECK_EQ(aios__file_open(".", &io, &err), AIOS_ERR_IO);
+    CHECK(strstr(err.text, "not a regular file"));
+    CHECK_EQ(aios__file_open("", &io, NULL), AIOS_ERR_IO);
 }
 
 /* The file becomes another one between any two reads. */
-static void test_changes(const uint8_t *file, uint64_t n, uint8_t *other) {
+static void a_file_that_changes_under_the_reader_does_no_harm(const uint8_t *file, uint64_t n,
+                                                              uint8_t *other) {
     int row, at, n_failed = 0;
     for (row = -1; row < damage_count(); row += 3) {
         damage d;
@@ -416,8 +433,9 @@ static void test_changes(const uint8_t *file, uint64_t n, uint8_t *other) {
         if (n_other > n) memset(other + n, 0, DAMAGE_MAX_BYTES - (size_t)n);
         for (at = 0; at < 12; at++) {
             parsed x;
-            bad_io b;
-            aios_io io = bad_open(&b, file, n);
+            disk b;
+            aios_io io;
+            exact_init(&b, &io, file, n);
             b.later = other;
             b.change_at = at;
             if (parse_n(&x, &io, 1, NULL) == AIOS_OK)
@@ -425,8 +443,8 @@ static void test_changes(const uint8_t *file, uint64_t n, uint8_t *other) {
             else
                 n_failed++;
             finish(&x);
-            io = bad_open(&b, file, n);
-            io.map = bad_map;
+            exact_init(&b, &io, file, n);
+            io.map = disk_map;
             b.later = other;
             b.change_at = at;
             if (parse_n(&x, &io, 1, NULL) == AIOS_OK)
@@ -489,7 +507,7 @@ static void m_data(made *m, uint64_t align, uint64_t n) {
     while (n--) m_le(m, 7, 1);
 }
 
-static void test_made(void) {
+static void files_made_by_hand_are_read_by_the_rules(void) {
     made m;
     parsed x;
     uint64_t u, pad, n_big = 65000;
@@ -501,16 +519,22 @@ static void test_made(void) {
     m_u16(&m, "a", 9);
     m_tensor(&m, "t", 8, 0);
     m_data(&m, 32, 32);
-    CHECK(parse(&x, m.p, m.n) == AIOS_OK && x.g.version == 2 &&
-          aios__key_u64(aios__key_find(&x.g, "a"), &u) && u == 9 && x.g.tensor[0].off == m.n - 32);
+    CHECK_EQ(parse(&x, m.p, m.n), AIOS_OK);
+    CHECK_EQ(x.g.version, 2);
+    CHECK(aios__key_u64(aios__key_find(&x.g, "a"), &u));
+    CHECK_EQ(u, 9);
+    CHECK_EQ(x.g.tensor[0].off, m.n - 32);
     finish(&x);
-    CHECK(parse(&x, m.p, m.n - 1) == AIOS_ERR_FORMAT && x.err.expected == m.n - 1 &&
-          x.err.got == m.n);
+    CHECK_EQ(parse(&x, m.p, m.n - 1), AIOS_ERR_FORMAT);
+    CHECK_EQ(x.err.expected, m.n - 1);
+    CHECK_EQ(x.err.got, m.n);
     free(m.p);
 
     m_head(&m, 3, 0, 0); /* nothing at all is sound, to the parser */
-    CHECK(parse(&x, m.p, m.n) == AIOS_OK && x.g.n_keys == 0 && x.g.n_tensors == 0 &&
-          x.g.header_bytes == 24);
+    CHECK_EQ(parse(&x, m.p, m.n), AIOS_OK);
+    CHECK_EQ(x.g.n_keys, 0);
+    CHECK_EQ(x.g.n_tensors, 0);
+    CHECK_EQ(x.g.header_bytes, 24);
     CHECK(!aios__key_find(&x.g, "a") && !aios__tensor_find(&x.g, str_of("t")));
     finish(&x);
     free(m.p);
@@ -526,7 +550,9 @@ static void test_made(void) {
         m_data(&m, u, 0);
         pad = m.n;
         m_data(&m, 1, (u < 4 ? 4 : u) + 4);
-        CHECK(parse(&x, m.p, m.n) == AIOS_OK && x.g.tensor[0].off == pad && pad % u == 0);
+        CHECK_EQ(parse(&x, m.p, m.n), AIOS_OK);
+        CHECK_EQ(x.g.tensor[0].off, pad);
+        CHECK_EQ(pad % u, 0);
         finish(&x);
         free(m.p);
     }
@@ -596,29 +622,35 @@ static void test_made(void) {
     m_data(&m, 32, 64);
     aios_io_memory(&io, m.p, m.n);
     aios_limits_init(&lim);
-    CHECK(parse_n(&x, &io, 1, &lim) == AIOS_OK);
+    CHECK_EQ(parse_n(&x, &io, 1, &lim), AIOS_OK);
     finish(&x);
     lim.max_tensors = 1;
-    CHECK(parse_n(&x, &io, 1, &lim) == AIOS_ERR_LIMIT && x.err.offset == 8 && x.err.expected == 1 &&
-          x.err.got == 2);
+    CHECK_EQ(parse_n(&x, &io, 1, &lim), AIOS_ERR_LIMIT);
+    CHECK_EQ(x.err.offset, 8);
+    CHECK_EQ(x.err.expected, 1);
+    CHECK_EQ(x.err.got, 2);
     lim.max_tensors = 2;
     lim.max_keys = 1;
-    CHECK(parse_n(&x, &io, 1, &lim) == AIOS_ERR_LIMIT && x.err.offset == 16);
+    CHECK_EQ(parse_n(&x, &io, 1, &lim), AIOS_ERR_LIMIT);
+    CHECK_EQ(x.err.offset, 16);
     lim.max_keys = 2;
     lim.max_array_items = 1;
-    CHECK(parse_n(&x, &io, 1, &lim) == AIOS_ERR_LIMIT && x.err.expected == 1 && x.err.got == 2);
+    CHECK_EQ(parse_n(&x, &io, 1, &lim), AIOS_ERR_LIMIT);
+    CHECK_EQ(x.err.expected, 1);
+    CHECK_EQ(x.err.got, 2);
     lim.max_array_items = 2;
     lim.max_string_bytes = 1;
     for (u = 1; u < pad; u++) {
         lim.max_header_bytes = u;
-        CHECK(parse_n(&x, &io, 1, &lim) == AIOS_ERR_LIMIT && x.err.offset <= u &&
-              x.err.expected == u);
+        CHECK_EQ(parse_n(&x, &io, 1, &lim), AIOS_ERR_LIMIT);
+        CHECK(x.err.offset <= u);
+        CHECK_EQ(x.err.expected, u);
     }
     lim.max_header_bytes = pad; /* array elements are not bound by max_string_bytes */
-    CHECK(parse_n(&x, &io, 1, &lim) == AIOS_OK);
+    CHECK_EQ(parse_n(&x, &io, 1, &lim), AIOS_OK);
     finish(&x);
-    CHECK(parse_n(&x, &io, 257, NULL) == AIOS_ERR_LIMIT &&
-          parse_n(&x, &io, 0, NULL) == AIOS_ERR_ARG);
+    CHECK_EQ(parse_n(&x, &io, 257, NULL), AIOS_ERR_LIMIT);
+    CHECK_EQ(parse_n(&x, &io, 0, NULL), AIOS_ERR_ARG);
     free(m.p);
     m_head(&m, 3, 0, 1);
     m_str(&m, "s");
@@ -626,8 +658,10 @@ static void test_made(void) {
     m_str(&m, "longer");
     aios_io_memory(&io, m.p, m.n);
     lim.max_string_bytes = 5;
-    CHECK(parse_n(&x, &io, 1, &lim) == AIOS_ERR_LIMIT && x.err.offset == 24 + 9 + 4 &&
-          x.err.expected == 5 && x.err.got == 6);
+    CHECK_EQ(parse_n(&x, &io, 1, &lim), AIOS_ERR_LIMIT);
+    CHECK_EQ(x.err.offset, 24 + 9 + 4);
+    CHECK_EQ(x.err.expected, 5);
+    CHECK_EQ(x.err.got, 6);
     free(m.p);
 
     /* many entries in the worst order: quick all the same; the last one a duplicate of the first */
@@ -647,7 +681,7 @@ static void test_made(void) {
         m_data(&m, 32, n_big * 32);
         aios_io_memory(&io, m.p, m.n);
         if (i == 0) {
-            CHECK(parse_n(&x, &io, 1, NULL) == AIOS_OK);
+            CHECK_EQ(parse_n(&x, &io, 1, NULL), AIOS_OK);
             CHECK(aios__tensor_find(&x.g, str_of("a.rather.long.common.beginning.00000001")) ==
                   &x.g.tensor[n_big - 1]);
         } else
@@ -680,7 +714,7 @@ static void split_part(made *m, uint64_t no, uint64_t count, uint64_t total) {
     if (no >= 2) m_tensor(m, "v", 8, 32);
     m_data(m, 32, 32 * no);
 }
-static void test_split(void) {
+static void a_model_in_parts_is_one_directory(void) {
     made m[3];
     aios_io io[3], swapped[3];
     parsed x;
@@ -695,41 +729,54 @@ static void test_split(void) {
     }
     for (i = 0; i < 2; i++) {
         if (i) io[1].map = NULL; /* one part is copied, the others mapped */
-        if (CHECK(parse_n(&x, io, 3, NULL) == AIOS_OK)) {
+        if (CHECK_EQ(parse_n(&x, io, 3, NULL), AIOS_OK)) {
             const aios__tensor *t = aios__tensor_find(&x.g, str_of("v"));
             walk(&x);
             CHECK(x.g.n_tensors == 3 && x.g.n_parts == 3 && x.g.n_keys == 5 &&
                   x.size.n_tokens == 2 && t && t->part == 2 && t->off == m[2].n - 32);
-            CHECK(aios__str_eq(x.g.tensor[0].name, "t") && x.g.tensor[0].part == 1);
+            CHECK(aios__str_eq(x.g.tensor[0].name, "t"));
+            CHECK_EQ(x.g.tensor[0].part, 1);
         } else
             printf("%s\n", x.err.text);
         finish(&x);
     }
-    CHECK(aios__gguf_split_count(&io[0], NULL, &n, &no, &err) == AIOS_OK && n == 3);
-    CHECK(aios__gguf_split_count(&io[2], NULL, &n, &no, &err) == AIOS_OK && n == 3 && no == 2);
-    CHECK(parse_n(&x, io, 1, NULL) == AIOS_ERR_FORMAT && x.err.got == 3 && x.err.expected == 1);
-    CHECK(parse_n(&x, io, 2, NULL) == AIOS_ERR_FORMAT && strstr(x.err.text, "split.count"));
+    CHECK_EQ(aios__gguf_split_count(&io[0], NULL, &n, &no, &err), AIOS_OK);
+    CHECK_EQ(n, 3);
+    CHECK_EQ(aios__gguf_split_count(&io[2], NULL, &n, &no, &err), AIOS_OK);
+    CHECK_EQ(n, 3);
+    CHECK_EQ(no, 2);
+    CHECK_EQ(parse_n(&x, io, 1, NULL), AIOS_ERR_FORMAT);
+    CHECK_EQ(x.err.got, 3);
+    CHECK_EQ(x.err.expected, 1);
+    CHECK_EQ(parse_n(&x, io, 2, NULL), AIOS_ERR_FORMAT);
+    CHECK(strstr(x.err.text, "split.count"));
     for (look = 1, i = 0; i < 3; i++) { /* a look at any one of them */
-        CHECK(parse_n(&x, io + i, 1, NULL) == AIOS_OK && x.g.n_tensors == i &&
-              x.g.n_keys == (i ? 3 : 5));
+        CHECK_EQ(parse_n(&x, io + i, 1, NULL), AIOS_OK);
+        CHECK_EQ(x.g.n_tensors, i);
+        CHECK(x.g.n_keys == (i ? 3 : 5));
         walk(&x);
         finish(&x);
     }
-    CHECK(parse_n(&x, io, 2, NULL) == AIOS_ERR_FORMAT && parse_n(&x, io, 3, NULL) == AIOS_OK);
+    CHECK_EQ(parse_n(&x, io, 2, NULL), AIOS_ERR_FORMAT);
+    CHECK_EQ(parse_n(&x, io, 3, NULL), AIOS_OK);
     finish(&x);
     look = 0;
     swapped[0] = io[0];
     swapped[1] = io[2];
     swapped[2] = io[1];
-    CHECK(parse_n(&x, swapped, 3, NULL) == AIOS_ERR_FORMAT &&
-          strstr(x.err.text, "part 2, key 'split.no'") && x.err.expected == 1 && x.err.got == 2);
+    CHECK_EQ(parse_n(&x, swapped, 3, NULL), AIOS_ERR_FORMAT);
+    CHECK(strstr(x.err.text, "part 2, key 'split.no'"));
+    CHECK_EQ(x.err.expected, 1);
+    CHECK_EQ(x.err.got, 2);
     swapped[1] = swapped[2];
-    CHECK(parse_n(&x, swapped, 3, NULL) == AIOS_ERR_FORMAT);
+    CHECK_EQ(parse_n(&x, swapped, 3, NULL), AIOS_ERR_FORMAT);
     free(m[0].p);
     split_part(&m[0], 0, 3, 4); /* wrong total */
     aios_io_memory(&io[0], m[0].p, m[0].n);
-    CHECK(parse_n(&x, io, 3, NULL) == AIOS_ERR_FORMAT &&
-          strstr(x.err.text, "split.tensors.count") && x.err.expected == 3 && x.err.got == 4);
+    CHECK_EQ(parse_n(&x, io, 3, NULL), AIOS_ERR_FORMAT);
+    CHECK(strstr(x.err.text, "split.tensors.count"));
+    CHECK_EQ(x.err.expected, 3);
+    CHECK_EQ(x.err.got, 4);
     for (i = 0; i < 3; i++) free(m[i].p);
     /* the same tensor in two parts */
     split_part(&m[0], 0, 3, 2);
@@ -737,15 +784,17 @@ static void test_split(void) {
     split_part(&m[2], 1, 3, 2);
     for (i = 0; i < 3; i++) aios_io_memory(&io[i], m[i].p, m[i].n);
     m[2].p[24 + 8 + 8 + 4] = 2; /* split.no 2 */
-    CHECK(parse_n(&x, io, 3, NULL) == AIOS_ERR_FORMAT && strstr(x.err.text, "tensor 't'") &&
-          strstr(x.err.text, "twice"));
+    CHECK_EQ(parse_n(&x, io, 3, NULL), AIOS_ERR_FORMAT);
+    CHECK(strstr(x.err.text, "tensor 't'"));
+    CHECK(strstr(x.err.text, "twice"));
     for (i = 0; i < 3; i++) free(m[i].p);
 
-    CHECK(aios__split_name("dir/m-00001-of-00003.gguf", 1, 3, name, sizeof name) &&
-          !strcmp(name, "dir/m-00002-of-00003.gguf"));
-    CHECK(aios__split_name("-00002-of-12345.gguf", 12344, 12345, name, 21) &&
-          !strcmp(name, "-12345-of-12345.gguf"));
-    CHECK(!aios__split_name("-00002-of-12345.gguf", 0, 12345, name, 20) && name[0] == 0);
+    CHECK(aios__split_name("dir/m-00001-of-00003.gguf", 1, 3, name, sizeof name));
+    CHECK_STR(name, "dir/m-00002-of-00003.gguf");
+    CHECK(aios__split_name("-00002-of-12345.gguf", 12344, 12345, name, 21));
+    CHECK_STR(name, "-12345-of-12345.gguf");
+    CHECK(!aios__split_name("-00002-of-12345.gguf", 0, 12345, name, 20));
+    CHECK_EQ(name[0], 0);
     CHECK(!aios__split_name("m-00001-of-00003.gguf", 3, 3, name, sizeof name) &&
           !aios__split_name("m-00001-of-00003.gguf", 0, 4, name, sizeof name));
     CHECK(!aios__split_name("m-0001-of-00003.gguf", 0, 3, name, sizeof name) &&
@@ -757,7 +806,7 @@ static void test_split(void) {
 
 /* Tensors of types that nobody knows, in a file that is only to be shown: each has the room up
  * to what follows it. */
-static void test_look(void) {
+static void tensors_of_unknown_types_can_be_shown(void) {
     static const struct {
         uint64_t t, u, v, sum;
     } rows[] = { /* where the three are; u is the known one, of 32 bytes; sum 0: damage */
@@ -775,16 +824,20 @@ static void test_look(void) {
         m_typed(&m, "u", 0, 8, rows[i].u);
         m_typed(&m, "v", 0x80000000u, UINT64_MAX, rows[i].v);
         m_data(&m, 32, 128);
-        CHECK(parse(&x, m.p, m.n) == AIOS_ERR_UNSUPPORTED && x.err.got == 36);
+        CHECK_EQ(parse(&x, m.p, m.n), AIOS_ERR_UNSUPPORTED);
+        CHECK_EQ(x.err.got, 36);
         look = 1;
         if (!rows[i].sum)
-            CHECK(parse(&x, m.p, m.n) == AIOS_ERR_FORMAT);
-        else if (CHECK(parse(&x, m.p, m.n) == AIOS_OK)) {
+            CHECK_EQ(parse(&x, m.p, m.n), AIOS_ERR_FORMAT);
+        else if (CHECK_EQ(parse(&x, m.p, m.n), AIOS_OK)) {
             uint64_t sum = 0;
             walk(&x);
             for (j = 0; j < 3; j++) sum += x.g.tensor[j].n_bytes;
-            CHECK(x.g.tensor[0].type == 36 && x.g.tensor[2].type == 0x80000000u &&
-                  x.g.tensor[1].n_bytes == 32 && sum == rows[i].sum && x.g.tensor_bytes == sum);
+            CHECK_EQ(x.g.tensor[0].type, 36);
+            CHECK_EQ(x.g.tensor[2].type, 0x80000000u);
+            CHECK_EQ(x.g.tensor[1].n_bytes, 32);
+            CHECK_EQ(sum, rows[i].sum);
+            CHECK_EQ(x.g.tensor_bytes, sum);
         }
         look = 0;
         finish(&x);
@@ -792,29 +845,33 @@ static void test_look(void) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     uint8_t *file = (uint8_t *)malloc(DAMAGE_MAX_BYTES),
             *other = (uint8_t *)malloc(DAMAGE_MAX_BYTES);
     uint64_t n = damage_valid(file, DAMAGE_MAX_BYTES);
     parsed x;
-    CHECK(n > 0 && damage_valid(file, 1000) == 0);
+    test_begin(argc, argv);
+    CHECK(n > 0);
+    CHECK_EQ(damage_valid(file, 1000), 0);
     n = damage_valid(file, DAMAGE_MAX_BYTES);
-    test_sound(file, n);
-    if (CHECK(parse(&x, file, n) == AIOS_OK)) {
+    TEST(a_sound_file_is_read_as_it_was_written)(file, n);
+    if (CHECK_EQ(parse(&x, file, n), AIOS_OK)) {
         uint64_t header_bytes = x.g.header_bytes;
         finish(&x);
-        test_damage(other);
-        test_cut(file, n, header_bytes);
-        test_flip(file, n, header_bytes);
-        test_readers(file, n);
-        test_changes(file, n, other);
+        TEST(every_damage_is_named_at_its_place)(other);
+        TEST(a_file_cut_anywhere_is_refused)(file, n, header_bytes);
+        TEST(no_changed_byte_does_harm)(file, n, header_bytes);
+        TEST(a_read_that_fails_is_named)(file, n);
+        TEST(pieces_and_maps_give_the_same_directory)(file, n);
+        TEST(an_io_is_read_within_its_bytes_alone)();
+        TEST(a_file_that_changes_under_the_reader_does_no_harm)(file, n, other);
     }
-    test_made();
-    test_look();
-    test_split();
-    test_fixtures("stories", 9);
-    test_fixtures("zoo", 56);
-    test_fixtures("types", 29);
+    TEST(files_made_by_hand_are_read_by_the_rules)();
+    TEST(tensors_of_unknown_types_can_be_shown)();
+    TEST(a_model_in_parts_is_one_directory)();
+    TEST(every_fixture_parses)("stories", 9);
+    TEST(every_fixture_parses)("zoo", 56);
+    TEST(every_fixture_parses)("types", 29);
     free(file);
     free(other);
     return test_end();

@@ -12,7 +12,7 @@ static uint8_t a[N * 4 + 64], b[N * 4 + 64];
 /* half_step: half the largest distance of two levels of the type that are next to each other, in
  * units of the largest weight of a block, when that weight is at the end of the levels; rounding
  * alone loses no more. normal: what a normal distribution loses, relative rms (measured; 2 %
- * more is allowed). hash: of the bytes for the inputs of test_bytes. */
+ * more is allowed). hash: of the bytes for the inputs of bytes_are_the_same_everywhere. */
 typedef struct expected {
     int32_t type;
     double half_step, normal;
@@ -82,12 +82,12 @@ static uint64_t fnv(uint64_t h, const uint8_t *p, uint64_t n) {
 static int is_finite(float v) { return v - v == 0; }
 static uint64_t recode(int32_t type, const float *w) { /* x -> a -> y */
     uint64_t n = aiosk_quantize(type, x, N_ROWS, N_IN, w, a);
-    CHECK(n == N_ROWS * aiosk_row_bytes(type, N_IN));
+    CHECK_EQ(n, N_ROWS * aiosk_row_bytes(type, N_IN));
     aiosk_unpack(type, a, N, y);
     return n;
 }
 
-static void test_loss(const expected *e) {
+static void no_more_is_lost_than_rounding_must(const expected *e) {
     int nw = (int)aiosk_type_info(e->type)->n_weights, kind, i, k;
     if (nw < 32) nw = 32;
     for (kind = 0; kind < N_KINDS; kind++) {
@@ -103,14 +103,13 @@ static void test_loss(const expected *e) {
             limit = top * e->half_step;
             if (squares(x + i, y + i, NULL, nw) > limit * limit * nw + 1e-14) bad++;
         }
-        if (!CHECK(bad == 0))
-            printf("    %s, kind %d: %d blocks lose more than half a step\n",
-                   aiosk_type_info(e->type)->name, kind, bad);
+        CHECK_AT(bad == 0, "%s, kind %d: %d blocks lose more than half a step",
+                 aiosk_type_info(e->type)->name, kind, bad);
         if (kind == 0) {
             double s = 0, lost = squares(x, y, NULL, N);
             for (i = 0; i < N; i++) s += (double)x[i] * (double)x[i];
-            if (!CHECK(lost <= e->normal * e->normal * s * 1.04))
-                printf("    %s loses %.6f^2\n", aiosk_type_info(e->type)->name, lost / s);
+            CHECK_AT(lost <= e->normal * e->normal * s * 1.04, "%s loses %.6f^2",
+                     aiosk_type_info(e->type)->name, lost / s);
 #ifdef TEST_QUANTIZE_PRINT
             {
                 double g = lost / s, r = g > 0 ? 1 : 0;
@@ -125,7 +124,7 @@ static void test_loss(const expected *e) {
 /* What a block can hold exactly comes back exactly, from any type with a scale of its own;
  * nearly so where a minimum is rounded by itself, and where there are so many levels that
  * another scale fits as well. */
-static void test_again(const expected *e) {
+static void what_a_block_can_hold_comes_back_exactly(const expected *e) {
     int kind, i, bad = 0,
                  nearly = e->type == AIOSK_Q4_1 || e->type == AIOSK_Q5_1 || e->type == AIOSK_Q8_0;
     if (aiosk_type_info(e->type)->family == AIOSK_A256 && e->type != AIOSK_TQ1_0 &&
@@ -139,13 +138,12 @@ static void test_again(const expected *e) {
         for (i = 0; i < N && !nearly; i++) bad += z[i] != y[i];
         bad += nearly && squares(y, z, NULL, N) > 1e-6 * squares(x, zeros, NULL, N);
     }
-    if (!CHECK(bad == 0))
-        printf("    %s: %d weights change when they are quantised again\n",
-               aiosk_type_info(e->type)->name, bad);
+    CHECK_AT(bad == 0, "%s: %d weights change when they are quantised again",
+             aiosk_type_info(e->type)->name, bad);
 }
 
 /* Powers of two change scales, not codes; rows depend on nothing but themselves. */
-static void test_rows(const expected *e) {
+static void rows_depend_on_nothing_but_themselves(const expected *e) {
     uint64_t row = aiosk_row_bytes(e->type, N_IN), n;
     int i, bad = 0;
     fill(1, 99);
@@ -153,21 +151,23 @@ static void test_rows(const expected *e) {
     n = recode(e->type, NULL);
     memset(b, 0xA5, sizeof b);
     for (i = N_ROWS - 1; i >= 0; i--)
-        CHECK(aiosk_quantize(e->type, x + i * N_IN, 1, N_IN, NULL, b + (uint64_t)i * row) == row);
-    CHECK(memcmp(a, b, (size_t)n) == 0);
-    CHECK(b[n] == 0xA5);
+        CHECK_EQ(aiosk_quantize(e->type, x + i * N_IN, 1, N_IN, NULL, b + (uint64_t)i * row), row);
+    CHECK_MEM(a, b, (size_t)n);
+    CHECK_EQ(b[n], 0xA5);
     for (i = 0; i < N; i++) x[i] *= 4;
     memcpy(z, y, sizeof y);
     recode(e->type, NULL);
     for (i = 0; i < N; i++) bad += y[i] != 4 * z[i];
-    CHECK(bad == 0);
+    CHECK_EQ(bad, 0);
 }
 
-static void test_odd(const expected *e) {
+static void odd_inputs_have_finite_blocks(const expected *e) {
+    /* clang-format off */
     static const uint32_t odd[] = { 0x7FC00000, 0xFFC00001, 0x7F800001, 0x7F800000,
                                     0xFF800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x00000001,
                                     0x80000001, 0x007FFFFF, 0x80000000, 0x00800000,
                                     0x3F800000, 0xBF800000, 0x49742400, 0x2B8CBCCC };
+    /* clang-format on */
     int numbers = e->type == AIOSK_F16 || e->type == AIOSK_BF16 || e->type == AIOSK_F32, i, k,
         bad = 0;
     uint64_t seed = 5, n;
@@ -186,12 +186,11 @@ static void test_odd(const expected *e) {
         recode(e->type, NULL);
         for (i = 0; i < N && !numbers; i++) bad += !is_finite(y[i]);
     }
-    if (!CHECK(bad == 0))
-        printf("    %s: %d weights are not finite\n", aiosk_type_info(e->type)->name, bad);
+    CHECK_AT(bad == 0, "%s: %d weights are not finite", aiosk_type_info(e->type)->name, bad);
     memset(x, 0, sizeof x);
     recode(e->type, NULL);
     for (i = 0; i < N; i++) bad += y[i] != 0;
-    CHECK(bad == 0);
+    CHECK_EQ(bad, 0);
     if (numbers) return;
     /* NaN is 0, infinity the largest float */
     fill(0, 12);
@@ -199,10 +198,10 @@ static void test_odd(const expected *e) {
     n = recode(e->type, NULL);
     for (i = 0; i < N; i += 37) x[i] = aiosk__bits_f32(i & 1 ? 0x7FC00000 : 0x7F800000);
     aiosk_quantize(e->type, x, N_ROWS, N_IN, NULL, b);
-    CHECK(memcmp(a, b, (size_t)n) == 0);
+    CHECK_MEM(a, b, (size_t)n);
 }
 
-static void test_importance(const expected *e) {
+static void importances_move_the_error_where_it_costs_less(const expected *e) {
     uint64_t seed = 3, n;
     double plain, with;
     int i;
@@ -211,10 +210,10 @@ static void test_importance(const expected *e) {
     for (i = 0; i < N_IN; i++) imp[i] = 1;
     n = recode(e->type, NULL);
     aiosk_quantize(e->type, x, N_ROWS, N_IN, imp, b);
-    CHECK(memcmp(a, b, (size_t)n) == 0); /* all alike */
+    CHECK_MEM(a, b, (size_t)n); /* all alike */
     for (i = 0; i < N_IN; i++) imp[i] = i % 3 ? -1.0f : aiosk__bits_f32(0x7FC00000);
     aiosk_quantize(e->type, x, N_ROWS, N_IN, imp, b);
-    CHECK(memcmp(a, b, (size_t)n) == 0); /* none at all is as good as all alike */
+    CHECK_MEM(a, b, (size_t)n); /* none at all is as good as all alike */
     for (i = 0; i < N_IN; i++) {
         float v = test_randf(&seed);
         imp[i] = v * v * v * v + 0.001f;
@@ -222,17 +221,16 @@ static void test_importance(const expected *e) {
     plain = squares(x, y, imp, N);
     recode(e->type, imp);
     with = squares(x, y, imp, N);
-    if (!CHECK(with < plain * 0.99))
-        printf("    %s: %g with importances, %g without\n", aiosk_type_info(e->type)->name, with,
-               plain);
+    CHECK_AT(with < plain * 0.99, "%s: %g with importances, %g without",
+             aiosk_type_info(e->type)->name, with, plain);
     for (i = 0; i < N_IN; i++) imp[i] *= 1024; /* only ratios count */
     n = aiosk_quantize(e->type, x, N_ROWS, N_IN, imp, b);
-    CHECK(memcmp(a, b, (size_t)n) == 0);
+    CHECK_MEM(a, b, (size_t)n);
 }
 
 /* The same bytes everywhere: this program is built for several machines, compilers and
  * sanitizers. */
-static void test_bytes(const expected *e) {
+static void bytes_are_the_same_everywhere(const expected *e) {
     uint64_t h = 0xCBF29CE484222325u, seed = 8;
     int kind, i;
     for (i = 0; i < N_IN; i++) imp[i] = (float)(test_rand(&seed) % 1000) * 0.01f;
@@ -240,12 +238,12 @@ static void test_bytes(const expected *e) {
         fill(kind, 40 + (uint64_t)kind);
         h = fnv(h, a, recode(e->type, kind & 1 ? imp : NULL));
     }
-    if (!CHECK(h == e->hash))
-        printf("    %s: bytes hash to 0x%016llx\n", aiosk_type_info(e->type)->name,
-               (unsigned long long)h);
+    CHECK_AT(h == e->hash, "%s: bytes hash to 0x%016llx", aiosk_type_info(e->type)->name,
+             (unsigned long long)h);
 }
 
-static void test_refusals(void) {
+static void what_cannot_be_quantised_is_refused(void) {
+    /* clang-format off */
     static const int32_t none[] = { AIOSK_Q8_1,
                                     AIOSK_Q8_K,
                                     AIOSK_IQ1_S,
@@ -264,32 +262,34 @@ static void test_refusals(void) {
                                     31,
                                     AIOSK_N_TYPES,
                                     2147483647 };
+    /* clang-format on */
     size_t i;
     memset(a, 0xA5, sizeof a);
     for (i = 0; i < sizeof none / sizeof none[0]; i++)
-        CHECK(aiosk_quantize(none[i], x, 1, 256, NULL, a) == 0);
+        CHECK_EQ(aiosk_quantize(none[i], x, 1, 256, NULL, a), 0);
     for (i = 0; i < N_TYPES; i++) {
         uint32_t n = aiosk_type_info(types[i].type)->n_weights;
         if (n > 1)
             CHECK(aiosk_quantize(types[i].type, x, 1, n / 2, NULL, a) == 0 &&
                   aiosk_quantize(types[i].type, x, 1, n + 16, NULL, a) == 0);
-        CHECK(aiosk_quantize(types[i].type, x, 0, 256, NULL, a) == 0);
-        CHECK(aiosk_quantize(types[i].type, x, 1, 0, NULL, a) == 0);
-        CHECK(aiosk_quantize(types[i].type, x, UINT64_MAX, 256, NULL, a) == 0);
+        CHECK_EQ(aiosk_quantize(types[i].type, x, 0, 256, NULL, a), 0);
+        CHECK_EQ(aiosk_quantize(types[i].type, x, 1, 0, NULL, a), 0);
+        CHECK_EQ(aiosk_quantize(types[i].type, x, UINT64_MAX, 256, NULL, a), 0);
     }
-    CHECK(a[0] == 0xA5);
+    CHECK_EQ(a[0], 0xA5);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     int i;
+    test_begin(argc, argv);
     for (i = 0; i < N_TYPES; i++) {
-        test_loss(&types[i]);
-        test_again(&types[i]);
-        test_rows(&types[i]);
-        test_odd(&types[i]);
-        test_importance(&types[i]);
-        test_bytes(&types[i]);
+        TEST(no_more_is_lost_than_rounding_must)(&types[i]);
+        TEST(what_a_block_can_hold_comes_back_exactly)(&types[i]);
+        TEST(rows_depend_on_nothing_but_themselves)(&types[i]);
+        TEST(odd_inputs_have_finite_blocks)(&types[i]);
+        TEST(importances_move_the_error_where_it_costs_less)(&types[i]);
+        TEST(bytes_are_the_same_everywhere)(&types[i]);
     }
-    test_refusals();
+    TEST(what_cannot_be_quantised_is_refused)();
     return test_end();
 }

@@ -5,25 +5,13 @@
 #define _POSIX_C_SOURCE 200809L
 #include "aios.h"
 #include "test.h"
+#include "host.h"
 #include "damage.h"
 #include <pthread.h>
 #include <time.h>
 
 enum { N_IDS = 330, MAX_IDS = 400, MAX_CALLERS = 16 };
 static int quick;
-
-static void *mem_alloc(void *user, const aios_mem_req *r) {
-    void *p = NULL;
-    (void)user;
-    if (posix_memalign(&p, (size_t)(r->align < 8 ? 8 : r->align), (size_t)r->bytes)) return NULL;
-    memset(p, 0xCD, (size_t)r->bytes);
-    return p;
-}
-static void mem_free(void *user, void *p, const aios_mem_req *r) {
-    (void)user;
-    (void)r;
-    free(p);
-}
 
 static int32_t add(int32_t *p, int32_t v) { return __atomic_add_fetch(p, v, __ATOMIC_SEQ_CST); }
 static int32_t get(const int32_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
@@ -70,37 +58,6 @@ static uint64_t fake_now(void *user) {
     return 1000000 + (uint64_t)n;
 }
 
-/* ---- a host's parallel_for: two threads, tasks in descending order ---- */
-typedef struct lent {
-    aios_task_fn fn;
-    void *arg;
-    int32_t i;
-} lent;
-static int lent_calls, lent_most;
-static void *lent_main(void *p) {
-    lent *l = (lent *)p;
-    l->fn(l->arg, l->i, 1);
-    return NULL;
-}
-static void lent_for(void *user, int32_t n, aios_task_fn fn, void *arg) {
-    int32_t i;
-    (void)user;
-    lent_calls++;
-    if (n > lent_most) lent_most = n;
-    for (i = n - 1; i >= 0; i -= 2) {
-        pthread_t t;
-        lent a;
-        a.fn = fn;
-        a.arg = arg;
-        a.i = i;
-        if (i > 0 && pthread_create(&t, NULL, lent_main, &a) == 0) {
-            fn(arg, i - 1, 0);
-            pthread_join(t, NULL);
-        } else
-            fn(arg, i, 0);
-    }
-}
-
 /* ---- a model with a context, and the hash of all its logits ---- */
 typedef struct setup {
     int32_t threads, batch, use_lent;
@@ -139,31 +96,25 @@ static void context_open(run *r, aios_model *m, const setup *s) {
     cd.now_user = &r->clock;
     cd.thread_start = s->start;
     cd.thread_user = s->start_user;
-    if (!CHECK(aios_plan_make(m, &pd, &plan, &r->err) == 0 &&
-               aios_context_open(m, &plan, &cd, &r->c, &r->err) == 0)) {
-        printf("  %s\n", r->err.text);
+    if (!CHECK_AT(aios_plan_make(m, &pd, &plan, &r->err) == 0 &&
+                      aios_context_open(m, &plan, &cd, &r->c, &r->err) == 0,
+                  "%s", r->err.text))
         exit(1);
-    }
 }
+static books mem;
 static aios_model *model_open(const aios_io *io) {
-    static aios_allocator a;
+    const aios_allocator a = books_allocator(&mem);
     aios_model_desc md;
     aios_error err;
     aios_model *m;
-    aios_allocator_init(&a);
-    a.alloc = mem_alloc;
-    a.free = mem_free;
     aios_model_desc_init(&md);
     md.mem = &a;
     md.io = io;
-    if (!CHECK(aios_model_open(&md, &m, &err) == 0)) {
-        printf("  %s\n", err.text);
-        exit(1);
-    }
+    if (!CHECK_AT(aios_model_open(&md, &m, &err) == 0, "%s", err.text)) exit(1);
     return m;
 }
 static void context_close(run *r) {
-    CHECK(r->bad == 0);
+    CHECK_EQ(r->bad, 0);
     aios_context_free(r->c);
     pthread_mutex_destroy(&r->clock.lock);
 }
@@ -204,7 +155,7 @@ static uint64_t hash_plain(aios_model *m, uint64_t text, int32_t n) {
     context_open(&r, m, &s);
     feed(&r, text, 0, n, AIOS_FEED_ALL_LOGITS);
     while (step(&r, 0) == AIOS_MORE) {}
-    CHECK(r.n_read == n);
+    CHECK_EQ(r.n_read, n);
     h = r.hash;
     context_close(&r);
     return h;
@@ -212,7 +163,7 @@ static uint64_t hash_plain(aios_model *m, uint64_t text, int32_t n) {
 
 /* ---- tests ---- */
 /* Budgets of one task, and of a few, for batches of all sizes; the last tokens one by one. */
-static void test_tiny(aios_model *m, int32_t n) {
+static void tiny_steps_give_the_bits_of_one_run(aios_model *m, int32_t n) {
     static const int32_t batches[] = { 1, 7, 64, 300 };
     static const struct {
         int32_t threads, use_lent;
@@ -239,14 +190,15 @@ static void test_tiny(aios_model *m, int32_t n) {
                         steps++;
                     if (i < n) feed(&r, 1, i, i + 1, 0);
                 }
-                CHECK(r.hash == want && r.n_read == n);
+                CHECK_EQ(r.hash, want);
+                CHECK_EQ(r.n_read, n);
                 if (s.threads == 1) CHECK(steps > (tasks ? 30 : 200)); /* it did stop */
                 context_close(&r);
             }
 }
 
 /* Whatever a clock says, steps end, and nothing but their number changes. */
-static void test_clocks(aios_model *m, int32_t n) {
+static void no_clock_changes_more_than_the_number_of_steps(aios_model *m, int32_t n) {
     uint64_t want = hash_plain(m, 2, n);
     int32_t kind, threads;
     for (kind = 0; kind < N_CLOCKS; kind++)
@@ -265,9 +217,12 @@ static void test_clocks(aios_model *m, int32_t n) {
             set(&r.clock.kind, kind);
             feed(&r, 2, 0, n, AIOS_FEED_ALL_LOGITS);
             while (step(&r, deadlines[steps % 6]) == AIOS_MORE && steps < 1000000) steps++;
-            CHECK(r.hash == want && r.n_read == n && steps < 1000000);
+            CHECK_EQ(r.hash, want);
+            CHECK_EQ(r.n_read, n);
+            CHECK(steps < 1000000);
             aios_counters_init(&count);
-            CHECK(aios_counters_get(r.c, &count) == 0 && count.n_tokens == (uint64_t)n);
+            CHECK_EQ(aios_counters_get(r.c, &count), 0);
+            CHECK_EQ(count.n_tokens, (uint64_t)n);
             if (kind != CLOCK_JUMPS) CHECK(count.busy_ns < 100000000);
             context_close(&r);
         }
@@ -275,7 +230,7 @@ static void test_clocks(aios_model *m, int32_t n) {
 
 /* Cancelling at the first task, the second, and so on to the end: what is in the cache stays,
  * and the same tokens can be fed again. */
-static void test_cancel(aios_model *m, int32_t threads, int32_t n) {
+static void cancelling_keeps_what_is_in_the_cache(aios_model *m, int32_t threads, int32_t n) {
     const uint64_t want = hash_plain(m, 3, n);
     setup s;
     run r;
@@ -291,7 +246,7 @@ static void test_cancel(aios_model *m, int32_t threads, int32_t n) {
         int32_t at;
         r.hash = TEST_HASH;
         r.n_read = 0;
-        CHECK(aios_seq_truncate(r.c, 0, 0, NULL) == 0);
+        CHECK_EQ(aios_seq_truncate(r.c, 0, 0, NULL), 0);
         feed(&r, 3, 0, n, AIOS_FEED_ALL_LOGITS);
         set(&r.clock.n_asked, 0);
         set(&r.clock.act_at, k);
@@ -299,23 +254,29 @@ static void test_cancel(aios_model *m, int32_t threads, int32_t n) {
         if (st == AIOS_OK) { /* at the very end: the next step has it */
             done = get(&r.clock.n_asked) < k;
             if (!done) {
-                CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_CANCELLED && r.hash == want);
+                CHECK_EQ(aios_step(r.c, 0, &r.err), AIOS_ERR_CANCELLED);
+                CHECK_EQ(r.hash, want);
                 late++;
             }
             continue;
         }
         n_cancelled++;
         at = aios_seq_processed(r.c, 0);
-        CHECK(st == AIOS_ERR_CANCELLED && at == r.n_read && at % 16 == 0);
+        CHECK_EQ(st, AIOS_ERR_CANCELLED);
+        CHECK_EQ(at, r.n_read);
+        CHECK_EQ(at % 16, 0);
         set(&r.clock.act_at, 0);
         if (k % 3 == 0) { /* other tokens in their place, and the right ones again */
-            CHECK(aios_seq_truncate(r.c, 0, at, NULL) == 0);
+            CHECK_EQ(aios_seq_truncate(r.c, 0, at, NULL), 0);
             feed(&r, 4, at, n, AIOS_FEED_NO_LOGITS);
-            CHECK(aios_step(r.c, 0, NULL) == AIOS_OK && aios_seq_truncate(r.c, 0, at, NULL) == 0);
+            CHECK_EQ(aios_step(r.c, 0, NULL), AIOS_OK);
+            CHECK_EQ(aios_seq_truncate(r.c, 0, at, NULL), 0);
             feed(&r, 3, at, n, AIOS_FEED_ALL_LOGITS);
         }
         while ((st = step(&r, 0)) == AIOS_MORE) {}
-        CHECK(st == AIOS_OK && r.hash == want && r.n_read == n);
+        CHECK_EQ(st, AIOS_OK);
+        CHECK_EQ(r.hash, want);
+        CHECK_EQ(r.n_read, n);
     }
     CHECK(done && n_cancelled > (quick ? 10 : 100) && late <= 6);
     context_close(&r);
@@ -324,7 +285,7 @@ static void test_cancel(aios_model *m, int32_t threads, int32_t n) {
 /* An interrupt that comes with task k: the step returns AIOS_MORE after at most one task more
  * for each worker. Before a step: it does none at all. With nothing to do: AIOS_OK. One that
  * came twice counts once. */
-static void test_interrupt(aios_model *m, int32_t threads, int32_t n) {
+static void an_interrupt_ends_a_step_within_a_task(aios_model *m, int32_t threads, int32_t n) {
     const uint64_t want = hash_plain(m, 5, n);
     setup s;
     run r;
@@ -337,7 +298,7 @@ static void test_interrupt(aios_model *m, int32_t threads, int32_t n) {
     r.clock.interrupt = r.c;
     aios_interrupt(NULL);
     aios_interrupt(r.c);
-    CHECK(aios_step(r.c, 0, &r.err) == AIOS_OK);
+    CHECK_EQ(aios_step(r.c, 0, &r.err), AIOS_OK);
     feed(&r, 5, 0, n, AIOS_FEED_ALL_LOGITS);
     for (k = 1;; k = 1 + (k + 1) % 13) {
         int32_t asked;
@@ -352,20 +313,25 @@ static void test_interrupt(aios_model *m, int32_t threads, int32_t n) {
         n_stopped++;
         /* workers about to ask, and the end of the step; 2: it came when the step before was at
          * its end */
-        if (!CHECK((asked >= k && asked <= get(&r.clock.acted_at) + threads) || asked == 2))
-            printf("  %d of %d, at %d\n", (int)asked, (int)k, (int)get(&r.clock.acted_at));
+        CHECK_AT((asked >= k && asked <= get(&r.clock.acted_at) + threads) || asked == 2,
+                 "%d of %d, at %d", (int)asked, (int)k, (int)get(&r.clock.acted_at));
         set(&r.clock.act_at, 0);
         if (++steps % 5) continue;
         aios_interrupt(r.c);
         aios_interrupt(r.c);
         set(&r.clock.n_asked, 0);
-        CHECK(step(&r, UINT64_MAX) == AIOS_MORE && get(&r.clock.n_asked) == 2);
+        CHECK_EQ(step(&r, UINT64_MAX), AIOS_MORE);
+        CHECK_EQ(get(&r.clock.n_asked), 2);
     }
-    CHECK(st == AIOS_OK && r.hash == want && r.n_read == n && n_stopped > 20);
+    CHECK_EQ(st, AIOS_OK);
+    CHECK_EQ(r.hash, want);
+    CHECK_EQ(r.n_read, n);
+    CHECK(n_stopped > 20);
     set(&r.clock.act_at, 0);
     aios_interrupt(r.c); /* cancelling is stronger */
     aios_cancel(r.c);
-    CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_CANCELLED && aios_step(r.c, 0, &r.err) == AIOS_OK);
+    CHECK_EQ(aios_step(r.c, 0, &r.err), AIOS_ERR_CANCELLED);
+    CHECK_EQ(aios_step(r.c, 0, &r.err), AIOS_OK);
     context_close(&r);
 }
 
@@ -403,7 +369,7 @@ static void *background(void *arg) {
     }
     return NULL;
 }
-static void test_background(aios_model *m, int32_t threads) {
+static void interrupts_from_another_thread_change_no_bit(aios_model *m, int32_t threads) {
     const uint64_t want = hash_plain(m, 8, 60);
     const int32_t rounds = quick ? 10 : 60;
     two *t = (two *)calloc(1, sizeof *t);
@@ -418,7 +384,7 @@ static void test_background(aios_model *m, int32_t threads) {
     context_open(&t->back, m, &s);
     context_open(&front, m, &s);
     pthread_mutex_init(&t->cores, NULL);
-    CHECK(pthread_create(&id, NULL, background, t) == 0);
+    CHECK_EQ(pthread_create(&id, NULL, background, t), 0);
     for (i = 0; i < rounds; i++) {
         int32_t asked;
         doze((i % 7) * 100000);
@@ -429,7 +395,7 @@ static void test_background(aios_model *m, int32_t threads) {
         asked = get(&t->back.clock.n_asked) - asked;
         if (asked > most) most = asked;
         feed(&front, 8, i, i + 1, 0);
-        CHECK(step(&front, 0) == AIOS_OK);
+        CHECK_EQ(step(&front, 0), AIOS_OK);
         pthread_mutex_unlock(&t->cores);
         set(&t->wanted, 0);
     }
@@ -443,8 +409,11 @@ static void test_background(aios_model *m, int32_t threads) {
     pthread_join(id, NULL);
     feed(&front, 8, rounds, 60, AIOS_FEED_ALL_LOGITS);
     while (step(&front, 0) == AIOS_MORE) {}
-    CHECK(front.hash == want && front.n_read == 60);
-    CHECK(t->bad == 0 && get(&t->n_texts) >= texts + 3 && get(&t->n_more) > 0);
+    CHECK_EQ(front.hash, want);
+    CHECK_EQ(front.n_read, 60);
+    CHECK_EQ(t->bad, 0);
+    CHECK(get(&t->n_texts) >= texts + 3);
+    CHECK(get(&t->n_more) > 0);
     pthread_mutex_destroy(&t->cores);
     context_close(&t->back);
     context_close(&front);
@@ -453,7 +422,7 @@ static void test_background(aios_model *m, int32_t threads) {
 
 /* Numbers of workers that change from step to step, anywhere in a pass; with threads of our own
  * and with lent ones. */
-static void test_workers(aios_model *m, int32_t n) {
+static void numbers_of_workers_may_change_between_steps(aios_model *m, int32_t n) {
     const uint64_t want = hash_plain(m, 9, n);
     int32_t use_lent, b;
     for (use_lent = 0; use_lent < 2; use_lent++)
@@ -471,11 +440,12 @@ static void test_workers(aios_model *m, int32_t n) {
             lent_calls = lent_most = 0;
             context_open(&r, m, &s);
             set(&r.clock.keep_callers, 1);
-            CHECK(aios_set_workers(NULL, 1, &r.err) == AIOS_ERR_ARG);
-            CHECK(aios_set_workers(r.c, 0, &r.err) == AIOS_ERR_ARG &&
-                  aios_set_workers(r.c, -1, NULL) == AIOS_ERR_ARG);
-            CHECK(aios_set_workers(r.c, 5, &r.err) == AIOS_ERR_ARG && r.err.expected == 4 &&
-                  r.err.got == 5);
+            CHECK_EQ(aios_set_workers(NULL, 1, &r.err), AIOS_ERR_ARG);
+            CHECK_EQ(aios_set_workers(r.c, 0, &r.err), AIOS_ERR_ARG);
+            CHECK_EQ(aios_set_workers(r.c, -1, NULL), AIOS_ERR_ARG);
+            CHECK_EQ(aios_set_workers(r.c, 5, &r.err), AIOS_ERR_ARG);
+            CHECK_EQ(r.err.expected, 4);
+            CHECK_EQ(r.err.got, 5);
             feed(&r, 9, 0, at, AIOS_FEED_ALL_LOGITS);
             for (i = at; i <= n; i++) {
                 aios_status st;
@@ -486,15 +456,17 @@ static void test_workers(aios_model *m, int32_t n) {
                     if (use_lent) CHECK(lent_most <= w);
                     CHECK(r.clock.n_callers <= (use_lent ? MAX_CALLERS : w));
                     w = 1 + (int32_t)(test_rand(&seed) % 4);
-                    CHECK(aios_set_workers(r.c, w, &r.err) == 0);
+                    CHECK_EQ(aios_set_workers(r.c, w, &r.err), 0);
                     if (++steps % 64 == 0) doze(200000); /* some fall asleep */
                 } while (st == AIOS_MORE);
-                CHECK(st == AIOS_OK);
+                CHECK_EQ(st, AIOS_OK);
                 if (i < n) feed(&r, 9, i, i + 1, 0);
             }
-            CHECK(r.hash == want && r.n_read == n && steps > 50);
+            CHECK_EQ(r.hash, want);
+            CHECK_EQ(r.n_read, n);
+            CHECK(steps > 50);
             if (use_lent) CHECK(lent_calls > 10);
-            CHECK(aios_set_workers(r.c, 1, &r.err) == 0); /* freed while threads are not wanted */
+            CHECK_EQ(aios_set_workers(r.c, 1, &r.err), 0); /* freed while threads are not wanted */
             context_close(&r);
         }
 }
@@ -514,7 +486,7 @@ static void on_start(void *user, int32_t worker) {
     while (get(&s->hold)) doze(100000);
     add(&s->n[worker], 1);
 }
-static void test_thread_start(aios_model *m) {
+static void threads_that_start_late_or_never_are_not_waited_for(aios_model *m) {
     const uint64_t want = hash_plain(m, 1, 40);
     int32_t how, w;
     for (how = 0; how < 4; how++) { /* 0: three threads; 1: held; 2: one; 3: lent */
@@ -536,9 +508,10 @@ static void test_thread_start(aios_model *m) {
         set(&st.hold, 0);
         feed(&r, 1, 20, 40, AIOS_FEED_ALL_LOGITS);
         while (step(&r, now(&r) + 5) == AIOS_MORE) {}
-        CHECK(r.hash == want && r.n_read == 40);
+        CHECK_EQ(r.hash, want);
+        CHECK_EQ(r.n_read, 40);
         context_close(&r);
-        CHECK(st.bad == 0);
+        CHECK_EQ(st.bad, 0);
         for (w = 0; w < 8; w++) CHECK(st.n[w] == (how < 2 && (w == 1 || w == 2)));
     }
 }
@@ -551,28 +524,29 @@ int main(int argc, char **argv) {
     aios_io io;
     aios_model *m;
     int32_t threads;
-    quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    quick = test_begin(argc, argv);
     CHECK(n_made > 0);
     aios_io_memory(&io, made, n_made);
     m = model_open(&io);
-    test_tiny(m, N_IDS);
-    test_clocks(m, 100);
+    TEST(tiny_steps_give_the_bits_of_one_run)(m, N_IDS);
+    TEST(no_clock_changes_more_than_the_number_of_steps)(m, 100);
     for (threads = 1; threads <= 3; threads++) {
-        test_cancel(m, threads, 20);
-        test_interrupt(m, threads, 100);
-        test_background(m, threads);
+        TEST(cancelling_keeps_what_is_in_the_cache)(m, threads, 20);
+        TEST(an_interrupt_ends_a_step_within_a_task)(m, threads, 100);
+        TEST(interrupts_from_another_thread_change_no_bit)(m, threads);
     }
-    test_workers(m, N_IDS);
-    test_thread_start(m);
+    TEST(numbers_of_workers_may_change_between_steps)(m, N_IDS);
+    TEST(threads_that_start_late_or_never_are_not_waited_for)(m);
     aios_model_free(m);
     if (CHECK(tale != NULL) && !quick) {
         aios_io_memory(&io, tale, n_tale);
         m = model_open(&io);
-        test_interrupt(m, 2, 30);
-        test_background(m, 2);
-        test_workers(m, 40);
+        TEST(an_interrupt_ends_a_step_within_a_task)(m, 2, 30);
+        TEST(interrupts_from_another_thread_change_no_bit)(m, 2);
+        TEST(numbers_of_workers_may_change_between_steps)(m, 40);
         aios_model_free(m);
     }
     free(tale);
+    CHECK_EQ(mem.n_held, 0);
     return test_end();
 }

@@ -49,7 +49,7 @@ static aios_status vocab_open(vocab *x, uint8_t *file, uint64_t n) {
     mem.used = 0;
     if ((st = aios__gguf_load(&x->g, &mem, &x->io, 1, NULL, 0, &size, &x->err)) == AIOS_OK)
         st = aios__vocab_load(&x->v, &mem, &x->g, &size, &x->notes, &x->err);
-    if (st == AIOS_OK) CHECK(mem.used == counted);
+    if (st == AIOS_OK) CHECK_EQ(mem.used, counted);
     for (i = 0; i < 16; i++)
         whole &= (uint8_t)x->raw[i] == 0xA5 && (uint8_t)x->raw[16 + counted + i] == 0xA5;
     CHECK(whole);
@@ -150,9 +150,11 @@ static int is_utf8(const char *s, uint64_t n) {
 /* Valid UTF-8 of all kinds, without U+2581 and bytes that the vocabulary lacks (falcon's has no
  * 0x0B); returns the bytes. */
 static uint64_t random_text(const vocab *x, uint64_t *rng, char *s, uint64_t cap) {
+    /* clang-format off */
     static const uint32_t lo[] = { 0x20,   0x20,   0x61,    0x61,   0x30,   0x09,
                                    0xA0,   0x400,  0x600,   0x900,  0x2000, 0x3040,
                                    0x4E00, 0xAC00, 0x1F600, 0xE000, 0x10000 };
+    /* clang-format on */
     static const uint32_t n[] = { 1,    95,   26,   26,     10,     5,    0x150,  0x100,   0x100,
                                   0x80, 0x70, 0xC0, 0x5000, 0x2BA0, 0x50, 0x1FFE, 0x100000 };
     uint64_t at = 0;
@@ -192,7 +194,7 @@ static uint32_t hash_ids(int64_t n) {
         for (b = 0; b < 32; b += 8) h = aios__fnv(h, (uint8_t)((uint32_t)ids[i] >> b));
     return h;
 }
-static void golden(vocab *x, const char *name) {
+static void ids_are_those_of_the_peer(vocab *x, const char *name) {
     aios__pre plain;
     const aios__pre *own;
     static const char mark[] = "\n__ggml_vocab_test__\n";
@@ -280,14 +282,14 @@ static const char *json_string(const char *p, char *out, uint64_t *n) {
     return *p ? p + 1 : p;
 }
 /* Every {"text": ..., "ids": [...]} of a reference. */
-static void golden_json(const char *model, const char *json) {
+static void ids_are_those_of_the_trained_models(const char *model, const char *json) {
     vocab x;
     size_t n_file;
     uint8_t *file = test_read_file(shared_path(model), &n_file);
     char *ref = (char *)test_read_file(shared_path(json), NULL);
     const char *p = ref;
     int n_cases = 0;
-    if (!CHECK(file && ref) || !CHECK(vocab_open(&x, file, n_file) == AIOS_OK)) return;
+    if (!CHECK(file && ref) || !CHECK_EQ(vocab_open(&x, file, n_file), AIOS_OK)) return;
     while ((p = strstr(p, "\"text\": \"")) != NULL) {
         uint64_t n, m;
         int64_t k, i;
@@ -305,9 +307,10 @@ static void golden_json(const char *model, const char *json) {
             if (!CHECK(i < k && ids[i] == want)) break;
             i++;
         }
-        CHECK(i == k);
+        CHECK_EQ(i, k);
         m = (uint64_t)stream(&x, ids, k, 0, back, sizeof back);
-        CHECK(m == n && memcmp(back, text, (size_t)n) == 0);
+        CHECK_EQ(m, n);
+        CHECK_MEM(back, text, (size_t)n);
         n_cases++;
     }
     CHECK(n_cases >= 22);
@@ -395,7 +398,7 @@ static uint64_t join_all(const aios__vocab *v, const char *s, uint64_t n, int32_
     }
     return j;
 }
-static void test_windows(const vocab *x) {
+static void windows_of_a_text_join_to_its_ids(const vocab *x) {
     static aios__window window;
     uint64_t rng = 7, n, i, k;
     int round;
@@ -419,13 +422,14 @@ static void test_windows(const vocab *x) {
         o.p = ids;
         o.max = MAX_IDS;
         o.n = 0;
-        if (!CHECK(aios__piece(&x->v, &window, text, n, 0, &o, &err) == AIOS_OK)) continue;
+        if (!CHECK_EQ(aios__piece(&x->v, &window, text, n, 0, &o, &err), AIOS_OK)) continue;
         k = join_all(&x->v, text, n, other);
-        CHECK(o.n == k && memcmp(ids, other, (size_t)k * 4) == 0);
+        CHECK_EQ(o.n, k);
+        CHECK_MEM(ids, other, (size_t)k * 4);
     }
 }
 /* Text -> ids -> text, bytes that are no text, buffers that are too small. */
-static void test_round_trips(const vocab *x) {
+static void text_comes_back_from_its_ids(const vocab *x) {
     uint64_t rng = 99, n, i;
     int64_t k, m;
     int round, n_found = 0;
@@ -437,12 +441,14 @@ static void test_round_trips(const vocab *x) {
             continue;
         }
         m = stream(x, ids, k, AIOS_DETOK_BEGIN, back, sizeof back);
-        CHECK(m == (int64_t)meant(x, text, n, whole) && memcmp(back, whole, (size_t)m) == 0);
+        CHECK_EQ(m, (int64_t)meant(x, text, n, whole));
+        CHECK_MEM(back, whole, (size_t)m);
         memcpy(other, ids, (size_t)k * 4);
         for (i = 0; i < 8; i++) ids[i] = -77;
-        CHECK(aios__tokenize(&x->v, text, n, flags, NULL, 0, NULL) == k);
-        CHECK(aios__tokenize(&x->v, text, n, flags, ids, 3, NULL) == k);
-        CHECK(memcmp(ids, other, (size_t)(k < 3 ? k : 3) * 4) == 0 && ids[3] == -77);
+        CHECK_EQ(aios__tokenize(&x->v, text, n, flags, NULL, 0, NULL), k);
+        CHECK_EQ(aios__tokenize(&x->v, text, n, flags, ids, 3, NULL), k);
+        CHECK_MEM(ids, other, (size_t)(k < 3 ? k : 3) * 4);
+        CHECK_EQ(ids[3], -77);
     }
     for (round = 0; round < 20; round++) { /* any bytes: nothing is lost, byte by byte */
         aios_detok st;
@@ -457,7 +463,8 @@ static void test_round_trips(const vocab *x) {
             m += aios__detokenize(&x->v, NULL, ids[i], back + m, sizeof back - (uint64_t)m);
         i = x->v.add_space ? 1 : 0;
         n = meant(x, text, n, whole);
-        CHECK(m == (int64_t)(n + i) && memcmp(back + i, whole, (size_t)n) == 0);
+        CHECK_EQ(m, (int64_t)(n + i));
+        CHECK_MEM(back + i, whole, (size_t)n);
         m = stream(x, ids, k, AIOS_DETOK_BEGIN, back, sizeof back);
         CHECK(m >= 0 && is_utf8(back, (uint64_t)m));
         memset(&st, 0, sizeof st);
@@ -467,33 +474,34 @@ static void test_round_trips(const vocab *x) {
             int64_t need = aios__detokenize(&x->v, &st, ids[i], back, sizeof back);
             if (need > 0) {
                 aios_detok s2 = was;
-                CHECK(aios__detokenize(&x->v, &s2, ids[i], back, (uint64_t)need - 1) ==
-                          AIOS_ERR_FULL &&
-                      memcmp(&s2, &was, sizeof was) == 0);
-                CHECK(aios__detokenize(&x->v, &s2, ids[i], NULL, 0) == AIOS_ERR_FULL);
-                CHECK(aios__detokenize(&x->v, &s2, ids[i], back, (uint64_t)need) == need &&
-                      memcmp(&s2, &st, sizeof st) == 0);
+                CHECK_EQ(aios__detokenize(&x->v, &s2, ids[i], back, (uint64_t)need - 1),
+                         AIOS_ERR_FULL);
+                CHECK_MEM(&s2, &was, sizeof was);
+                CHECK_EQ(aios__detokenize(&x->v, &s2, ids[i], NULL, 0), AIOS_ERR_FULL);
+                CHECK_EQ(aios__detokenize(&x->v, &s2, ids[i], back, (uint64_t)need), need);
+                CHECK_MEM(&s2, &st, sizeof st);
             }
         }
     }
-    CHECK(aios__detokenize(&x->v, NULL, x->v.n_tokens, back, 10) == AIOS_ERR_ARG &&
-          aios__detokenize(&x->v, NULL, -2, back, 10) == AIOS_ERR_ARG);
-    CHECK(tok(x, "", 0, 0) == 0 && tok(x, NULL, 0, 0) == 0);
-    CHECK(aios__tokenize(&x->v, NULL, 1, 0, ids, 1, NULL) == AIOS_ERR_ARG &&
-          aios__tokenize(&x->v, "a", 1, 0, NULL, 1, NULL) == AIOS_ERR_ARG);
-    CHECK(aios__tokenize(&x->v, "a", 1, 8, ids, 1, NULL) == AIOS_ERR_ARG);
+    CHECK_EQ(aios__detokenize(&x->v, NULL, x->v.n_tokens, back, 10), AIOS_ERR_ARG);
+    CHECK_EQ(aios__detokenize(&x->v, NULL, -2, back, 10), AIOS_ERR_ARG);
+    CHECK_EQ(tok(x, "", 0, 0), 0);
+    CHECK_EQ(tok(x, NULL, 0, 0), 0);
+    CHECK_EQ(aios__tokenize(&x->v, NULL, 1, 0, ids, 1, NULL), AIOS_ERR_ARG);
+    CHECK_EQ(aios__tokenize(&x->v, "a", 1, 0, NULL, 1, NULL), AIOS_ERR_ARG);
+    CHECK_EQ(aios__tokenize(&x->v, "a", 1, 8, ids, 1, NULL), AIOS_ERR_ARG);
     for (i = 0; i < (uint64_t)x->v.n_tokens; i++) {
         uint64_t len = 0;
         const char *s = aios__token_text(&x->v, (int32_t)i, &len);
         n_found += s && aios__token_find(&x->v, s, len) == (int32_t)i &&
                    aios__detokenize(&x->v, NULL, (int32_t)i, back, 1024) > 0;
     }
-    CHECK(n_found == x->v.n_tokens);
+    CHECK_EQ(n_found, x->v.n_tokens);
     CHECK(aios__token_text(&x->v, -1, &n) == NULL &&
           aios__token_text(&x->v, x->v.n_tokens, &n) == NULL);
 }
 /* A megabyte without anything that a reader would call a word. */
-static void test_long(const vocab *x, const char *name) {
+static void a_megabyte_without_words_takes_no_time(const vocab *x, const char *name) {
     uint64_t n = getenv("TEST_QUICK") ? 1 << 16 : 1 << 20, rng = 5, i;
     clock_t t = clock();
     int kind;
@@ -516,8 +524,8 @@ static void test_long(const vocab *x, const char *name) {
             m += aios__detokenize(&x->v, NULL, ids[j], back + m, 1100);
         j = x->v.add_space;
         i = meant(x, text, n, whole);
-        CHECK(m > (int64_t)i - 1200 &&
-              memcmp(back + j, whole, (size_t)(m - j < (int64_t)i ? m - j : (int64_t)i)) == 0);
+        CHECK(m > (int64_t)i - 1200);
+        CHECK_MEM(back + j, whole, (size_t)(m - j < (int64_t)i ? m - j : (int64_t)i));
     }
     s = (double)(clock() - t) / CLOCKS_PER_SEC;
     printf("  %-15s long texts: %.1f MB/s\n", name, (double)n * 7e-6 / (s > 0 ? s : 1e-9));
@@ -537,7 +545,7 @@ static int32_t id_of(const vocab *x, const char *z) {
     return aios__token_find(&x->v, z, strlen(z));
 }
 
-static void test_special(const vocab *x, const char *name) {
+static void special_tokens_are_taken_where_they_may_be(const vocab *x, const char *name) {
     int32_t want[16];
     int64_t k;
     char *z = back;
@@ -551,8 +559,10 @@ static void test_special(const vocab *x, const char *name) {
         want[5] = -1;
         CHECK(is_ids(x, "<|im_start|>user\nHi<|im_end|>", AIOS_TOK_SPECIAL, want));
         CHECK(tok(x, "<|im_start|>", 12, 0) > 1);
-        CHECK(aios__token_is_end(&x->v, end) && aios__token_is_end(&x->v, x->v.eos) &&
-              !aios__token_is_end(&x->v, start) && x->v.eot == end);
+        CHECK(aios__token_is_end(&x->v, end));
+        CHECK(aios__token_is_end(&x->v, x->v.eos));
+        CHECK(!aios__token_is_end(&x->v, start));
+        CHECK_EQ(x->v.eot, end);
         CHECK(aios__tokenize(&x->v, "<|im_start|><|im_end", 20, AIOS_TOK_SPECIAL, ids, MAX_IDS,
                              NULL) > 2 &&
               ids[0] == start);
@@ -566,9 +576,11 @@ static void test_special(const vocab *x, const char *name) {
         CHECK(is_ids(x, "Hello", AIOS_TOK_BOS, want) &&
               is_ids(x, "<|begin_of_text|>Hello", AIOS_TOK_SPECIAL, want));
         k = stream(x, want, 2, AIOS_DETOK_BEGIN, z, 100);
-        CHECK(k == 5 && memcmp(z, "Hello", 5) == 0);
+        CHECK_EQ(k, 5);
+        CHECK_MEM(z, "Hello", 5);
         k = stream(x, want, 2, AIOS_DETOK_BEGIN | AIOS_DETOK_SPECIAL, z, 100);
-        CHECK(k == 22 && memcmp(z, "<|begin_of_text|>Hello", 22) == 0);
+        CHECK_EQ(k, 22);
+        CHECK_MEM(z, "<|begin_of_text|>Hello", 22);
     }
     if (strcmp(name, "phi-3") ==
         0) { /* white space behind a special token goes with it; a space comes before text */
@@ -586,10 +598,13 @@ static void test_special(const vocab *x, const char *name) {
         want[4] = -1;
         CHECK(is_ids(x, "<s>Hello</s>Hello", AIOS_TOK_SPECIAL, want));
         k = stream(x, want, 4, AIOS_DETOK_BEGIN, z, 100);
-        CHECK(k == 11 && memcmp(z, "Hello Hello", 11) == 0);
+        CHECK_EQ(k, 11);
+        CHECK_MEM(z, "Hello Hello", 11);
         k = stream(x, want + 1, 1, 0, z, 100);
-        CHECK(k == 6 && memcmp(z, " Hello", 6) == 0);
-        CHECK(tok(x, " ", 1, 0) == 1 && tok(x, "x", 1, 0) == 1);
+        CHECK_EQ(k, 6);
+        CHECK_MEM(z, " Hello", 6);
+        CHECK_EQ(tok(x, " ", 1, 0), 1);
+        CHECK_EQ(tok(x, "x", 1, 0), 1);
     }
     if (strcmp(name, "mpt") ==
         0) { /* user-defined runs of spaces are found without being asked for */
@@ -601,7 +616,7 @@ static void test_special(const vocab *x, const char *name) {
 }
 /* Ill-formed sequences, from Unicode 15.1, tables 3-8 to 3-11: one U+FFFD for each longest start
  * of a character. */
-static void test_replacement(const vocab *x) {
+static void ill_formed_text_has_one_mark_for_each_start(const vocab *x) {
     static const struct {
         const char *in, *out;
     } rows[] = { { "\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64", "a...b.c..d" },
@@ -626,8 +641,8 @@ static void test_replacement(const vocab *x) {
                 want[n++] = *p;
         }
         for (i = 0; i < len; i++) ids[i] = x->v.byte_id[(uint8_t)rows[r].in[i]];
-        CHECK(stream(x, ids, (int64_t)len, 0, back, sizeof back) == (int64_t)n &&
-              memcmp(back, want, (size_t)n) == 0);
+        CHECK_EQ(stream(x, ids, (int64_t)len, 0, back, sizeof back), (int64_t)n);
+        CHECK_MEM(back, want, (size_t)n);
     }
     { /* every byte its own token: whole characters come out, each with its last byte */
         static const char s[] = "a\xC3\xA9\xE4\xBD\xA0\xF0\x9F\x98\x80z";
@@ -640,9 +655,11 @@ static void test_replacement(const vocab *x) {
                                          sizeof back - at);
             CHECK(k >= 0 && is_utf8(back + at, (uint64_t)k));
             at += (uint64_t)k;
-            CHECK(at <= i + 1 && memcmp(back, s, (size_t)at) == 0);
+            CHECK(at <= i + 1);
+            CHECK_MEM(back, s, (size_t)at);
         }
-        CHECK(at == sizeof s - 1 && st.n_bytes == 0);
+        CHECK_EQ(at, sizeof s - 1);
+        CHECK_EQ(st.n_bytes, 0);
     }
 }
 
@@ -732,12 +749,12 @@ static aios_status made(vocab *x) {
 static void refused(aios_status code, const char *word) {
     vocab x;
     aios_status st = made(&x);
-    if (!CHECK(st == code && st == x.err.code && strstr(x.err.text, word) != NULL))
-        printf("got %d '%s', wanted '%s'\n", (int)st, x.err.text, word);
+    CHECK_AT(st == code && st == x.err.code && strstr(x.err.text, word) != NULL,
+             "got %d '%s', wanted '%s'", (int)st, x.err.text, word);
     vocab_close(&x);
 }
 
-static void test_made(void) {
+static void made_vocabularies_follow_their_keys(void) {
     static const float one[] = { 1, 1, 1, 1, 1, 1, 1, 1 },
                        scores[] = { 0, 0, -1, -2, -3, -1, 0, 0 };
     vocab x;
@@ -748,32 +765,36 @@ static void test_made(void) {
 
     /* no tokenizer; other kinds: the model loads, tokenizing says why not */
     begin(NULL);
-    CHECK(made(&x) == AIOS_OK && aios__vocab_size(&x.v) == 0 &&
-          aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_VOCAB);
-    CHECK(aios__detokenize(&x.v, NULL, 0, back, 8) == AIOS_ERR_VOCAB &&
-          !aios__token_is_end(&x.v, 0) && !aios__token_text(&x.v, 0, &i));
+    CHECK_EQ(made(&x), AIOS_OK);
+    CHECK_EQ(aios__vocab_size(&x.v), 0);
+    CHECK_EQ(aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err), AIOS_ERR_VOCAB);
+    CHECK_EQ(aios__detokenize(&x.v, NULL, 0, back, 8), AIOS_ERR_VOCAB);
+    CHECK(!aios__token_is_end(&x.v, 0));
+    CHECK(!aios__token_text(&x.v, 0, &i));
     vocab_close(&x);
     begin("none");
-    CHECK(made(&x) == AIOS_OK && aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_VOCAB &&
-          err.code == AIOS_ERR_VOCAB);
+    CHECK_EQ(made(&x), AIOS_OK);
+    CHECK_EQ(aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err), AIOS_ERR_VOCAB);
+    CHECK_EQ(err.code, AIOS_ERR_VOCAB);
     vocab_close(&x);
     begin("rwkv");
     key_words(WORDS, "a|b|b|c");
     key_u32("tokenizer.ggml.eos_token_id", 3);
-    CHECK(made(&x) == AIOS_OK &&
-          aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_UNSUPPORTED &&
-          strstr(err.text, "'rwkv'"));
-    CHECK(aios__detokenize(&x.v, NULL, 0, back, 8) == AIOS_ERR_UNSUPPORTED && x.v.n_tokens == 4 &&
-          aios__token_is_end(&x.v, 3));
+    CHECK_EQ(made(&x), AIOS_OK);
+    CHECK_EQ(aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err), AIOS_ERR_UNSUPPORTED);
+    CHECK(strstr(err.text, "'rwkv'"));
+    CHECK_EQ(aios__detokenize(&x.v, NULL, 0, back, 8), AIOS_ERR_UNSUPPORTED);
+    CHECK_EQ(x.v.n_tokens, 4);
+    CHECK(aios__token_is_end(&x.v, 3));
     vocab_close(&x);
     begin("gpt2");
     key_str("tokenizer.ggml.pre", "tomorrow");
     key_words(WORDS, "a|b|ab");
     key_words(MERGES, "a b");
-    CHECK(made(&x) == AIOS_OK &&
-          aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err) == AIOS_ERR_UNSUPPORTED &&
-          strstr(err.text, "'tomorrow'"));
-    CHECK(aios__detokenize(&x.v, NULL, 2, back, 8) == 2); /* text needs no pre-tokenizer */
+    CHECK_EQ(made(&x), AIOS_OK);
+    CHECK_EQ(aios__tokenize(&x.v, "a", 1, 0, ids, 8, &err), AIOS_ERR_UNSUPPORTED);
+    CHECK(strstr(err.text, "'tomorrow'"));
+    CHECK_EQ(aios__detokenize(&x.v, NULL, 2, back, 8), 2); /* text needs no pre-tokenizer */
     vocab_close(&x);
 
     /* merges that name no tokens are left out, and the second of two; a byte without token is
@@ -781,19 +802,21 @@ static void test_made(void) {
     begin("gpt2");
     key_words(WORDS, "a|b|c|ab|bc|abc");
     key_words(MERGES, "x b|b c|a b|b c|ab c|a bc|b|| |c a|a bcd");
-    CHECK(made(&x) == AIOS_OK);
+    CHECK_EQ(made(&x), AIOS_OK);
     want[0] = 5;
     want[1] = 2;
     want[2] = -1;
     CHECK(is_ids(&x, "abccz", 0, want) && x.v.bos == -1 && x.v.eos == -1 && !x.v.add_bos);
-    CHECK(stream(&x, want, 2, 0, back, 100) == 4 && memcmp(back, "abcc", 4) == 0);
+    CHECK_EQ(stream(&x, want, 2, 0, back, 100), 4);
+    CHECK_MEM(back, "abcc", 4);
     vocab_close(&x);
     begin("gpt2");
     key_words(WORDS, "a|b|c|ab|bc|abc");
     key_words(MERGES, "b c");
     key_u32("tokenizer.ggml.unknown_token_id", 1);
     key_u32("tokenizer.ggml.padding_token_id", 32000);
-    CHECK(made(&x) == AIOS_OK && x.v.pad == -1);
+    CHECK_EQ(made(&x), AIOS_OK);
+    CHECK_EQ(x.v.pad, -1);
     want[0] = 0;
     want[1] = 1;
     want[2] = 4;
@@ -811,7 +834,7 @@ static void test_made(void) {
     put_le(0, 1);
     key("tokenizer.ggml.add_bos_token", AIOS__BOOL);
     put_le(0, 1);
-    CHECK(made(&x) == AIOS_OK);
+    CHECK_EQ(made(&x), AIOS_OK);
     want[2] = -1;
     CHECK(is_ids(&x, "abab", 0, (want[0] = 2, want[1] = 2, want)));
     CHECK(is_ids(&x, "aba", 0, (want[0] = 4, want[1] = -1, want)));
@@ -825,16 +848,16 @@ static void test_made(void) {
     key_numbers("tokenizer.ggml.scores", AIOS__F32, nan_scores, 8);
     key("tokenizer.ggml.add_space_prefix", AIOS__BOOL);
     put_le(0, 1);
-    CHECK(made(&x) == AIOS_OK &&
-          is_ids(&x, "abba", 0, (want[0] = 0, want[1] = 5, want[2] = 0, want[3] = -1, want)));
+    CHECK_EQ(made(&x), AIOS_OK);
+    CHECK(is_ids(&x, "abba", 0, (want[0] = 0, want[1] = 5, want[2] = 0, want[3] = -1, want)));
     vocab_close(&x);
     begin("llama");
     key_words(WORDS, "a|b|a*2|a*4|a*8|a*16|a*32|a*64|a*128|a*256|a*512|a*1024|a*2048");
-    CHECK(made(&x) == AIOS_OK);
+    CHECK_EQ(made(&x), AIOS_OK);
     memset(text, 'a', 5000);
     CHECK(aios__tokenize(&x.v, text, 700, 0, ids, MAX_IDS, &err) > 0);
-    CHECK(aios__tokenize(&x.v, text, 5000, 0, ids, MAX_IDS, &err) == AIOS_ERR_LIMIT &&
-          strstr(err.text, "5000 bytes"));
+    CHECK_EQ(aios__tokenize(&x.v, text, 5000, 0, ids, MAX_IDS, &err), AIOS_ERR_LIMIT);
+    CHECK(strstr(err.text, "5000 bytes"));
     vocab_close(&x);
 
     /* damage */
@@ -894,21 +917,26 @@ static void test_made(void) {
     /* odd, and said, but no damage */
     begin("llama");
     key_words(WORDS, "a|b|a");
-    CHECK(made(&x) == AIOS_OK && strstr(x.said, "token 2 has the text of another one: a") &&
-          aios__token_find(&x.v, "a", 1) == 0);
+    CHECK_EQ(made(&x), AIOS_OK);
+    CHECK(strstr(x.said, "token 2 has the text of another one: a"));
+    CHECK_EQ(aios__token_find(&x.v, "a", 1), 0);
     vocab_close(&x);
     nan_scores[0] = 3;
     nan_scores[1] = nan_scores[2] = 1;
     begin("llama");
     key_words(WORDS, "a|b|a");
     key_numbers("tokenizer.ggml.token_type", AIOS__I32, nan_scores, 3);
-    CHECK(made(&x) == AIOS_OK && aios__token_find(&x.v, "a", 1) == 2); /* the normal one */
+    CHECK_EQ(made(&x), AIOS_OK);
+    CHECK_EQ(aios__token_find(&x.v, "a", 1), 2); /* the normal one */
     vocab_close(&x);
     begin("llama");
     key_words(WORDS, "a|b|c");
     key_u32("tokenizer.ggml.bos_token_id", 3);
     key_u32("tokenizer.ggml.eos_token_id", 0xFFFFFFFFu);
-    CHECK(made(&x) == AIOS_OK && strstr(x.said, "eos_token_id") && x.v.bos == 1 && x.v.eos == 2);
+    CHECK_EQ(made(&x), AIOS_OK);
+    CHECK(strstr(x.said, "eos_token_id"));
+    CHECK_EQ(x.v.bos, 1);
+    CHECK_EQ(x.v.eos, 2);
     vocab_close(&x);
     begin("llama");
     key_words(WORDS, "a|b|c");
@@ -928,7 +956,7 @@ static void test_made(void) {
         put_le(1, 1);
         key("tokenizer.ggml.add_space_prefix", AIOS__BOOL);
         put_le(0, 1);
-        CHECK(made(&x) == AIOS_OK);
+        CHECK_EQ(made(&x), AIOS_OK);
         CHECK(is_ids(&x, "a", 0, plain) && is_ids(&x, "a", AIOS_TOK_BOS, bos) &&
               is_ids(&x, "a", AIOS_TOK_EOS, eos) &&
               is_ids(&x, "a", AIOS_TOK_BOS | AIOS_TOK_EOS, both));
@@ -940,7 +968,8 @@ static void test_made(void) {
     }
 }
 /* Tables: every run is in order, ASCII agrees, some characters that the stages depend on. */
-static void test_unicode(void) {
+static void tables_of_unicode_are_in_order(void) {
+    /* clang-format off */
     static const uint32_t rows[][2] = {
         { 0x41, 1 },    { 0x37, 2 },    { 0x7E, 4 },    { 0x85, 6 },    { 0xA0, 6 },
         { 0xAD, 0 },    { 0xB2, 2 },    { 0xE9, 1 },    { 0x301, 5 },   { 0x378, 0 },
@@ -949,10 +978,11 @@ static void test_unicode(void) {
         { 0xD800, 0 },  { 0xE000, 0 },  { 0xFE0F, 5 },  { 0xFFFD, 4 },  { 0x1F600, 4 },
         { 0x20000, 1 }, { 0x2EBF0, 1 }, { 0x31350, 1 }, { 0xE0101, 5 }, { 0x10FFFF, 0 }
     };
+    /* clang-format on */
     uint32_t i, lo, c;
     for (i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (!CHECK(aios__class_of(rows[i][0]) == rows[i][1]))
-            printf("U+%X is %u\n", (unsigned)rows[i][0], (unsigned)aios__class_of(rows[i][0]));
+        CHECK_AT(aios__class_of(rows[i][0]) == rows[i][1], "U+%X is %u", (unsigned)rows[i][0],
+                 (unsigned)aios__class_of(rows[i][0]));
     for (c = 0, lo = 1; c < sizeof aios__class_page / sizeof *aios__class_page - 1; c++) {
         lo &= aios__class_page[c] < aios__class_page[c + 1] &&
               aios__class_run[aios__class_page[c]] >> 3 == 0;
@@ -977,7 +1007,8 @@ static void fnv(uint32_t *h, const char *s, uint64_t n) {
 }
 /* Every code point, and random ones that join, split and change places, composed. The hashes are
  * those of Python's texts (tests/compose.py). */
-static void test_compose(void) {
+static void text_is_composed_as_unicode_says(void) {
+    /* clang-format off */
     static const uint32_t ranges[][2] = {
         { 0x300, 0x70 },    { 0x300, 0x70 },    { 0x41, 0x3A },    { 0x41, 0x3A },
         { 0xC0, 0x1C0 },    { 0x1E00, 0x200 },  { 0x1100, 0x100 }, { 0x1160, 0x70 },
@@ -987,6 +1018,7 @@ static void test_compose(void) {
         { 0xF900, 0x200 },  { 0x2F800, 0x21E }, { 0x2000, 4 },     { 0x2126, 6 },
         { 0x338, 1 },       { 0x3C, 3 },        { 0x20, 1 },       { 0x1F00, 0x100 }
     };
+    /* clang-format on */
     static uint32_t c[AIOS__MAX_STRETCH];
     uint32_t cp, one = 2166136261u, many = one, i, k, stays;
     uint64_t r = 1, n, m;
@@ -1017,12 +1049,12 @@ static void test_compose(void) {
     }
 #undef RAND
     CHECK(same);
-    if (!CHECK(one == 0x74F768B9 && many == 0x13274AC6))
-        printf("0x%08X 0x%08X\n", (unsigned)one, (unsigned)many);
+    CHECK_AT(one == 0x74F768B9 && many == 0x13274AC6, "0x%08X 0x%08X", (unsigned)one,
+             (unsigned)many);
 }
 /* Text that is not composed has the ids of the composed one, wherever windows, words and special
  * tokens lie. */
-static void test_composed_ids(const vocab *x) {
+static void text_that_is_not_composed_has_the_ids_of_the_composed(const vocab *x) {
     static const struct {
         const char *split, *joined;
     } rows[] = { { "cafe\xCC\x81 cafe\xCC\x81", "caf\xC3\xA9 caf\xC3\xA9" },
@@ -1039,6 +1071,7 @@ static void test_composed_ids(const vocab *x) {
                  { "e\xCC\x81\xCC", "\xC3\xA9\xCC" },
                  { "q\xCC\x87\xCC\xA3 \xE0\xA5\x98 e",
                    "q\xCC\xA3\xCC\x87 \xE0\xA4\x95\xE0\xA4\xBC e" } };
+    /* clang-format off */
     static const char *const parts[] = { "e\xCC\x81",
                                          "e\xCC\x81",
                                          "\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB",
@@ -1064,21 +1097,22 @@ static void test_composed_ids(const vocab *x) {
                                          "\xCC\xA7",
                                          ". ",
                                          "\xC3\xA9" };
+    /* clang-format on */
     aios_error err;
     uint64_t rng = 3, n, m, i;
     int64_t k;
     int round, same;
     if (!(x->v.pre->flags & AIOS__PRE_NFC)) {
         k = tok(x, rows[0].split, strlen(rows[0].split), 0);
-        CHECK(stream(x, ids, k, 0, back, sizeof back) == (int64_t)strlen(rows[0].split));
+        CHECK_EQ(stream(x, ids, k, 0, back, sizeof back), (int64_t)strlen(rows[0].split));
         return;
     }
     for (i = 0; i < sizeof rows / sizeof *rows; i++) {
         k = tok(x, rows[i].joined, strlen(rows[i].joined), 0);
         memcpy(other, ids, (size_t)k * 4);
-        if (!CHECK(tok(x, rows[i].split, strlen(rows[i].split), 0) == k &&
-                   memcmp(ids, other, (size_t)k * 4) == 0))
-            printf("row %d\n", (int)i);
+        CHECK_AT(tok(x, rows[i].split, strlen(rows[i].split), 0) == k &&
+                     memcmp(ids, other, (size_t)k * 4) == 0,
+                 "row %d", (int)i);
     }
     for (round = 0, same = 1; round < 300;
          round++) { /* some with few that change, some with many; zero bytes */
@@ -1113,33 +1147,38 @@ static void test_composed_ids(const vocab *x) {
     memset(text, ' ', 9000);
     memcpy(text + 9000, "e\xCC\x81", 3);
     k = tok(x, text, 9003, 0);
-    CHECK(k > 0 && stream(x, ids, k, 0, back, sizeof back) == 9002);
+    CHECK(k > 0);
+    CHECK_EQ(stream(x, ids, k, 0, back, sizeof back), 9002);
     memmove(text, text + 9000, 3);
     memset(text + 3, ' ', 9000);
     text[9003] = 'x';
     k = tok(x, text, 9004, 0);
-    CHECK(k > 0 && stream(x, ids, k, 0, back, sizeof back) == 9003);
+    CHECK(k > 0);
+    CHECK_EQ(stream(x, ids, k, 0, back, sizeof back), 9003);
     for (n = 0; n < 9 * 1300; n += 9) memcpy(text + n, "\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB", 9);
     k = tok(x, text, n, 0);
-    CHECK(k > 0 && stream(x, ids, k, 0, back, sizeof back) == 3 * 1300);
+    CHECK(k > 0);
+    CHECK_EQ(stream(x, ids, k, 0, back, sizeof back), 3 * 1300);
     for (n = 1, text[0] = 'x'; n < 100001; n += 2) memcpy(text + n, "\xCC\x96", 2);
     k = tok(x, text, n, 0);
-    CHECK(k > 0 && stream(x, ids, k, 0, back, sizeof back) == 100001);
+    CHECK(k > 0);
+    CHECK_EQ(stream(x, ids, k, 0, back, sizeof back), 100001);
     for (n = 1; n < 2001; n += 2) memcpy(text + n, n & 2 ? "\xCC\x81" : "\xCC\xA7", 2);
     k = tok(x, text, n, 0);
-    CHECK(k > 0 && stream(x, ids, k, 0, back, sizeof back) == 2001);
+    CHECK(k > 0);
+    CHECK_EQ(stream(x, ids, k, 0, back, sizeof back), 2001);
     for (; n < 4001; n += 2) memcpy(text + n, n & 2 ? "\xCC\x81" : "\xCC\xA7", 2);
-    CHECK(aios__tokenize(&x->v, text, n, 0, ids, MAX_IDS, &err) == AIOS_ERR_LIMIT &&
-          strstr(err.text, "1024"));
+    CHECK_EQ(aios__tokenize(&x->v, text, n, 0, ids, MAX_IDS, &err), AIOS_ERR_LIMIT);
+    CHECK(strstr(err.text, "1024"));
     memset(text, '=', 5000);
     memcpy(text + 5000, "\xCC\xB8", 2);
-    CHECK(aios__tokenize(&x->v, text, 5002, 0, ids, MAX_IDS, &err) == AIOS_ERR_LIMIT &&
-          strstr(err.text, "4096"));
+    CHECK_EQ(aios__tokenize(&x->v, text, 5002, 0, ids, MAX_IDS, &err), AIOS_ERR_LIMIT);
+    CHECK(strstr(err.text, "4096"));
     memcpy(text + 5000, " =\xCC\xB8", 4);
     CHECK(tok(x, text, 5004, 0) > 0);
 }
 /* A special token is cut out before anything joins it. */
-static void test_composed_special(const vocab *x) {
+static void special_tokens_are_cut_out_before_anything_joins(const vocab *x) {
     static const char s[] = "<|im_end|>\xCC\xB8"
                             "e\xCC\x81<|im_end|>",
                       want[] = "\xCC\xB8\xC3\xA9";
@@ -1149,7 +1188,7 @@ static void test_composed_special(const vocab *x) {
           stream(x, ids, k, 0, back, sizeof back) == 4 && memcmp(back, want, 4) == 0);
 }
 /* The two texts of each report: one is the other composed. */
-static void test_composed_files(const vocab *x) {
+static void reports_of_both_kinds_have_the_same_ids(const vocab *x) {
     static const char *const names[] = { "cafe", "hangul" };
     uint32_t i;
     for (i = 0; i < 2; i++) {
@@ -1169,14 +1208,16 @@ static void test_composed_files(const vocab *x) {
         }
         k = tok(x, (const char *)a, n, 0);
         memcpy(other, ids, (size_t)k * 4);
-        CHECK(n != m && k > 0 && tok(x, (const char *)b, m, 0) == k &&
-              memcmp(ids, other, (size_t)k * 4) == 0);
+        CHECK(n != m);
+        CHECK(k > 0);
+        CHECK_EQ(tok(x, (const char *)b, m, 0), k);
+        CHECK_MEM(ids, other, (size_t)k * 4);
         free(a);
         free(b);
     }
 }
 /* Words of pre-tokenizers that no fixture covers; '|' where a word ends. */
-static void test_pre(void) {
+static void words_are_cut_as_each_pre_tokenizer_does(void) {
     static const struct {
         const char *pre, *words;
     } rows[] = { { "gpt-2", "I|'ve| 12| !!|  | x|  " },
@@ -1209,10 +1250,9 @@ static void test_pre(void) {
             if (*z != '|') plain[n++] = *z;
         for (z = w; p < n; p = q, z += strcspn(z, "|") + (z[strcspn(z, "|")] == '|')) {
             q = aios__pre_next(pre, bound, plain, p, n);
-            if (!CHECK(q - p == strcspn(z, "|"))) {
-                printf("%s: word %.*s\n", rows[i].pre, (int)(q - p), plain + p);
+            if (!CHECK_AT(q - p == strcspn(z, "|"), "%s: word %.*s", rows[i].pre, (int)(q - p),
+                          plain + p))
                 break;
-            }
         }
     }
     {
@@ -1222,17 +1262,29 @@ static void test_pre(void) {
     }
 }
 
-int main(void) {
+static void a_tokenizer_of_another_kind_is_named(void) {
+    vocab x;
+    CHECK_EQ(vocab_fixture(&x, "bert-bge"), AIOS_OK);
+    CHECK_EQ(x.v.n_tokens, 30522);
+    CHECK_EQ(aios__tokenize(&x.v, "Hello", 5, 0, ids, MAX_IDS, &x.err), AIOS_ERR_UNSUPPORTED);
+    CHECK(strstr(x.err.text, "'bert'"));
+    vocab_close(&x);
+}
+
+int main(int argc, char **argv) {
+    /* clang-format off */
     static const char *const names[] = { "llama-spm",      "phi-3",  "gpt-2",    "llama-bpe",
                                          "falcon",         "mpt",    "qwen2",    "deepseek-llm",
                                          "deepseek-coder", "refact", "starcoder" };
+    /* clang-format on */
     vocab x;
     size_t i;
     uint8_t *index;
-    test_unicode();
-    test_pre();
-    test_compose();
-    test_made();
+    test_begin(argc, argv);
+    TEST(tables_of_unicode_are_in_order)();
+    TEST(words_are_cut_as_each_pre_tokenizer_does)();
+    TEST(text_is_composed_as_unicode_says)();
+    TEST(made_vocabularies_follow_their_keys)();
     index = test_read_file(shared_path("fixtures/vocab/index.tsv"), NULL);
     if (!index) {
         printf("skip: no shared/fixtures/vocab\n");
@@ -1240,29 +1292,28 @@ int main(void) {
     }
     free(index);
     for (i = 0; i < sizeof names / sizeof *names; i++) {
-        if (!CHECK(vocab_fixture(&x, names[i]) == AIOS_OK)) {
-            printf("%s: %s\n", names[i], x.err.text);
+        if (!CHECK_AT(vocab_fixture(&x, names[i]) == AIOS_OK, "%s: %s", names[i], x.err.text)) {
             vocab_close(&x);
             continue;
         }
-        golden(&x, names[i]);
-        test_windows(&x);
-        test_round_trips(&x);
-        test_special(&x, names[i]);
-        test_replacement(&x);
-        if (x.v.kind == AIOS__VOCAB_BPE) test_composed_ids(&x);
+        TEST(ids_are_those_of_the_peer)(&x, names[i]);
+        TEST(windows_of_a_text_join_to_its_ids)(&x);
+        TEST(text_comes_back_from_its_ids)(&x);
+        TEST(special_tokens_are_taken_where_they_may_be)(&x, names[i]);
+        TEST(ill_formed_text_has_one_mark_for_each_start)(&x);
+        if (x.v.kind == AIOS__VOCAB_BPE)
+            TEST(text_that_is_not_composed_has_the_ids_of_the_composed)(&x);
         if (!strcmp(names[i], "qwen2")) {
-            test_composed_special(&x);
-            test_composed_files(&x);
+            TEST(special_tokens_are_cut_out_before_anything_joins)(&x);
+            TEST(reports_of_both_kinds_have_the_same_ids)(&x);
         }
-        test_long(&x, names[i]);
+        TEST(a_megabyte_without_words_takes_no_time)(&x, names[i]);
         vocab_close(&x);
     }
-    CHECK(vocab_fixture(&x, "bert-bge") == AIOS_OK && x.v.n_tokens == 30522);
-    CHECK(aios__tokenize(&x.v, "Hello", 5, 0, ids, MAX_IDS, &x.err) == AIOS_ERR_UNSUPPORTED &&
-          strstr(x.err.text, "'bert'"));
-    vocab_close(&x);
-    golden_json("models/tale-relu2-f16.gguf", "models/tale-relu2.ref.json");
-    golden_json("models/tale-silu-f16.gguf", "models/tale-silu.ref.json");
+    TEST(a_tokenizer_of_another_kind_is_named)();
+    TEST(ids_are_those_of_the_trained_models)
+    ("models/tale-relu2-f16.gguf", "models/tale-relu2.ref.json");
+    TEST(ids_are_those_of_the_trained_models)
+    ("models/tale-silu-f16.gguf", "models/tale-silu.ref.json");
     return test_end();
 }
