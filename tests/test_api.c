@@ -420,6 +420,7 @@ static void keys_are_found_whole_typed_and_raw(const aios_io *io) {
 
 static int32_t find(const aios_model *m, const char *z) { return aios_token_find(m, z, strlen(z)); }
 static void tokens_are_found_by_their_text(const char *tokenizer) {
+    CASE("%s", tokenizer);
     aios_io io;
     aios_model *m;
     make_file(tokenizer);

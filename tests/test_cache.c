@@ -292,6 +292,7 @@ static int whole(const world *w) {
     return ok;
 }
 static void any_order_of_operations_finds_the_right_pages(const config *f, uint64_t n_ops) {
+    CASE("%s", f->name);
     world *w = (world *)malloc(sizeof *w);
     uint8_t *blob = NULL;
     aios_error err;
@@ -515,6 +516,7 @@ static int blob_pass(world *w) {
     return 1;
 }
 static void states_that_lie_are_refused_or_can_be_worked_with(const config *f, int32_t n_blobs) {
+    CASE("%s", f->name);
     world *w = (world *)malloc(sizeof *w);
     int32_t i, j, s, n, ids[600], taken = 0;
     uint64_t bytes;

@@ -113,6 +113,7 @@ static void finish(parsed *x) {
 
 /* Each gguf that the index of a folder names, through the built-in reader and from memory. */
 static void every_fixture_parses(const char *folder, int n_expected) {
+    CASE("%s", folder);
     char rel[256], last[200] = "", line[8192];
     FILE *index;
     int n = 0;

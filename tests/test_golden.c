@@ -278,6 +278,7 @@ static void row(const table *t, const char *folder, int32_t numerics) {
     free(mine);
 }
 static void every_row_is_as_close_as_promised(const char *folder, int all_types) {
+    CASE("%s", folder);
     table t;
     char path[256];
     int n_rows = 0, n_left_out = 0;
@@ -300,6 +301,7 @@ static void every_row_is_as_close_as_promised(const char *folder, int all_types)
 
 /* ---- trained models ---- */
 static void trained_models_are_as_close_as_promised(const char *name, const char *type) {
+    CASE("%s, %s", name, type);
     char path[256], file[64], *json;
     const char *p, *end;
     int n_prompts = 0;

@@ -177,6 +177,7 @@ static void check_matmul(const aiosk_isa *isa, int type, int layout, int n_in, c
 }
 
 static void products_are_those_of_the_definition(int type, int n_in, int quick) {
+    CASE("%s, n_in %d", aiosk_type_info(type)->name, n_in);
     const aiosk_type *t = aiosk_type_info(type);
     const size_t row_bytes = (size_t)aiosk_row_bytes(type, (uint64_t)n_in);
     const int block = t->family == AIOSK_A256 ? 256 : 32;
@@ -241,6 +242,7 @@ static void products_are_those_of_the_definition(int type, int n_in, int quick) 
 /* More columns than go through the loops at once, 512 or 4864 long: each as if it were alone.
  * With scalar, of few rows, as if it were alone in plain C. */
 static void many_columns_are_each_as_if_alone(int type, int n_in, int scalar, int quick) {
+    CASE("%s, n_in %d", aiosk_type_info(type)->name, n_in);
     enum { C = 133, MAX_R = 33 };
     const size_t N = (size_t)n_in;
     const int R = scalar ? 17 : MAX_R; /* beyond two panels, and beyond one */
@@ -306,6 +308,7 @@ static void many_columns_are_each_as_if_alone(int type, int n_in, int scalar, in
  * a double sum says how far off it may be. */
 static void float_columns_are_each_as_if_alone(const aiosk_isa *k, int type, aiosk_matmul_fn fn,
                                                int n_in, int quick) {
+    CASE("%s, %s, n_in %d", k->name, aiosk_type_info(type)->name, n_in);
     enum { R = 13, C = 133 };
     static const int n_cols_list[] = { 65, 8, 133, 13, 12, 31, 7, 64, 2 };
     const size_t row_bytes = (size_t)aiosk_row_bytes(type, (uint64_t)n_in),

@@ -398,6 +398,7 @@ static uint64_t hash_of_merged(const shape *s) {
 }
 
 static void experts_in_memory_have_one_hash(const shape *s, int quick) {
+    CASE("%s%s", s->name, made.experts == SPLIT ? ", experts split" : "");
     mem_file f = make(s, NULL, NULL, 0);
     mem_file art;
     aios_io io, mapped, packed, packed_map;
@@ -768,6 +769,7 @@ static void cache_io(aios_io *io, aios_plan_desc *pd,
 }
 static void experts_from_storage_have_one_hash_and_the_hits_of_the_policy(const shape *s,
                                                                           int quick) {
+    CASE("%s%s", s->name, made.experts == SPLIT ? ", experts split" : "");
     mem_file f = make(s, NULL, NULL, 0);
     aios_io io, artifact;
     disk d, d2;
@@ -921,6 +923,7 @@ static const void *map_some(void *user, uint64_t off, uint64_t n) {
     return off + n > map_end ? NULL : aios_io_memory_map(user, off, n);
 }
 static void experts_that_are_tensors_of_their_own_have_that_hash_too(const shape *s) {
+    CASE("%s%s", s->name, made.experts == SPLIT ? ", experts split" : "");
     mem_file f, part[2];
     aios_io io[2];
     aios_plan_desc pd;
@@ -998,6 +1001,7 @@ static void experts_that_are_tensors_of_their_own_have_that_hash_too(const shape
 /* Storage that fails, ends, comes in pieces or is slow, at any read; cancelling and cutting
  * while experts are on their way. */
 static void storage_that_fails_costs_a_step_never_a_sequence(const shape *s, int quick) {
+    CASE("%s%s", s->name, made.experts == SPLIT ? ", experts split" : "");
     static const int32_t faults[] = { FAILS, ENDS, TOO_MUCH };
     mem_file f = make(s, NULL, NULL, 0);
     int32_t ids[N_IDS];
@@ -1083,6 +1087,7 @@ static void storage_that_fails_costs_a_step_never_a_sequence(const shape *s, int
 /* A pass is dropped after each of its steps, with few slots: other tokens then find the room
  * that it had asked for. */
 static void a_dropped_pass_leaves_no_slot_waiting(const shape *s, int quick) {
+    CASE("%s%s", s->name, made.experts == SPLIT ? ", experts split" : "");
     mem_file f = make(s, NULL, NULL, 0);
     int32_t ids[N_IDS];
     aios_io io;
@@ -1122,6 +1127,7 @@ static void a_dropped_pass_leaves_no_slot_waiting(const shape *s, int quick) {
 
 /* Experts that the caller reads: no deadline is passed by more than one read. */
 static void no_deadline_is_passed_by_more_than_one_read(const shape *s) {
+    CASE("%s%s", s->name, made.experts == SPLIT ? ", experts split" : "");
     mem_file f = make(s, NULL, NULL, 0);
     int32_t ids[N_IDS], slots, kept = 1;
     late_clock clock = { 1000, 0, 1000000, 0, 0, 0, 0 };

@@ -124,6 +124,7 @@ static double divergence(int32_t kv) {
 
 static void our_codes_cost_no_more_than_blocks_do(const char *name, const uint8_t *text,
                                                   size_t n_text) {
+    CASE("%s", name);
     static const char *const types[] = { "f16", "kv8", "kv84", "kv54", "kv44", "kv43", "kv33" };
     aios_model_desc md;
     aios_model_info info;

@@ -88,6 +88,7 @@ static uint64_t recode(int32_t type, const float *w) { /* x -> a -> y */
 }
 
 static void no_more_is_lost_than_rounding_must(const expected *e) {
+    CASE("%s", aiosk_type_info(e->type)->name);
     int nw = (int)aiosk_type_info(e->type)->n_weights, kind, i, k;
     if (nw < 32) nw = 32;
     for (kind = 0; kind < N_KINDS; kind++) {
@@ -125,6 +126,7 @@ static void no_more_is_lost_than_rounding_must(const expected *e) {
  * nearly so where a minimum is rounded by itself, and where there are so many levels that
  * another scale fits as well. */
 static void what_a_block_can_hold_comes_back_exactly(const expected *e) {
+    CASE("%s", aiosk_type_info(e->type)->name);
     int kind, i, bad = 0,
                  nearly = e->type == AIOSK_Q4_1 || e->type == AIOSK_Q5_1 || e->type == AIOSK_Q8_0;
     if (aiosk_type_info(e->type)->family == AIOSK_A256 && e->type != AIOSK_TQ1_0 &&
@@ -144,6 +146,7 @@ static void what_a_block_can_hold_comes_back_exactly(const expected *e) {
 
 /* Powers of two change scales, not codes; rows depend on nothing but themselves. */
 static void rows_depend_on_nothing_but_themselves(const expected *e) {
+    CASE("%s", aiosk_type_info(e->type)->name);
     uint64_t row = aiosk_row_bytes(e->type, N_IN), n;
     int i, bad = 0;
     fill(1, 99);
@@ -162,6 +165,7 @@ static void rows_depend_on_nothing_but_themselves(const expected *e) {
 }
 
 static void odd_inputs_have_finite_blocks(const expected *e) {
+    CASE("%s", aiosk_type_info(e->type)->name);
     /* clang-format off */
     static const uint32_t odd[] = { 0x7FC00000, 0xFFC00001, 0x7F800001, 0x7F800000,
                                     0xFF800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x00000001,
@@ -202,6 +206,7 @@ static void odd_inputs_have_finite_blocks(const expected *e) {
 }
 
 static void importances_move_the_error_where_it_costs_less(const expected *e) {
+    CASE("%s", aiosk_type_info(e->type)->name);
     uint64_t seed = 3, n;
     double plain, with;
     int i;
@@ -231,6 +236,7 @@ static void importances_move_the_error_where_it_costs_less(const expected *e) {
 /* The same bytes everywhere: this program is built for several machines, compilers and
  * sanitizers. */
 static void bytes_are_the_same_everywhere(const expected *e) {
+    CASE("%s", aiosk_type_info(e->type)->name);
     uint64_t h = 0xCBF29CE484222325u, seed = 8;
     int kind, i;
     for (i = 0; i < N_IN; i++) imp[i] = (float)(test_rand(&seed) % 1000) * 0.01f;

@@ -136,6 +136,7 @@ static void *random_reads(void *user) {
     return NULL;
 }
 static void random_reads_are_the_files_bytes(int w) {
+    CASE("%s", ways[w].name);
     reader r;
     aios_io io;
     job j[4];
@@ -405,6 +406,7 @@ static void a_ring_waits_as_long_as_it_is_told(void) {}
 
 /* ---- files that are odd ---- */
 static void odd_files_are_read_or_named(int w) {
+    CASE("%s", ways[w].name);
     reader r;
     aios_io io;
     unsigned char *p = room();

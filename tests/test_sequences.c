@@ -457,6 +457,7 @@ static void heirs_close(void) {
     while (n_heirs) rig_close(&heirs[--n_heirs]);
 }
 static void saved_sequences_go_on_with_the_same_bits(const kind *k) {
+    CASE("%s", k->name);
     way w = { 4, 64, 1, 0, 0, 0, 1 }, sw = { 3, 64, 1, 0, 512, 1, 0 };
     static const int32_t lengths[] = { 330, 70, 64, 1 };
     int32_t ids[600], other[600], third[250], i, j, l, n, m, q;
@@ -714,6 +715,7 @@ static void states_that_do_not_belong_here_are_refused(void) {
 enum { WANDER_SEQ = 8 };
 static void anything_in_any_order_gives_the_same_bits(const kind *k, const way *w, int32_t n_ops,
                                                       uint64_t seed) {
+    CASE("%s", k->name);
     static int32_t ids[WANDER_SEQ][600];
     int32_t len[WANDER_SEQ] = { 0 }, i, s, n, full = 0, counts[7] = { 0 }, blob_len = 0;
     static int32_t blob_ids[600];
@@ -834,6 +836,7 @@ static void anything_in_any_order_gives_the_same_bits(const kind *k, const way *
 
 /* ---- 5: when the cache is full ---- */
 static void a_full_cache_says_so_and_goes_on(const kind *k) {
+    CASE("%s", k->name);
     way w = { 4, 64, 1, 0, 384, 0, 0 };
     int32_t ids[3][300], i;
     rig r;
@@ -873,6 +876,7 @@ static void a_full_cache_says_so_and_goes_on(const kind *k) {
     truth_close();
 }
 static void spilled_pages_come_back_as_they_were(const kind *k) {
+    CASE("%s", k->name);
     way w = { 4, 64, 1, 0, 640, 1, 1 };
     int32_t ids[4][400], done[4] = { 0 }, i, j, n;
     aios_counters x;
@@ -973,6 +977,7 @@ static void spilled_pages_come_back_as_they_were(const kind *k) {
 /* Room for one, and four that wait all at once: each has its turn, in steps that keep to their
  * deadlines too, though the host takes its time. */
 static void all_that_wait_have_their_turn_and_keep_deadlines(const kind *k) {
+    CASE("%s", k->name);
     way w = { 4, 64, 1, 0, 384, 1, 1 };
     int32_t ids[4][400], i, j, n[4], tiny, held = 1;
     rig r;
@@ -1025,6 +1030,7 @@ static void all_that_wait_have_their_turn_and_keep_deadlines(const kind *k) {
 
 /* A fork in the middle of a pass: that pass, and what becomes of it, is nothing to it. */
 static void a_fork_within_a_pass_knows_nothing_of_it(const kind *k) {
+    CASE("%s", k->name);
     way w = { 4, 64, 1, 0, 0, 0, 1 };
     int32_t ids[3][300], i, j, how;
     rig r;
@@ -1151,6 +1157,7 @@ static int tail_rows(rig *r, int32_t seq, const int32_t *ids, uint64_t *out) {
     return n == 40;
 }
 static void tokens_can_be_taken_out_of_the_middle(const kind *k) {
+    CASE("%s", k->name);
     way w = { 4, 64, 1, 0, 0, 0, 1 }, sw = { 3, 64, 1, 0, 512, 1, 0 };
     static const int32_t gaps[][2] = { { 70, 75 },   { 3, 200 },  { 0, 64 },   { 0, 20 },
                                        { 100, 260 }, { 64, 128 }, { 128, 299 } };

@@ -150,6 +150,7 @@ static void check_ops(const run *r) {
  * less is refused by name. */
 static void any_budget_from_the_least_up_gives_the_same_bits(const char *name, const uint8_t *p,
                                                              uint64_t n, int n_runs) {
+    CASE("%s", name);
     aios_io io;
     disk d;
     run r;
@@ -255,6 +256,7 @@ static void any_budget_from_the_least_up_gives_the_same_bits(const char *name, c
 static void tables_read_by_the_row_go_first_and_cost_a_row_a_token(const char *name,
                                                                    const uint8_t *p, uint64_t n,
                                                                    int tied) {
+    CASE("%s", name);
     enum { N = 36 };
     static const int32_t same[N];
     aios_io io;
@@ -336,6 +338,7 @@ static void tables_read_by_the_row_go_first_and_cost_a_row_a_token(const char *n
  * nobody waits for a read that was refused, the rest of a piece is asked for until it comes, and
  * what an io can read from anywhere need not end on a page. */
 static void queues_that_refuse_are_not_waited_for(const char *name, const uint8_t *p, uint64_t n) {
+    CASE("%s", name);
     aios_io io, artifact;
     disk d, d2;
     run r;

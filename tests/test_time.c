@@ -231,6 +231,7 @@ static void no_clock_changes_more_than_the_number_of_steps(aios_model *m, int32_
 /* Cancelling at the first task, the second, and so on to the end: what is in the cache stays,
  * and the same tokens can be fed again. */
 static void cancelling_keeps_what_is_in_the_cache(aios_model *m, int32_t threads, int32_t n) {
+    CASE("%d threads", (int)threads);
     const uint64_t want = hash_plain(m, 3, n);
     setup s;
     run r;
@@ -286,6 +287,7 @@ static void cancelling_keeps_what_is_in_the_cache(aios_model *m, int32_t threads
  * for each worker. Before a step: it does none at all. With nothing to do: AIOS_OK. One that
  * came twice counts once. */
 static void an_interrupt_ends_a_step_within_a_task(aios_model *m, int32_t threads, int32_t n) {
+    CASE("%d threads", (int)threads);
     const uint64_t want = hash_plain(m, 5, n);
     setup s;
     run r;
@@ -370,6 +372,7 @@ static void *background(void *arg) {
     return NULL;
 }
 static void interrupts_from_another_thread_change_no_bit(aios_model *m, int32_t threads) {
+    CASE("%d threads", (int)threads);
     const uint64_t want = hash_plain(m, 8, 60);
     const int32_t rounds = quick ? 10 : 60;
     two *t = (two *)calloc(1, sizeof *t);

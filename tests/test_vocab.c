@@ -19,7 +19,7 @@ typedef struct vocab {
     aios__vocab v;
     aios_error err;
     aios__notes notes;
-    char said[256];
+    char said[256], name[64];
 } vocab;
 static void say(void *user, int32_t level, const char *text) {
     (void)level;
@@ -66,6 +66,7 @@ static aios_status vocab_fixture(vocab *x, const char *name) {
     char rel[128], path[160], cmd[2600];
     uint8_t *file;
     size_t n;
+    aios_status st;
     snprintf(rel, sizeof rel, "fixtures/vocab/ggml-vocab-%s.gguf.gz", name);
     snprintf(path, sizeof path, "build/vocab/%s.gguf", name);
     snprintf(cmd, sizeof cmd,
@@ -73,7 +74,9 @@ static aios_status vocab_fixture(vocab *x, const char *name) {
              path, shared_path(rel), path, path, path);
     memset(x, 0, sizeof *x);
     if (system(cmd) != 0 || (file = test_read_file(path, &n)) == NULL) return AIOS_ERR_IO;
-    return vocab_open(x, file, n);
+    st = vocab_open(x, file, n);
+    snprintf(x->name, sizeof x->name, "%s", name);
+    return st;
 }
 
 enum { MAX_IDS = 3 << 20 };
@@ -399,6 +402,7 @@ static uint64_t join_all(const aios__vocab *v, const char *s, uint64_t n, int32_
     return j;
 }
 static void windows_of_a_text_join_to_its_ids(const vocab *x) {
+    CASE("%s", x->name);
     static aios__window window;
     uint64_t rng = 7, n, i, k;
     int round;
@@ -430,6 +434,7 @@ static void windows_of_a_text_join_to_its_ids(const vocab *x) {
 }
 /* Text -> ids -> text, bytes that are no text, buffers that are too small. */
 static void text_comes_back_from_its_ids(const vocab *x) {
+    CASE("%s", x->name);
     uint64_t rng = 99, n, i;
     int64_t k, m;
     int round, n_found = 0;
@@ -502,6 +507,7 @@ static void text_comes_back_from_its_ids(const vocab *x) {
 }
 /* A megabyte without anything that a reader would call a word. */
 static void a_megabyte_without_words_takes_no_time(const vocab *x, const char *name) {
+    CASE("%s", x->name);
     uint64_t n = getenv("TEST_QUICK") ? 1 << 16 : 1 << 20, rng = 5, i;
     clock_t t = clock();
     int kind;
@@ -546,6 +552,7 @@ static int32_t id_of(const vocab *x, const char *z) {
 }
 
 static void special_tokens_are_taken_where_they_may_be(const vocab *x, const char *name) {
+    CASE("%s", x->name);
     int32_t want[16];
     int64_t k;
     char *z = back;
@@ -617,6 +624,7 @@ static void special_tokens_are_taken_where_they_may_be(const vocab *x, const cha
 /* Ill-formed sequences, from Unicode 15.1, tables 3-8 to 3-11: one U+FFFD for each longest start
  * of a character. */
 static void ill_formed_text_has_one_mark_for_each_start(const vocab *x) {
+    CASE("%s", x->name);
     static const struct {
         const char *in, *out;
     } rows[] = { { "\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64", "a...b.c..d" },
@@ -1055,6 +1063,7 @@ static void text_is_composed_as_unicode_says(void) {
 /* Text that is not composed has the ids of the composed one, wherever windows, words and special
  * tokens lie. */
 static void text_that_is_not_composed_has_the_ids_of_the_composed(const vocab *x) {
+    CASE("%s", x->name);
     static const struct {
         const char *split, *joined;
     } rows[] = { { "cafe\xCC\x81 cafe\xCC\x81", "caf\xC3\xA9 caf\xC3\xA9" },
@@ -1179,6 +1188,7 @@ static void text_that_is_not_composed_has_the_ids_of_the_composed(const vocab *x
 }
 /* A special token is cut out before anything joins it. */
 static void special_tokens_are_cut_out_before_anything_joins(const vocab *x) {
+    CASE("%s", x->name);
     static const char s[] = "<|im_end|>\xCC\xB8"
                             "e\xCC\x81<|im_end|>",
                       want[] = "\xCC\xB8\xC3\xA9";
@@ -1189,6 +1199,7 @@ static void special_tokens_are_cut_out_before_anything_joins(const vocab *x) {
 }
 /* The two texts of each report: one is the other composed. */
 static void reports_of_both_kinds_have_the_same_ids(const vocab *x) {
+    CASE("%s", x->name);
     static const char *const names[] = { "cafe", "hangul" };
     uint32_t i;
     for (i = 0; i < 2; i++) {
