@@ -1,6 +1,7 @@
-/* damage.h: a small sound llama model in memory, and a table of ways to damage it, each with what must be said about it.
- * Included by tests after aios.h; C99 and C++11; depends on nothing of the library but the AIOS_ERR_* codes, since it must
- * not share a mistake with the reader that it tests.
+/* damage.h: a small sound llama model in memory, and a table of ways to damage it, each with
+ * what must be said about it. Included by tests after aios.h; C99 and C++11; depends on nothing
+ * of the library but the AIOS_ERR_* codes, since it must not share a mistake with the reader
+ * that it tests.
  *
  *     n = damage_valid(buf, cap);                              the sound file: 2 layers, embedding 32, 288 tokens, f32
  *     n = damage_valid_experts(buf, cap);                      the same, but the second layer has 2 experts, each with tensors of its own
@@ -10,8 +11,9 @@
  *         CHECK(damage_matches(&d, status, &err));             code, offset, a word of the text; prints what differs
  *     }
  *
- * A row names an edit (to the entry before it is written, so that all else stays consistent, or to bytes of the finished
- * file) and the place that the error's offset must have. DAMAGE_MAX_BYTES is enough for any of them. */
+ * A row names an edit (to the entry before it is written, so that all else stays consistent, or
+ * to bytes of the finished file) and the place that the error's offset must have.
+ * DAMAGE_MAX_BYTES is enough for any of them. */
 #ifndef AIOS_TEST_DAMAGE_H
 #define AIOS_TEST_DAMAGE_H
 
@@ -26,17 +28,20 @@
 #define DAMAGE_FN static
 #endif
 
-enum { DAMAGE_GGUF, DAMAGE_MODEL };                     /* stage: parser alone; aios_model_open as a whole      */
-enum { DAMAGE_AT, DAMAGE_IN, DAMAGE_NO_PLACE, DAMAGE_ANY };     /* offset: == lo; lo <= . < hi; UINT64_MAX; whatever */
+enum { DAMAGE_GGUF, DAMAGE_MODEL }; /* stage: parser alone; aios_model_open as a whole */
+/* offset: == lo; lo <= . < hi; UINT64_MAX; whatever */
+enum { DAMAGE_AT, DAMAGE_IN, DAMAGE_NO_PLACE, DAMAGE_ANY };
 
 typedef struct damage {
-    const char *name, *word;        /* word: must be in the text ("" = any)                                     */
+    const char *name;
+    const char *word; /* must be in the text; "" = any */
     int stage, place;
-    int32_t code;                   /* AIOS_ERR_*; 0 = any failure                                              */
+    int32_t code; /* AIOS_ERR_*; 0 = any failure */
     uint64_t lo, hi, n_bytes;
 } damage;
 
-/* ---- the sound file ----------------------------------------------------------------------------------------------- */
+/* ---- the sound file ---- */
+/* clang-format off */
 enum { DU8, DI8, DU16, DI16, DU32, DI32, DF32, DBOOL, DSTR, DARR, DU64, DI64, DF64 };   /* GGUF value types */
 enum { DAMAGE__TOKENS = 288, DAMAGE__EMBD = 32, DAMAGE__FF = 64 };
 
@@ -378,6 +383,7 @@ static const damage__row damage__rows[] = {
     N("no tokens",             D_DROP, TG "tokens", 0, 0, "", MODEL, "tokens"),
     M("tokenizer model as u32", D_SET, TG "model", DU32, 1, "", MODEL, TG "model", "tokenizer.ggml.model")
 };
+/* clang-format on */
 #undef DK
 #undef DKS
 #undef DKA
@@ -398,11 +404,14 @@ static const damage__row damage__rows[] = {
 #undef EMB
 #undef OUTW
 
-/* ---- writing ------------------------------------------------------------------------------------------------------ */
-typedef struct damage__mark { const char *name; uint64_t at[F_N]; } damage__mark;
+/* ---- writing ---- */
+typedef struct damage__mark {
+    const char *name;
+    uint64_t at[F_N];
+} damage__mark;
 typedef struct damage__file {
     uint8_t *p;
-    uint64_t n, cap;                /* n may pass cap: then the file did not fit                                */
+    uint64_t n, cap; /* n may pass cap: then the file did not fit */
     damage__mark mark[DAMAGE__ALL_KEYS + DAMAGE__ALL_TENSORS + 2];
     int n_marks;
 } damage__file;
@@ -413,7 +422,10 @@ static inline void damage__put(damage__file *f, const void *p, uint64_t n) {
 }
 static inline void damage__le(damage__file *f, uint64_t v, uint32_t n) {
     uint32_t i;
-    for (i = 0; i < n; i++) { uint8_t b = (uint8_t)(v >> (8 * i)); damage__put(f, &b, 1); }
+    for (i = 0; i < n; i++) {
+        uint8_t b = (uint8_t)(v >> (8 * i));
+        damage__put(f, &b, 1);
+    }
 }
 static inline void damage__str(damage__file *f, const char *s) {
     damage__le(f, strlen(s), 8);
@@ -422,9 +434,12 @@ static inline void damage__str(damage__file *f, const char *s) {
 /* Token i, as in shared/fixtures/zoo. */
 static inline void damage__token(damage__file *f, uint64_t i) {
     char t[24];
-    if (i < 3) strcpy(t, i == 0 ? "<unk>" : i == 1 ? "<s>" : "</s>");
-    else if (i < 259) sprintf(t, "<0x%02X>", (unsigned)(i - 3));
-    else sprintf(t, "\xE2\x96\x81t%u", (unsigned)(i - 259));
+    if (i < 3)
+        strcpy(t, i == 0 ? "<unk>" : i == 1 ? "<s>" : "</s>");
+    else if (i < 259)
+        sprintf(t, "<0x%02X>", (unsigned)(i - 3));
+    else
+        sprintf(t, "\xE2\x96\x81t%u", (unsigned)(i - 259));
     damage__str(f, t);
 }
 static inline uint32_t damage__type_bytes(uint32_t type) {
@@ -435,52 +450,74 @@ static inline void damage__write_key(damage__file *f, const char *mark, const da
     damage__mark *m = &f->mark[f->n_marks++];
     uint64_t i;
     m->name = mark;
-    m->at[F_ENTRY] = f->n; damage__le(f, strlen(k->name), 8);
-    m->at[F_NAME] = f->n;  damage__put(f, k->name, strlen(k->name));
-    m->at[F_TYPE] = f->n;  damage__le(f, k->type, 4);
+    m->at[F_ENTRY] = f->n;
+    damage__le(f, strlen(k->name), 8);
+    m->at[F_NAME] = f->n;
+    damage__put(f, k->name, strlen(k->name));
+    m->at[F_TYPE] = f->n;
+    damage__le(f, k->type, 4);
     m->at[F_ITEM] = m->at[F_COUNT] = f->n;
     if (k->type == DARR) {
         damage__le(f, k->item, 4);
-        m->at[F_COUNT] = f->n; damage__le(f, k->n, 8);
+        m->at[F_COUNT] = f->n;
+        damage__le(f, k->n, 8);
     }
     m->at[F_VALUE] = f->n;
-    if (k->type == DSTR) damage__str(f, k->s);
-    else if (k->type != DARR) damage__le(f, k->u, damage__type_bytes(k->type));
-    else for (i = 0; i < k->n; i++) {
-        if (k->item == DSTR) damage__token(f, i);
-        else if (k->item == DF32) {
-            float score = i < 259 ? 0.0f : -(float)(i - 259);
-            uint32_t u;
-            memcpy(&u, &score, 4);
-            damage__le(f, u, 4);
-        } else if (strstr(k->name, "token_type")) damage__le(f, i == 0 ? 2 : i < 3 ? 3 : i < 259 ? 6 : 1, damage__type_bytes(k->item));
-        else damage__le(f, i & 1, damage__type_bytes(k->item));
-    }
+    if (k->type == DSTR)
+        damage__str(f, k->s);
+    else if (k->type != DARR)
+        damage__le(f, k->u, damage__type_bytes(k->type));
+    else
+        for (i = 0; i < k->n; i++) {
+            if (k->item == DSTR)
+                damage__token(f, i);
+            else if (k->item == DF32) {
+                float score = i < 259 ? 0.0f : -(float)(i - 259);
+                uint32_t u;
+                memcpy(&u, &score, 4);
+                damage__le(f, u, 4);
+            } else if (strstr(k->name, "token_type"))
+                damage__le(f,
+                           i == 0    ? 2
+                           : i < 3   ? 3
+                           : i < 259 ? 6
+                                     : 1,
+                           damage__type_bytes(k->item));
+            else
+                damage__le(f, i & 1, damage__type_bytes(k->item));
+        }
     m->at[F_END] = f->n;
 }
-static inline uint64_t damage__tensor_bytes(const damage__tensor *t) {      /* only the types that rows use */
+static inline uint64_t
+damage__tensor_bytes(const damage__tensor *t) { /* only the types that rows use */
     uint64_t n = t->n[0] * t->n[1] * t->n[2] * t->n[3];
     return t->type == 8 ? n / 32 * 34 : n * 4;
 }
 
 static inline int damage__has_key(int experts, const damage__row *r, int op, int k) {
-    return (experts || k < DAMAGE__N_KEYS) && !(r && op == D_DROP && !strcmp(r->target, damage__keys[k].name));
+    return (experts || k < DAMAGE__N_KEYS) &&
+           !(r && op == D_DROP && !strcmp(r->target, damage__keys[k].name));
 }
 static inline int damage__has_tensor(int experts, const damage__row *r, int op, int k) {
-    int of_experts = k >= DAMAGE__N_TENSORS, of_others = k >= DAMAGE__FFN_1 && k < DAMAGE__FFN_1 + 3;
-    return (experts ? !of_others : !of_experts) && !(r && op == D_DROP && !strcmp(r->target, damage__tensors[k].name));
+    int of_experts = k >= DAMAGE__N_TENSORS,
+        of_others = k >= DAMAGE__FFN_1 && k < DAMAGE__FFN_1 + 3;
+    return (experts ? !of_others : !of_experts) &&
+           !(r && op == D_DROP && !strcmp(r->target, damage__tensors[k].name));
 }
-static inline uint64_t damage__build(int experts, const damage__row *r, uint8_t *buf, uint64_t cap, damage *out) {
+static inline uint64_t damage__build(int experts, const damage__row *r, uint8_t *buf, uint64_t cap,
+                                     damage *out) {
     damage__file f;
     damage__tensor t[DAMAGE__ALL_TENSORS];
     uint64_t offset = 0, rng = 88172645463325252u, data, at = 0, i, n_keys = 0, n_tensors = 0;
     int k, n_written = 0, wide, op = r ? r->op & ~D_EXPERTS : 0;
 
     memset(&f, 0, sizeof f);
-    f.p = buf; f.cap = cap;
+    f.p = buf;
+    f.cap = cap;
     damage__put(&f, "GGUF", 4);
     damage__le(&f, 3, 4);
-    for (k = 0; k < DAMAGE__ALL_TENSORS; k++) n_tensors += (uint64_t)damage__has_tensor(experts, r, op, k);
+    for (k = 0; k < DAMAGE__ALL_TENSORS; k++)
+        n_tensors += (uint64_t)damage__has_tensor(experts, r, op, k);
     for (k = 0; k < DAMAGE__ALL_KEYS; k++) n_keys += (uint64_t)damage__has_key(experts, r, op, k);
     n_keys += r && (op == D_ADD || op == D_ADD_ITEMS);
     damage__le(&f, n_tensors, 8);
@@ -490,18 +527,37 @@ static inline uint64_t damage__build(int experts, const damage__row *r, uint8_t 
         damage__key key = damage__keys[k];
         if (!damage__has_key(experts, r, op, k)) continue;
         if (r && !strcmp(r->target, key.name)) switch (op) {
-        case D_SET:   key.type = r->a; key.u = r->u; break;
-        case D_TEXT:  key.type = DSTR; key.s = r->s; break;
-        case D_ITEMS: key.type = DARR; key.item = r->a; key.n = r->u; break;
-        case D_NAME:  key.name = r->s; break;
-        default: break;
-        }
+            case D_SET:
+                key.type = r->a;
+                key.u = r->u;
+                break;
+            case D_TEXT:
+                key.type = DSTR;
+                key.s = r->s;
+                break;
+            case D_ITEMS:
+                key.type = DARR;
+                key.item = r->a;
+                key.n = r->u;
+                break;
+            case D_NAME: key.name = r->s; break;
+            default: break;
+            }
         damage__write_key(&f, damage__keys[k].name, &key);
     }
     if (r && (op == D_ADD || op == D_ADD_ITEMS)) {
         damage__key key;
-        key.name = r->target; key.type = r->a; key.item = 0; key.n = 1; key.u = r->u; key.s = r->s;
-        if (op == D_ADD_ITEMS) { key.type = DARR; key.item = r->a; key.n = r->u; }
+        key.name = r->target;
+        key.type = r->a;
+        key.item = 0;
+        key.n = 1;
+        key.u = r->u;
+        key.s = r->s;
+        if (op == D_ADD_ITEMS) {
+            key.type = DARR;
+            key.item = r->a;
+            key.n = r->u;
+        }
         damage__write_key(&f, "added", &key);
     }
     for (k = 0; k < DAMAGE__ALL_TENSORS; k++) {
@@ -511,32 +567,46 @@ static inline uint64_t damage__build(int experts, const damage__row *r, uint8_t 
         *x = damage__tensors[k];
         if (!damage__has_tensor(experts, r, op, k)) continue;
         if (r && !strcmp(r->target, x->name)) switch (op) {
-        case D_DIM:  x->n[r->a] = r->u; if (x->n_dims < r->a + 1) x->n_dims = r->a + 1; break;
-        case D_DIMS: x->n_dims = (uint32_t)r->u; for (d = x->n_dims; d < 4; d++) x->n[d] = 1; break;
-        case D_TYPE: x->type = (uint32_t)r->u; break;
-        case D_NAME: x->name = r->s; break;
-        default: break;
-        }
+            case D_DIM:
+                x->n[r->a] = r->u;
+                if (x->n_dims < r->a + 1) x->n_dims = r->a + 1;
+                break;
+            case D_DIMS:
+                x->n_dims = (uint32_t)r->u;
+                for (d = x->n_dims; d < 4; d++) x->n[d] = 1;
+                break;
+            case D_TYPE: x->type = (uint32_t)r->u; break;
+            case D_NAME: x->name = r->s; break;
+            default: break;
+            }
         m = &f.mark[f.n_marks++];
         m->name = damage__tensors[k].name;
-        m->at[T_ENTRY] = f.n;  damage__le(&f, strlen(x->name), 8);
-        m->at[T_NAME] = f.n;   damage__put(&f, x->name, strlen(x->name));
-        m->at[T_NDIMS] = f.n;  damage__le(&f, x->n_dims, 4);
-        m->at[T_DIMS] = f.n;   for (d = 0; d < x->n_dims; d++) damage__le(&f, x->n[d], 8);
-        m->at[T_TYPE] = f.n;   damage__le(&f, x->type, 4);
-        m->at[T_OFFSET] = f.n; damage__le(&f, offset, 8);
+        m->at[T_ENTRY] = f.n;
+        damage__le(&f, strlen(x->name), 8);
+        m->at[T_NAME] = f.n;
+        damage__put(&f, x->name, strlen(x->name));
+        m->at[T_NDIMS] = f.n;
+        damage__le(&f, x->n_dims, 4);
+        m->at[T_DIMS] = f.n;
+        for (d = 0; d < x->n_dims; d++) damage__le(&f, x->n[d], 8);
+        m->at[T_TYPE] = f.n;
+        damage__le(&f, x->type, 4);
+        m->at[T_OFFSET] = f.n;
+        damage__le(&f, offset, 8);
         m->at[T_END] = f.n;
         offset += (damage__tensor_bytes(x) + 31) / 32 * 32;
         n_written++;
     }
     while (f.n % 32) damage__le(&f, 0, 1);
     data = f.n;
-    for (k = 0; k < n_written; k++) {           /* weights: uniform with variance 1/n_in, norms near 1 */
+    for (k = 0; k < n_written; k++) { /* weights: uniform with variance 1/n_in, norms near 1 */
         uint64_t n = (damage__tensor_bytes(&t[k]) + 3) / 4;
         for (i = 0; i < n; i++) {
             float x;
             uint32_t u;
-            rng ^= rng << 13; rng ^= rng >> 7; rng ^= rng << 17;
+            rng ^= rng << 13;
+            rng ^= rng >> 7;
+            rng ^= rng << 17;
             x = (float)(int32_t)(rng >> 32) * (1.0f / 2147483648.0f);
             x = t[k].n_dims == 1 ? 1.0f + 0.1f * x : x * (t[k].n[0] > 32 ? 0.2165f : 0.3062f);
             memcpy(&u, &x, 4);
@@ -552,12 +622,19 @@ static inline uint64_t damage__build(int experts, const damage__row *r, uint8_t 
     if (!r) return f.n;
 
     memset(out, 0, sizeof *out);
-    out->name = r->name; out->word = r->word; out->stage = r->stage; out->place = r->place; out->code = r->code;
+    out->name = r->name;
+    out->word = r->word;
+    out->stage = r->stage;
+    out->place = r->place;
+    out->code = r->code;
     for (k = 0; k < f.n_marks; k++) {
-        if (op >= D_PUT1 && !strcmp(f.mark[k].name, r->target)) at = f.mark[k].at[r->a] + (uint64_t)(int64_t)r->d;
+        if (op >= D_PUT1 && !strcmp(f.mark[k].name, r->target))
+            at = f.mark[k].at[r->a] + (uint64_t)(int64_t)r->d;
         if (!strcmp(f.mark[k].name, r->at)) {
             out->lo = f.mark[k].at[r->field] + (uint64_t)(int64_t)r->at_d;
-            out->hi = f.mark[k].at[F_END] + (f.mark[k].at[F_END] == f.mark[k].at[F_VALUE]);     /* an empty value has a place too */
+            out->hi =
+                f.mark[k].at[F_END] +
+                (f.mark[k].at[F_END] == f.mark[k].at[F_VALUE]); /* an empty value has a place too */
         }
     }
     if (op == D_CUT) f.n = at;
@@ -566,26 +643,37 @@ static inline uint64_t damage__build(int experts, const damage__row *r, uint8_t 
     return out->n_bytes = f.n;
 }
 
-/* ---- what tests call ---------------------------------------------------------------------------------------------- */
+/* ---- what tests call ---- */
 DAMAGE_FN int damage_count(void) { return (int)(sizeof damage__rows / sizeof *damage__rows); }
 /* The sound file; its size, or 0 when cap is too small. */
-DAMAGE_FN uint64_t damage_valid(uint8_t *buf, uint64_t cap) { return damage__build(0, NULL, buf, cap, NULL); }
-DAMAGE_FN uint64_t damage_valid_experts(uint8_t *buf, uint64_t cap) { return damage__build(1, NULL, buf, cap, NULL); }
+DAMAGE_FN uint64_t damage_valid(uint8_t *buf, uint64_t cap) {
+    return damage__build(0, NULL, buf, cap, NULL);
+}
+DAMAGE_FN uint64_t damage_valid_experts(uint8_t *buf, uint64_t cap) {
+    return damage__build(1, NULL, buf, cap, NULL);
+}
 /* Damage i. The size may well be 0: cap is then DAMAGE_MAX_BYTES all the same. */
-DAMAGE_FN uint64_t damage_make(int i, uint8_t *buf, uint64_t cap, damage *out) { return damage__build(damage__rows[i].op & D_EXPERTS, &damage__rows[i], buf, cap, out); }
+DAMAGE_FN uint64_t damage_make(int i, uint8_t *buf, uint64_t cap, damage *out) {
+    return damage__build(damage__rows[i].op & D_EXPERTS, &damage__rows[i], buf, cap, out);
+}
 
 /* Was the right thing said? Prints the row and what came instead when not. */
 DAMAGE_FN int damage_matches(const damage *d, int32_t status, const aios_error *err) {
-    int ok = status < 0 && status == err->code && (d->code == 0 || d->code == status) && strstr(err->text, d->word) != NULL &&
-             strlen(err->text) < sizeof err->text;
+    int ok = status < 0 && status == err->code && (d->code == 0 || d->code == status) &&
+             strstr(err->text, d->word) != NULL && strlen(err->text) < sizeof err->text;
     if (d->place == DAMAGE_AT) ok = ok && err->offset == d->lo;
     if (d->place == DAMAGE_IN) ok = ok && err->offset >= d->lo && err->offset < d->hi;
     if (d->place == DAMAGE_NO_PLACE) ok = ok && err->offset == UINT64_MAX;
     if (!ok)
-        printf("damage '%s': wanted code %d, offset %s%lld..%lld, '%s'; got %d (record: %d, offset %lld) '%s'\n", d->name, (int)d->code,
-               d->place == DAMAGE_AT ? "=" : d->place == DAMAGE_IN ? "in " : d->place == DAMAGE_NO_PLACE ? "none " : "any ",
-               (long long)d->lo, (long long)d->hi, d->word, (int)status, (int)(status ? err->code : 0), (long long)(status ? err->offset : 0),
-               status ? err->text : "");
+        printf(
+            "damage '%s': wanted code %d, offset %s%lld..%lld, '%s'; got %d (record: %d, offset %lld) '%s'\n",
+            d->name, (int)d->code,
+            d->place == DAMAGE_AT         ? "="
+            : d->place == DAMAGE_IN       ? "in "
+            : d->place == DAMAGE_NO_PLACE ? "none "
+                                          : "any ",
+            (long long)d->lo, (long long)d->hi, d->word, (int)status, (int)(status ? err->code : 0),
+            (long long)(status ? err->offset : 0), status ? err->text : "");
     return ok;
 }
 

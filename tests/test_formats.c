@@ -1,15 +1,18 @@
-/* test_formats.c: the definition of every stored format (kernels/ref.c) against stored bytes: golden blocks of
- * ../shared/fixtures/types/dequant, half precision, canonical integers, the type table, the yardstick matmul. */
+/* test_formats.c: the definition of every stored format (kernels/ref.c) against stored bytes:
+ * golden blocks of ../shared/fixtures/types/dequant, half precision, canonical integers, the
+ * type table, the yardstick matmul. */
 #include "aios_kernels.h"
 #include "kernels/base.h"
-#include "kernels/ref.c"        /* what is judged: nothing of the library is linked */
+#include "kernels/ref.c" /* what is judged: nothing of the library is linked */
 #include "test.h"
 
+/* clang-format off */
 static const int32_t known[] = {
 #define X(N, n, id, w, b, f) AIOSK_##N,
     AIOSK__FORMATS(X)
 #undef X
 };
+/* clang-format on */
 enum { N_KNOWN = (int)(sizeof known / sizeof known[0]) };
 
 static double two_to(int e) {
@@ -34,7 +37,8 @@ static int32_t type_by_name(const char *name) {
 /* ---- type table ---- */
 
 static void test_table(void) {
-    static const int32_t unknown[] = {-2147483647 - 1, -1, 4, 5, 31, 32, 33, 36, 37, 38, AIOSK_N_TYPES, 2147483647};
+    static const int32_t unknown[] = { -2147483647 - 1, -1,        4, 5, 31, 32, 33, 36, 37, 38,
+                                       AIOSK_N_TYPES,   2147483647 };
     size_t i;
     for (i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         CHECK(aiosk_type_info(unknown[i]) == NULL);
@@ -46,10 +50,13 @@ static void test_table(void) {
         CHECK(known[i] < AIOSK_N_TYPES);
         CHECK(aiosk_row_bytes(known[i], 0) == 0);
         CHECK(aiosk_row_bytes(known[i], t->n_weights) == t->n_bytes);
-        CHECK(aiosk_row_bytes(known[i], (uint64_t)t->n_weights << 32) == (uint64_t)t->n_bytes << 32);
+        CHECK(aiosk_row_bytes(known[i], (uint64_t)t->n_weights << 32) == (uint64_t)t->n_bytes
+                                                                             << 32);
         CHECK(aiosk_row_bytes(known[i], t->n_weights + t->n_weights / 2) == 0 || t->n_weights == 1);
-        /* 2^64 - n_weights: whole blocks; the bytes fit only when a weight takes no more than one */
-        CHECK((aiosk_row_bytes(known[i], 0 - (uint64_t)t->n_weights) == 0) == (t->n_bytes > t->n_weights));
+        /* 2^64 - n_weights: whole blocks; the bytes fit only when a weight takes no more than
+         * one */
+        CHECK((aiosk_row_bytes(known[i], 0 - (uint64_t)t->n_weights) == 0) ==
+              (t->n_bytes > t->n_weights));
     }
     CHECK(AIOSK_Q4_K == 12 && AIOSK_Q2_0 == 42);
     CHECK(strcmp(aiosk_type_info(AIOSK_IQ4_XS)->name, "iq4_xs") == 0);
@@ -58,8 +65,8 @@ static void test_table(void) {
 
 /* ---- half precision ---- */
 
-/* The f16 value by its definition; not for infinities and NaN, except that 0x7C00 gives 65536, the number that would
- * follow the largest: what is nearest to it rounds to infinity. */
+/* The f16 value by its definition; not for infinities and NaN, except that 0x7C00 gives 65536,
+ * the number that would follow the largest: what is nearest to it rounds to infinity. */
 static double f16_value(uint32_t h) {
     uint32_t e = h >> 10 & 31, m = h & 0x3FF;
     double v = e ? (1024 + m) * two_to((int)e - 25) : m * two_to(-24);
@@ -75,9 +82,14 @@ static uint16_t f16_nearest(float x) {
     if (a >= 65536) return (uint16_t)((u >> 16 & 0x8000) | 0x7C00);
     while (hi - lo > 1) {
         uint32_t mid = (lo + hi) / 2;
-        if (f16_values[mid] <= a) lo = mid; else hi = mid;
+        if (f16_values[mid] <= a)
+            lo = mid;
+        else
+            hi = mid;
     }
-    if (a - f16_values[lo] > f16_values[hi] - a || (a - f16_values[lo] == f16_values[hi] - a && (lo & 1))) lo = hi;
+    if (a - f16_values[lo] > f16_values[hi] - a ||
+        (a - f16_values[lo] == f16_values[hi] - a && (lo & 1)))
+        lo = hi;
     return (uint16_t)((u >> 16 & 0x8000) | lo);
 }
 
@@ -112,14 +124,16 @@ static void test_f16(void) {
             for (s = 0; s < 2; s++) bad_round += !f16_rounds((u + (uint32_t)d) | (uint32_t)s << 31);
     }
     CHECK(bad_round == 0);
-    for (i = 0; i < 300000; i++) { /* exponents from well below the least subnormal to beyond the largest */
+    for (i = 0; i < 300000;
+         i++) { /* exponents from well below the least subnormal to beyond the largest */
         uint32_t r = (uint32_t)(test_rand(&seed) >> 32), e = 95 + (uint32_t)(i % 55);
         bad_round += !f16_rounds((r & 0x807FFFFF) | e << 23);
     }
     CHECK(bad_round == 0);
     CHECK(aiosk_f32_to_f16(65519.99f) == 0x7BFF && aiosk_f32_to_f16(65520.0f) == 0x7C00);
     CHECK(aiosk_f32_to_f16(aiosk__bits_f32(0xFF800000)) == 0xFC00);
-    CHECK(aiosk_f32_to_f16(aiosk__bits_f32(0x7F800001)) == 0x7E00); /* a NaN whose payload lies too low */
+    CHECK(aiosk_f32_to_f16(aiosk__bits_f32(0x7F800001)) ==
+          0x7E00); /* a NaN whose payload lies too low */
     CHECK(aiosk_f32_to_f16(aiosk__bits_f32(0x00000001)) == 0);
     CHECK(aiosk_f32_to_f16(aiosk__bits_f32(0x80000001)) == 0x8000);
 }
@@ -152,10 +166,12 @@ static void test_bf16(void) {
 
 /* ---- canonical integers ---- */
 
-/* One block: integers put together in double against aiosk_unpack, and the promises of aiosk__ints. */
+/* One block: integers put together in double against aiosk_unpack, and the promises of
+ * aiosk__ints. */
 static int ints_agree(int32_t type, const uint8_t *block, int64_t *max_s) {
     const aiosk_type *t = aiosk_type_info(type);
-    uint32_t n = t->n_weights, k, unit = t->family == AIOSK_A32 ? (type == AIOSK_NVFP4 ? 16 : 32) : 256;
+    uint32_t n = t->n_weights, k,
+             unit = t->family == AIOSK_A32 ? (type == AIOSK_NVFP4 ? 16 : 32) : 256;
     int64_t s = 0, m = 0;
     aiosk__ints v;
     float y[256];
@@ -210,7 +226,7 @@ static void test_random_blocks(void) {
 
 static void test_golden(void) {
     uint8_t *index = test_read_file(shared_path("fixtures/types/dequant/index.tsv"), NULL);
-    int seen[AIOSK_N_TYPES] = {0}, i;
+    int seen[AIOSK_N_TYPES] = { 0 }, i;
     char *line;
     if (!index) {
         printf("skip: golden blocks of test_formats needs ../shared\n");
@@ -226,16 +242,20 @@ static void test_golden(void) {
         float *y;
         int bad = 0;
         int64_t max_s = 0;
-        if (sscanf(line, "%15s %d %u %u %u", name, &id, &n_weights, &n_bytes, &n_blocks) != 5) continue; /* heading */
+        if (sscanf(line, "%15s %d %u %u %u", name, &id, &n_weights, &n_bytes, &n_blocks) != 5)
+            continue; /* heading */
         t = aiosk_type_info(id);
-        if (!CHECK(t && type_by_name(name) == id && t->n_weights == n_weights && t->n_bytes == n_bytes)) continue;
+        if (!CHECK(t && type_by_name(name) == id && t->n_weights == n_weights &&
+                   t->n_bytes == n_bytes))
+            continue;
         seen[id] = 1;
         snprintf(file, sizeof file, "fixtures/types/dequant/%s.blocks", name);
         blocks = test_read_file(shared_path(file), &blocks_bytes);
         snprintf(file, sizeof file, "fixtures/types/dequant/%s.f32", name);
         want = test_read_file(shared_path(file), &want_bytes);
         n = (size_t)n_weights * n_blocks;
-        if (CHECK(blocks && want && blocks_bytes == (size_t)n_bytes * n_blocks && want_bytes == 4 * n)) {
+        if (CHECK(blocks && want && blocks_bytes == (size_t)n_bytes * n_blocks &&
+                  want_bytes == 4 * n)) {
             CHECK(aiosk_row_bytes(id, n) == blocks_bytes);
             y = (float *)malloc(4 * n);
             odd = (uint8_t *)malloc(blocks_bytes + 1); /* blocks lie at any address */
@@ -243,9 +263,11 @@ static void test_golden(void) {
                 memcpy(odd + 1, blocks, blocks_bytes);
                 aiosk_unpack(id, odd + 1, n, y);
                 for (k = 0; k < n; k++) bad += !same_bits(y[k], aiosk__f32(want + 4 * k));
-                if (!CHECK(bad == 0)) printf("    type %s: %d of %u values\n", name, bad, (unsigned)n);
+                if (!CHECK(bad == 0))
+                    printf("    type %s: %d of %u values\n", name, bad, (unsigned)n);
                 if (n_weights > 1)
-                    for (k = 0; k < n_blocks; k++) CHECK(ints_agree(id, odd + 1 + k * n_bytes, &max_s));
+                    for (k = 0; k < n_blocks; k++)
+                        CHECK(ints_agree(id, odd + 1 + k * n_bytes, &max_s));
             }
             free(odd);
             free(y);
@@ -253,14 +275,16 @@ static void test_golden(void) {
         free(blocks);
         free(want);
     }
-    for (i = 0; i < N_KNOWN; i++) CHECK(seen[known[i]] == (aiosk_type_info(known[i])->family != AIOSK_RAW));
+    for (i = 0; i < N_KNOWN; i++)
+        CHECK(seen[known[i]] == (aiosk_type_info(known[i])->family != AIOSK_RAW));
     free(index);
 }
 
 /* ---- what the golden blocks leave out ---- */
 
 /* FNV-1a over all values of a code book, one byte each, in order. */
-static uint32_t grid_hash(const uint16_t *grid, int n, int n_values, int n_bits, const int8_t *levels) {
+static uint32_t grid_hash(const uint16_t *grid, int n, int n_values, int n_bits,
+                          const int8_t *levels) {
     uint32_t h = 0x811C9DC5, i, j;
     for (i = 0; i < (uint32_t)n; i++)
         for (j = 0; j < (uint32_t)n_values; j++) {
@@ -270,7 +294,8 @@ static uint32_t grid_hash(const uint16_t *grid, int n, int n_values, int n_bits,
     return h;
 }
 
-/* The golden blocks use a part of the entries; the hashes are those of the bytes of ggml-common.h's tables. */
+/* The golden blocks use a part of the entries; the hashes are those of the bytes of
+ * ggml-common.h's tables. */
 static void test_grids(void) {
     CHECK(grid_hash(aiosk__iq1_grid, 2048, 8, 2, aiosk__iq1_levels) == 0x2FE8CBCE);
     CHECK(grid_hash(aiosk__iq2xxs_grid, 256, 8, 2, aiosk__iq2_levels) == 0x3DB4A16E);
@@ -283,17 +308,21 @@ static void test_grids(void) {
 static void test_scales(void) {
     uint32_t i;
     for (i = 0; i < 256; i++) {
-        uint8_t mx[17] = {0}, nv[36] = {0};
+        uint8_t mx[17] = { 0 }, nv[36] = { 0 };
         float y[64];
         mx[0] = (uint8_t)i;
         mx[1] = 0x2A; /* codes 10 and 2: -1 and 1 */
         aiosk_unpack(AIOSK_MXFP4, mx, 32, y);
-        if (i < 255) CHECK((double)y[0] == -two_to((int)i - 127) && (double)y[16] == two_to((int)i - 127) && y[1] == 0);
+        if (i < 255)
+            CHECK((double)y[0] == -two_to((int)i - 127) && (double)y[16] == two_to((int)i - 127) &&
+                  y[1] == 0);
         nv[1] = (uint8_t)i;
         nv[4 + 8] = 0x2A;
         aiosk_unpack(AIOSK_NVFP4, nv, 64, y);
         if (i < 128) {
-            double e4m3 = i == 127 ? 0 : (i >> 3 ? (8 + (i & 7)) * two_to((int)(i >> 3) - 10) : i * two_to(-9));
+            double e4m3 =
+                i == 127 ? 0
+                         : (i >> 3 ? (8 + (i & 7)) * two_to((int)(i >> 3) - 10) : i * two_to(-9));
             CHECK((double)y[16] == -e4m3 && (double)y[24] == e4m3 && y[0] == 0 && y[17] == 0);
         }
     }
@@ -305,12 +334,12 @@ static void test_scales(void) {
 }
 
 static void test_raw(void) {
-    static const int8_t i8[2] = {-128, 127};
-    static const int16_t i16[2] = {-32768, 32767};
-    static const int32_t i32[2] = {-2147483647 - 1, 16777217}; /* the second rounds to 2^24 */
-    static const int64_t i64[2] = {-9007199254740992, 3};
-    static const double f64[2] = {-0.1, 1e-40};
-    uint8_t q81[36] = {0}, q8k[292] = {0};
+    static const int8_t i8[2] = { -128, 127 };
+    static const int16_t i16[2] = { -32768, 32767 };
+    static const int32_t i32[2] = { -2147483647 - 1, 16777217 }; /* the second rounds to 2^24 */
+    static const int64_t i64[2] = { -9007199254740992, 3 };
+    static const double f64[2] = { -0.1, 1e-40 };
+    uint8_t q81[36] = { 0 }, q8k[292] = { 0 };
     float y[256];
     int k;
     aiosk_unpack(AIOSK_I8, i8, 2, y);
@@ -367,7 +396,8 @@ static void test_matmul_reference(void) {
                 float want = 100;
                 if (r >= 1 && r < 4) {
                     double sum = 0;
-                    for (k = 0; k < N_IN; k++) sum += (double)wf[r * N_IN + k] * (double)x[c * X_STRIDE + k];
+                    for (k = 0; k < N_IN; k++)
+                        sum += (double)wf[r * N_IN + k] * (double)x[c * X_STRIDE + k];
                     want = (float)sum;
                     if (pass & 1) want += bias[r];
                     if (pass & 2) want += 100;
