@@ -36,31 +36,32 @@ static int32_t type_by_name(const char *name) {
 
 /* ---- type table ---- */
 
-static void test_table(void) {
+static void types_have_their_sizes(void) {
     static const int32_t unknown[] = { -2147483647 - 1, -1,        4, 5, 31, 32, 33, 36, 37, 38,
                                        AIOSK_N_TYPES,   2147483647 };
     size_t i;
     for (i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         CHECK(aiosk_type_info(unknown[i]) == NULL);
-        CHECK(aiosk_row_bytes(unknown[i], 256) == 0);
+        CHECK_EQ(aiosk_row_bytes(unknown[i], 256), 0);
     }
     for (i = 0; i < N_KNOWN; i++) {
         const aiosk_type *t = aiosk_type_info(known[i]);
         if (!CHECK(t && t->name && t->n_weights && t->n_bytes)) continue;
         CHECK(known[i] < AIOSK_N_TYPES);
-        CHECK(aiosk_row_bytes(known[i], 0) == 0);
-        CHECK(aiosk_row_bytes(known[i], t->n_weights) == t->n_bytes);
-        CHECK(aiosk_row_bytes(known[i], (uint64_t)t->n_weights << 32) == (uint64_t)t->n_bytes
-                                                                             << 32);
+        CHECK_EQ(aiosk_row_bytes(known[i], 0), 0);
+        CHECK_EQ(aiosk_row_bytes(known[i], t->n_weights), t->n_bytes);
+        CHECK_EQ(aiosk_row_bytes(known[i], (uint64_t)t->n_weights << 32),
+                 (uint64_t)t->n_bytes << 32);
         CHECK(aiosk_row_bytes(known[i], t->n_weights + t->n_weights / 2) == 0 || t->n_weights == 1);
         /* 2^64 - n_weights: whole blocks; the bytes fit only when a weight takes no more than
          * one */
         CHECK((aiosk_row_bytes(known[i], 0 - (uint64_t)t->n_weights) == 0) ==
               (t->n_bytes > t->n_weights));
     }
-    CHECK(AIOSK_Q4_K == 12 && AIOSK_Q2_0 == 42);
-    CHECK(strcmp(aiosk_type_info(AIOSK_IQ4_XS)->name, "iq4_xs") == 0);
-    CHECK(aiosk_type_info(AIOSK_IQ4_XS)->family == AIOSK_A256);
+    CHECK_EQ(AIOSK_Q4_K, 12);
+    CHECK_EQ(AIOSK_Q2_0, 42);
+    CHECK_STR(aiosk_type_info(AIOSK_IQ4_XS)->name, "iq4_xs");
+    CHECK_EQ(aiosk_type_info(AIOSK_IQ4_XS)->family, AIOSK_A256);
 }
 
 /* ---- half precision ---- */
@@ -98,7 +99,7 @@ static int f16_rounds(uint32_t bits) {
     return aiosk_f32_to_f16(x) == f16_nearest(x);
 }
 
-static void test_f16(void) {
+static void half_precision_is_rounded_to_nearest(void) {
     uint64_t seed = 16;
     uint32_t h;
     int bad_value = 0, bad_back = 0, bad_round = 0, i;
@@ -114,8 +115,8 @@ static void test_f16(void) {
             bad_back += aiosk_f32_to_f16(x) != h;
         }
     }
-    CHECK(bad_value == 0);
-    CHECK(bad_back == 0);
+    CHECK_EQ(bad_value, 0);
+    CHECK_EQ(bad_back, 0);
     /* half way between neighbours, and one float to either side, both signs */
     for (h = 0; h < 0x7C00; h++) {
         uint32_t u = aiosk__f32_bits((float)((f16_values[h] + f16_values[h + 1]) / 2));
@@ -123,22 +124,23 @@ static void test_f16(void) {
         for (d = -1; d <= 1; d++)
             for (s = 0; s < 2; s++) bad_round += !f16_rounds((u + (uint32_t)d) | (uint32_t)s << 31);
     }
-    CHECK(bad_round == 0);
+    CHECK_EQ(bad_round, 0);
     for (i = 0; i < 300000;
          i++) { /* exponents from well below the least subnormal to beyond the largest */
         uint32_t r = (uint32_t)(test_rand(&seed) >> 32), e = 95 + (uint32_t)(i % 55);
         bad_round += !f16_rounds((r & 0x807FFFFF) | e << 23);
     }
-    CHECK(bad_round == 0);
-    CHECK(aiosk_f32_to_f16(65519.99f) == 0x7BFF && aiosk_f32_to_f16(65520.0f) == 0x7C00);
-    CHECK(aiosk_f32_to_f16(aiosk__bits_f32(0xFF800000)) == 0xFC00);
-    CHECK(aiosk_f32_to_f16(aiosk__bits_f32(0x7F800001)) ==
-          0x7E00); /* a NaN whose payload lies too low */
-    CHECK(aiosk_f32_to_f16(aiosk__bits_f32(0x00000001)) == 0);
-    CHECK(aiosk_f32_to_f16(aiosk__bits_f32(0x80000001)) == 0x8000);
+    CHECK_EQ(bad_round, 0);
+    CHECK_EQ(aiosk_f32_to_f16(65519.99f), 0x7BFF);
+    CHECK_EQ(aiosk_f32_to_f16(65520.0f), 0x7C00);
+    CHECK_EQ(aiosk_f32_to_f16(aiosk__bits_f32(0xFF800000)), 0xFC00);
+    CHECK_EQ(aiosk_f32_to_f16(aiosk__bits_f32(0x7F800001)),
+             0x7E00); /* a NaN whose payload lies too low */
+    CHECK_EQ(aiosk_f32_to_f16(aiosk__bits_f32(0x00000001)), 0);
+    CHECK_EQ(aiosk_f32_to_f16(aiosk__bits_f32(0x80000001)), 0x8000);
 }
 
-static void test_bf16(void) {
+static void bf16_is_rounded_to_nearest(void) {
     uint64_t seed = 17;
     uint32_t h;
     int bad = 0, i;
@@ -147,7 +149,7 @@ static void test_bf16(void) {
         bad += aiosk__f32_bits(x) != h << 16;
         bad += aiosk__to_bf16(x) != (is_nan32(h << 16) ? h | 0x40 : h);
     }
-    CHECK(bad == 0);
+    CHECK_EQ(bad, 0);
     for (i = 0; i < 100000; i++) { /* nearer of the two neighbours, ties to even; finite ones */
         uint32_t u = (uint32_t)(test_rand(&seed) >> 32), lo = u >> 16, hi = lo + 1, want;
         double a, b;
@@ -158,10 +160,10 @@ static void test_bf16(void) {
         want = a < b || (a == b && !(lo & 1)) ? lo : hi;
         bad += aiosk__to_bf16(aiosk__bits_f32(u)) != (uint16_t)want;
     }
-    CHECK(bad == 0);
-    CHECK(aiosk__to_bf16(aiosk__bits_f32(0x7F7FFFFF)) == 0x7F80);
-    CHECK(aiosk__to_bf16(aiosk__bits_f32(0xFFFFFFFF)) == 0xFFFF);
-    CHECK(aiosk__to_bf16(aiosk__bits_f32(0x7F800001)) == 0x7FC0);
+    CHECK_EQ(bad, 0);
+    CHECK_EQ(aiosk__to_bf16(aiosk__bits_f32(0x7F7FFFFF)), 0x7F80);
+    CHECK_EQ(aiosk__to_bf16(aiosk__bits_f32(0xFFFFFFFF)), 0xFFFF);
+    CHECK_EQ(aiosk__to_bf16(aiosk__bits_f32(0x7F800001)), 0x7FC0);
 }
 
 /* ---- canonical integers ---- */
@@ -198,7 +200,7 @@ static int ints_agree(int32_t type, const uint8_t *block, int64_t *max_s) {
     return 1;
 }
 
-static void test_random_blocks(void) {
+static void codes_times_scales_are_the_weights(void) {
     uint64_t seed = 32;
     int t, i;
     for (t = 0; t < N_KNOWN; t++) {
@@ -217,14 +219,14 @@ static void test_random_blocks(void) {
             bad += !ints_agree(known[t], block, &max_s);
             i++;
         }
-        if (!CHECK(bad == 0)) printf("    type %s: %d of 1000\n", info->name, bad);
+        CHECK_AT(bad == 0, "type %s: %d of 1000", info->name, bad);
         CHECK(max_s < 2147483648LL);
     }
 }
 
 /* ---- golden blocks ---- */
 
-static void test_golden(void) {
+static void stored_blocks_have_their_values(void) {
     uint8_t *index = test_read_file(shared_path("fixtures/types/dequant/index.tsv"), NULL);
     int seen[AIOSK_N_TYPES] = { 0 }, i;
     char *line;
@@ -256,15 +258,14 @@ static void test_golden(void) {
         n = (size_t)n_weights * n_blocks;
         if (CHECK(blocks && want && blocks_bytes == (size_t)n_bytes * n_blocks &&
                   want_bytes == 4 * n)) {
-            CHECK(aiosk_row_bytes(id, n) == blocks_bytes);
+            CHECK_EQ(aiosk_row_bytes(id, n), blocks_bytes);
             y = (float *)malloc(4 * n);
             odd = (uint8_t *)malloc(blocks_bytes + 1); /* blocks lie at any address */
             if (CHECK(y && odd)) {
                 memcpy(odd + 1, blocks, blocks_bytes);
                 aiosk_unpack(id, odd + 1, n, y);
                 for (k = 0; k < n; k++) bad += !same_bits(y[k], aiosk__f32(want + 4 * k));
-                if (!CHECK(bad == 0))
-                    printf("    type %s: %d of %u values\n", name, bad, (unsigned)n);
+                CHECK_AT(bad == 0, "type %s: %d of %u values", name, bad, (unsigned)n);
                 if (n_weights > 1)
                     for (k = 0; k < n_blocks; k++)
                         CHECK(ints_agree(id, odd + 1 + k * n_bytes, &max_s));
@@ -296,16 +297,16 @@ static uint32_t grid_hash(const uint16_t *grid, int n, int n_values, int n_bits,
 
 /* The golden blocks use a part of the entries; the hashes are those of the bytes of
  * ggml-common.h's tables. */
-static void test_grids(void) {
-    CHECK(grid_hash(aiosk__iq1_grid, 2048, 8, 2, aiosk__iq1_levels) == 0x2FE8CBCE);
-    CHECK(grid_hash(aiosk__iq2xxs_grid, 256, 8, 2, aiosk__iq2_levels) == 0x3DB4A16E);
-    CHECK(grid_hash(aiosk__iq2xs_grid, 512, 8, 2, aiosk__iq2_levels) == 0xEBEB17DD);
-    CHECK(grid_hash(aiosk__iq2s_grid, 1024, 8, 2, aiosk__iq2_levels) == 0x82981110);
-    CHECK(grid_hash(aiosk__iq3xxs_grid, 256, 4, 3, aiosk__iq3xxs_levels) == 0x49A45035);
-    CHECK(grid_hash(aiosk__iq3s_grid, 512, 4, 3, aiosk__iq3s_levels) == 0x71CC6C89);
+static void grids_are_those_of_the_peer(void) {
+    CHECK_EQ(grid_hash(aiosk__iq1_grid, 2048, 8, 2, aiosk__iq1_levels), 0x2FE8CBCE);
+    CHECK_EQ(grid_hash(aiosk__iq2xxs_grid, 256, 8, 2, aiosk__iq2_levels), 0x3DB4A16E);
+    CHECK_EQ(grid_hash(aiosk__iq2xs_grid, 512, 8, 2, aiosk__iq2_levels), 0xEBEB17DD);
+    CHECK_EQ(grid_hash(aiosk__iq2s_grid, 1024, 8, 2, aiosk__iq2_levels), 0x82981110);
+    CHECK_EQ(grid_hash(aiosk__iq3xxs_grid, 256, 4, 3, aiosk__iq3xxs_levels), 0x49A45035);
+    CHECK_EQ(grid_hash(aiosk__iq3s_grid, 512, 4, 3, aiosk__iq3s_levels), 0x71CC6C89);
 }
 
-static void test_scales(void) {
+static void scales_are_those_of_the_formats(void) {
     uint32_t i;
     for (i = 0; i < 256; i++) {
         uint8_t mx[17] = { 0 }, nv[36] = { 0 };
@@ -323,17 +324,22 @@ static void test_scales(void) {
             double e4m3 =
                 i == 127 ? 0
                          : (i >> 3 ? (8 + (i & 7)) * two_to((int)(i >> 3) - 10) : i * two_to(-9));
-            CHECK((double)y[16] == -e4m3 && (double)y[24] == e4m3 && y[0] == 0 && y[17] == 0);
+            CHECK((double)y[16] == -e4m3);
+            CHECK((double)y[24] == e4m3);
+            CHECK(y[0] == 0);
+            CHECK(y[17] == 0);
         }
     }
     for (i = 0; i < 128; i++) { /* an even number of minuses, the low seven as stored */
         uint32_t s = aiosk__signs7(i | 0xFFFFFF80), n = 0, b;
         for (b = 0; b < 8; b++) n += s >> b & 1;
-        CHECK(s < 256 && (s & 127) == i && n % 2 == 0);
+        CHECK(s < 256);
+        CHECK_EQ(s & 127, i);
+        CHECK_EQ(n % 2, 0);
     }
 }
 
-static void test_raw(void) {
+static void raw_types_are_unpacked_as_numbers(void) {
     static const int8_t i8[2] = { -128, 127 };
     static const int16_t i16[2] = { -32768, 32767 };
     static const int32_t i32[2] = { -2147483647 - 1, 16777217 }; /* the second rounds to 2^24 */
@@ -343,13 +349,17 @@ static void test_raw(void) {
     float y[256];
     int k;
     aiosk_unpack(AIOSK_I8, i8, 2, y);
-    CHECK(y[0] == -128 && y[1] == 127);
+    CHECK(y[0] == -128);
+    CHECK(y[1] == 127);
     aiosk_unpack(AIOSK_I16, i16, 2, y);
-    CHECK(y[0] == -32768 && y[1] == 32767);
+    CHECK(y[0] == -32768);
+    CHECK(y[1] == 32767);
     aiosk_unpack(AIOSK_I32, i32, 2, y);
-    CHECK(y[0] == -2147483648.0f && y[1] == 16777216);
+    CHECK(y[0] == -2147483648.0f);
+    CHECK(y[1] == 16777216);
     aiosk_unpack(AIOSK_I64, i64, 2, y);
-    CHECK(y[0] == -9007199254740992.0f && y[1] == 3);
+    CHECK(y[0] == -9007199254740992.0f);
+    CHECK(y[1] == 3);
     aiosk_unpack(AIOSK_F64, f64, 2, y);
     CHECK(y[0] == -0.1f && y[1] == 1e-40f);
     q81[1] = 0x38; /* 0.5 */
@@ -368,7 +378,7 @@ static void test_raw(void) {
     CHECK(y[0] == 7);
 }
 
-static void test_matmul_reference(void) {
+static void the_yardstick_is_the_plain_sum(void) {
     enum { N_IN = 96, N_ROWS = 5, N_COLS = 3, X_STRIDE = 100, Y_STRIDE = 7 };
     uint8_t w[N_ROWS * N_IN / 32 * 34];
     float wf[N_ROWS * N_IN], x[N_COLS * X_STRIDE], y[N_COLS * Y_STRIDE], bias[N_ROWS], tmp[N_IN];
@@ -407,15 +417,16 @@ static void test_matmul_reference(void) {
     }
 }
 
-int main(void) {
-    test_table();
-    test_f16();
-    test_bf16();
-    test_grids();
-    test_scales();
-    test_raw();
-    test_random_blocks();
-    test_matmul_reference();
-    test_golden();
+int main(int argc, char **argv) {
+    test_begin(argc, argv);
+    TEST(types_have_their_sizes)();
+    TEST(half_precision_is_rounded_to_nearest)();
+    TEST(bf16_is_rounded_to_nearest)();
+    TEST(grids_are_those_of_the_peer)();
+    TEST(scales_are_those_of_the_formats)();
+    TEST(raw_types_are_unpacked_as_numbers)();
+    TEST(codes_times_scales_are_the_weights)();
+    TEST(the_yardstick_is_the_plain_sum)();
+    TEST(stored_blocks_have_their_values)();
     return test_end();
 }

@@ -4,33 +4,15 @@
 #define _POSIX_C_SOURCE 200809L
 #include "aios.h"
 #include "test.h"
+#include "host.h"
 #include "damage.h"
 
-static int n_held;
-static uint64_t n_asked; /* bytes, all that was taken since it was 0 */
-static void *mem_alloc(void *user, const aios_mem_req *r) {
-    void *p = NULL;
-    (void)user;
-    if (posix_memalign(&p, (size_t)r->align, (size_t)r->bytes)) return NULL;
-    memset(p, 0xCD, (size_t)r->bytes);
-    n_held++;
-    n_asked += r->bytes;
-    return p;
-}
-static void mem_free(void *user, void *p, const aios_mem_req *r) {
-    (void)user;
-    (void)r;
-    n_held--;
-    free(p);
-}
+static books mem;
 
 static aios_status open_file(const char *path, const aios_io *io, uint32_t flags, aios_model **m,
                              aios_error *err) {
     aios_model_desc d;
-    aios_allocator a;
-    aios_allocator_init(&a);
-    a.alloc = mem_alloc;
-    a.free = mem_free;
+    const aios_allocator a = books_allocator(&mem);
     aios_model_desc_init(&d);
     d.mem = &a;
     d.path = path;
@@ -39,7 +21,7 @@ static aios_status open_file(const char *path, const aios_io *io, uint32_t flags
     return aios_model_open(&d, m, err);
 }
 
-static void test_damages(void) {
+static void every_damage_is_named_and_leaves_nothing(void) {
     uint8_t *buf = (uint8_t *)malloc(DAMAGE_MAX_BYTES);
     int i, n_model = 0;
     for (i = 0; i < damage_count(); i++) {
@@ -56,10 +38,10 @@ static void test_damages(void) {
         memset(&err, 0, sizeof err);
         aios_io_memory(&io, tight, n);
         CHECK(damage_matches(&d, open_file(NULL, &io, 0, &m, &err), &err));
-        CHECK(m == NULL && n_held == 0);
+        CHECK(m == NULL && mem.n_held == 0);
         io.map = NULL; /* read instead of mapped: the same words */
         CHECK(damage_matches(&d, open_file(NULL, &io, 0, &m, &err), &err));
-        CHECK(m == NULL && n_held == 0);
+        CHECK(m == NULL && mem.n_held == 0);
         aios_model_desc_init(&md);
         aios_mem_req_init(&req);
         md.io = &io;
@@ -74,7 +56,7 @@ static void test_damages(void) {
 }
 
 /* What aios_model_open says of files that are sound but not ours. */
-static void test_families(void) {
+static void families_that_are_not_ours_are_refused_by_name(void) {
     static const struct {
         const char *file, *word;
         aios_status code;
@@ -98,20 +80,20 @@ static void test_families(void) {
         aios_status st;
         snprintf(rel, sizeof rel, "fixtures/zoo/%s.gguf", rows[i].file);
         st = open_file(shared_path(rel), NULL, 0, &m, &err);
-        if (!CHECK(st == rows[i].code && strstr(err.text, rows[i].word)))
-            printf("  %s: %d %s\n", rows[i].file, (int)st, err.text);
+        CHECK_AT(st == rows[i].code && strstr(err.text, rows[i].word), "%s: %d %s", rows[i].file,
+                 (int)st, err.text);
         st = open_file(shared_path(rel), NULL, AIOS_MODEL_VOCAB_ONLY, &m,
                        &err); /* its tokenizer works all the same */
-        if (CHECK(st == 0)) {
+        if (CHECK_EQ(st, 0)) {
             int32_t ids[64];
             CHECK(aios_tokenize(m, "hello", 5, 0, ids, 64, &err) > 0);
             aios_model_free(m);
         }
-        CHECK(n_held == 0);
+        CHECK_EQ(mem.n_held, 0);
     }
 }
 
-static void test_info(void) {
+static void what_a_model_says_is_what_was_written(void) {
     static uint8_t buf[DAMAGE_MAX_BYTES];
     aios_io io;
     aios_model *m;
@@ -121,32 +103,42 @@ static void test_info(void) {
     char name[64], type[16], value[32];
     uint32_t k, found = 0;
     aios_io_memory(&io, buf, damage_valid_experts(buf, sizeof buf));
-    if (CHECK(open_file(NULL, &io, 0, &m, &err) == 0)) {
+    if (CHECK_EQ(open_file(NULL, &io, 0, &m, &err), 0)) {
         aios_model_info_init(&i);
-        CHECK(aios_model_get_info(m, &i) == 0 && i.n_expert == 2 && i.n_expert_used == 1 &&
-              i.n_tensors == 25);
+        CHECK_EQ(aios_model_get_info(m, &i), 0);
+        CHECK_EQ(i.n_expert, 2);
+        CHECK_EQ(i.n_expert_used, 1);
+        CHECK_EQ(i.n_tensors, 25);
         aios_model_free(m);
     } else
         printf("  %s\n", err.text);
     aios_io_memory(&io, buf, damage_valid(buf, sizeof buf));
-    if (!CHECK(open_file(NULL, &io, 0, &m, &err) == 0)) {
-        printf("  %s\n", err.text);
-        return;
-    }
+    if (!CHECK_AT(open_file(NULL, &io, 0, &m, &err) == 0, "%s", err.text)) return;
     aios_model_info_init(&i);
-    CHECK(aios_model_get_info(m, &i) == 0 && !strcmp(i.arch, "llama") && i.n_layer == 2 &&
-          i.n_embd == 32 && i.n_head == 4 && i.n_head_kv == 2);
-    CHECK(i.head_dim_k == 8 && i.head_dim_v == 8 && i.n_ff == 64 && i.n_vocab == 288 &&
-          i.n_tokens == 288 && i.n_ctx_train == 128 && i.gguf_version == 3);
+    CHECK_EQ(aios_model_get_info(m, &i), 0);
+    CHECK_STR(i.arch, "llama");
+    CHECK_EQ(i.n_layer, 2);
+    CHECK_EQ(i.n_embd, 32);
+    CHECK_EQ(i.n_head, 4);
+    CHECK_EQ(i.n_head_kv, 2);
+    CHECK_EQ(i.head_dim_k, 8);
+    CHECK_EQ(i.head_dim_v, 8);
+    CHECK_EQ(i.n_ff, 64);
+    CHECK_EQ(i.n_vocab, 288);
+    CHECK_EQ(i.n_tokens, 288);
+    CHECK_EQ(i.n_ctx_train, 128);
+    CHECK_EQ(i.gguf_version, 3);
     aios_tensor_info_init(&t);
     for (k = 0; k < i.n_tensors; k++) {
-        CHECK(aios_model_get_tensor(m, k, &t) == 0 && t.n_bytes == t.n[0] * t.n[1] * 4);
+        CHECK_EQ(aios_model_get_tensor(m, k, &t), 0);
+        CHECK_EQ(t.n_bytes, t.n[0] * t.n[1] * 4);
         found += !strcmp(t.name, "token_embd.weight") && t.n[0] == 32 && t.n[1] == 288;
     }
-    CHECK(found == 1 && aios_model_get_tensor(m, i.n_tensors, &t) == AIOS_ERR_ARG);
+    CHECK_EQ(found, 1);
+    CHECK_EQ(aios_model_get_tensor(m, i.n_tensors, &t), AIOS_ERR_ARG);
     for (k = 0, found = 0; k < i.n_keys; k++) {
-        CHECK(aios_model_get_key(m, k, name, sizeof name, type, sizeof type, value, sizeof value) ==
-              0);
+        CHECK_EQ(
+            aios_model_get_key(m, k, name, sizeof name, type, sizeof type, value, sizeof value), 0);
         CHECK(strlen(value) < sizeof value);
         found += !strcmp(name, "llama.block_count") && !strcmp(type, "u32") && !strcmp(value, "2");
         found += !strcmp(name, "llama.rope.freq_base") && !strcmp(type, "f32") &&
@@ -154,13 +146,13 @@ static void test_info(void) {
         found += !strcmp(name, "general.architecture") && !strcmp(type, "str") &&
                  !strcmp(value, "llama");
     }
-    CHECK(found == 3);
+    CHECK_EQ(found, 3);
     aios_model_free(m);
-    CHECK(n_held == 0);
+    CHECK_EQ(mem.n_held, 0);
 }
 
 /* A context of a plan that asks for none: what the model was trained for, within reason. */
-static void test_long_context(void) {
+static void a_context_of_zero_is_what_the_model_was_trained_for(void) {
     static const char key[] = "llama.context_length";
     static uint8_t buf[DAMAGE_MAX_BYTES];
     static const struct {
@@ -177,13 +169,11 @@ static void test_long_context(void) {
         aios_plan p;
         memcpy(buf + at + sizeof key - 1 + 4, &rows[i].trained, 4);
         aios_io_memory(&io, buf, n);
-        if (!CHECK(open_file(NULL, &io, 0, &m, &err) == 0)) {
-            printf("  %s\n", err.text);
-            return;
-        }
+        if (!CHECK_AT(open_file(NULL, &io, 0, &m, &err) == 0, "%s", err.text)) return;
         aios_plan_desc_init(&pd);
         aios_plan_init(&p);
-        CHECK(aios_plan_make(m, &pd, &p, &err) == 0 && p.n_ctx == rows[i].n_ctx);
+        CHECK_EQ(aios_plan_make(m, &pd, &p, &err), 0);
+        CHECK_EQ(p.n_ctx, rows[i].n_ctx);
         aios_model_free(m);
     }
 }
@@ -204,18 +194,19 @@ static void show(aios_model *m) {
     aios_tensor_info_init(&t);
     aios_plan_desc_init(&pd);
     aios_plan_init(&plan);
-    CHECK(aios_model_get_info(m, &i) == 0 && i.n_layer == 0);
+    CHECK_EQ(aios_model_get_info(m, &i), 0);
+    CHECK_EQ(i.n_layer, 0);
     for (k = 0; k < i.n_keys; k++)
-        CHECK(aios_model_get_key(m, k, name, sizeof name, type, sizeof type, value, sizeof value) ==
-              0);
+        CHECK_EQ(
+            aios_model_get_key(m, k, name, sizeof name, type, sizeof type, value, sizeof value), 0);
     for (k = 0; k < i.n_tensors; k++)
         CHECK(aios_model_get_tensor(m, k, &t) == 0 && t.n_bytes > 0 && t.name[0]);
-    CHECK(aios_plan_make(m, &pd, &plan, &err) == AIOS_ERR_STATE &&
-          aios_artifact_work_bytes(m, 0) == 0);
+    CHECK_EQ(aios_plan_make(m, &pd, &plan, &err), AIOS_ERR_STATE);
+    CHECK_EQ(aios_artifact_work_bytes(m, 0), 0);
     CHECK(aios_tokenize(m, "hello", 5, 0, &id, 1, &err) ==
           (i.n_tokens ? aios_tokenize(m, "hello", 5, 0, NULL, 0, &err) : AIOS_ERR_VOCAB));
 }
-static void test_inspect(void) {
+static void whatever_the_parser_takes_can_be_shown(void) {
     uint8_t *buf = (uint8_t *)malloc(DAMAGE_MAX_BYTES);
     int i, n_types = 0, n_shown = 0;
     for (i = 0; i < damage_count(); i++) {
@@ -230,7 +221,7 @@ static void test_inspect(void) {
         st = open_file(NULL, &io, AIOS_MODEL_INSPECT, &m, &err);
         if (d.stage == DAMAGE_MODEL || strstr(d.name, "tensor type ") == d.name ||
             strstr(d.word, "split.count") || strstr(d.word, "split.tensors.count")) {
-            if (CHECK(st == 0))
+            if (CHECK_EQ(st, 0))
                 show(m);
             else
                 printf("  %s: %s\n", d.name, err.text);
@@ -239,9 +230,10 @@ static void test_inspect(void) {
         } else
             CHECK(damage_matches(&d, st, &err) && !m);
         aios_model_free(m);
-        CHECK(n_held == 0);
+        CHECK_EQ(mem.n_held, 0);
     }
-    CHECK(n_types == 7 && n_shown > 40);
+    CHECK_EQ(n_types, 7);
+    CHECK(n_shown > 40);
     free(buf);
 }
 
@@ -264,12 +256,11 @@ static void run(aios_model *m, const char *file) {
     aios_sampler_init(&s);
     pd.n_ctx = 8;
     pd.n_threads = 1;
-    CHECK(aios_model_get_info(m, &i) == 0);
-    if (!CHECK(aios_plan_make(m, &pd, &plan, &err) == 0 &&
-               aios_context_open(m, &plan, &cd, &c, &err) == 0)) {
-        printf("  %s: %s\n", file, err.text);
+    CHECK_EQ(aios_model_get_info(m, &i), 0);
+    if (!CHECK_AT(aios_plan_make(m, &pd, &plan, &err) == 0 &&
+                      aios_context_open(m, &plan, &cd, &c, &err) == 0,
+                  "%s: %s", file, err.text))
         return;
-    }
     for (id = 0; id < 3; id++)
         CHECK(aios_feed(c, 0, &id, 1, 0, &err) == 0 && aios_step(c, 0, &err) == AIOS_OK);
     st = aios_sample(c, 0, &s, &id, &err);
@@ -284,7 +275,7 @@ static void note(void *user, int32_t level, const char *text) {
     (void)level;
     snprintf(noted, sizeof noted, "%s", text);
 }
-static void test_left_alone(void) {
+static void tensors_beyond_the_last_layer_are_left_alone(void) {
     static const struct {
         const char *name;
         aios_status code;
@@ -303,22 +294,18 @@ static void test_left_alone(void) {
         aios_model_desc d;
         aios_model *m;
         aios_error err;
-        aios_allocator a;
+        const aios_allocator a = books_allocator(&mem);
         for (at = 0; at + 13 < n && (memcmp(buf + at, "output.weight", 13) != 0 || buf[at - 1] ||
                                      buf[at - 8] != 13);
              at++) {}
         memcpy(buf + at, rows[i].name, 13);
         aios_io_memory(&io, buf, n);
-        aios_allocator_init(&a);
-        a.alloc = mem_alloc;
-        a.free = mem_free;
         aios_model_desc_init(&d);
         d.mem = &a;
         d.io = &io;
         d.log = note;
         noted[0] = 0;
-        if (!CHECK(aios_model_open(&d, &m, &err) == rows[i].code))
-            printf("  %s: %s\n", rows[i].name, err.text);
+        CHECK_AT(aios_model_open(&d, &m, &err) == rows[i].code, "%s: %s", rows[i].name, err.text);
         CHECK((rows[i].code == AIOS_OK) ==
               (strstr(noted, rows[i].name) != NULL && strstr(noted, "left alone") != NULL));
         if (rows[i].code == AIOS_OK)
@@ -326,13 +313,13 @@ static void test_left_alone(void) {
         else
             CHECK(strstr(err.text, rows[i].name) != NULL);
         aios_model_free(m);
-        CHECK(n_held == 0);
+        CHECK_EQ(mem.n_held, 0);
     }
 }
 
 /* The files of fixtures/hostile, mapped, read, and by path: what the index says, the same words
  * each time, and no more memory than a few times the header. */
-static void test_hostile(void) {
+static void hostile_files_are_refused_or_run(void) {
     char line[512], rel[256];
     FILE *index = fopen(shared_path("fixtures/hostile/index.tsv"), "r");
     int n = 0;
@@ -361,22 +348,22 @@ static void test_hostile(void) {
             memset(&err, 0, sizeof err);
             aios_io_memory(&io, p, n_bytes);
             if (how == 1) io.map = NULL;
-            n_asked = 0;
+            mem.asked = 0;
             st = open_file(shared_path(rel), how < 2 ? &io : NULL, 0, &m, &err);
             /* arrays in arrays were refused when the index was made */
-            if (!CHECK(st == AIOS_OK
-                           ? !strcmp(must, "opens") || !strcmp(file, "arr_of_arr.gguf")
-                           : strstr(must, aios_status_name(st) + 9) || !strcmp(must, "any error")))
-                printf("  %s: %s, got %s %s\n", file, must, aios_status_name(st), err.text);
-            CHECK((st == AIOS_OK) == (m != NULL) && n_asked < 32768);
+            CHECK_AT(st == AIOS_OK
+                         ? !strcmp(must, "opens") || !strcmp(file, "arr_of_arr.gguf")
+                         : strstr(must, aios_status_name(st) + 9) || !strcmp(must, "any error"),
+                     "%s: %s, got %s %s", file, must, aios_status_name(st), err.text);
+            CHECK((st == AIOS_OK) == (m != NULL) && mem.asked < 32768);
             if (st) {
                 CHECK(err.code == st && err.text[0] &&
                       (err.offset <= n_bytes || err.offset == UINT64_MAX));
                 for (k = 0; err.text[k]; k++)
                     CHECK((uint8_t)err.text[k] >= 32 && err.text[k] != 127);
                 if (how == 0) first = err;
-                if (!CHECK(!memcmp(&first, &err, sizeof err)))
-                    printf("  %s: '%s', before '%s'\n", file, err.text, first.text);
+                CHECK_AT(!memcmp(&first, &err, sizeof err), "%s: '%s', before '%s'", file, err.text,
+                         first.text);
             }
             aios_model_desc_init(&md);
             aios_mem_req_init(&req);
@@ -385,7 +372,7 @@ static void test_hostile(void) {
             CHECK((st || measured == AIOS_OK) && (measured == AIOS_OK || measured == st));
             if (m) run(m, file);
             aios_model_free(m);
-            CHECK(n_held == 0);
+            CHECK_EQ(mem.n_held, 0);
         }
         free(p);
     }
@@ -394,13 +381,14 @@ static void test_hostile(void) {
     CHECK(n >= 80);
 }
 
-int main(void) {
-    test_info();
-    test_long_context();
-    test_hostile();
-    test_left_alone();
-    test_inspect();
-    test_damages();
-    test_families();
+int main(int argc, char **argv) {
+    test_begin(argc, argv);
+    TEST(what_a_model_says_is_what_was_written)();
+    TEST(a_context_of_zero_is_what_the_model_was_trained_for)();
+    TEST(hostile_files_are_refused_or_run)();
+    TEST(tensors_beyond_the_last_layer_are_left_alone)();
+    TEST(whatever_the_parser_takes_can_be_shown)();
+    TEST(every_damage_is_named_and_leaves_nothing)();
+    TEST(families_that_are_not_ours_are_refused_by_name)();
     return test_end();
 }
