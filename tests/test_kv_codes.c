@@ -3,51 +3,14 @@
  * every instruction set, and nothing read or written outside (guard pages). The yardstick is
  * what per-block absmax formats of the same size, rotated and not, do to the output of
  * attention. */
-#if defined(__unix__) || defined(__APPLE__)
-#define _DEFAULT_SOURCE  1
-#define _DARWIN_C_SOURCE 1
-#include <sys/mman.h>
-#include <unistd.h>
-#define HAVE_MMAP 1
-#endif
+#include "guard.h"
 #include <math.h>
 #include "aios_kernels.h"
 #include "kernels/base.h"
 #include "blocks.h"
 #include "test.h"
 
-/* Memory whose last byte lies before a page that cannot be touched; what is before it is 0xAA,
- * and guard_ok() looks. */
-enum { N_GUARD = 32 };
-static uint8_t *guard_at[N_GUARD];
-static size_t guard_room = 1 << 20, guard_used[N_GUARD];
-static int guard_n, quick;
-static void *guard(size_t bytes) {
-    int i = guard_n++;
-    if (!guard_at[i]) {
-#ifdef HAVE_MMAP
-        size_t page = (size_t)sysconf(_SC_PAGESIZE);
-        guard_at[i] = (uint8_t *)mmap(NULL, guard_room + page, PROT_READ | PROT_WRITE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        mprotect(guard_at[i] + guard_room, page, PROT_NONE);
-#else
-        guard_at[i] = (uint8_t *)malloc(guard_room);
-#endif
-        memset(guard_at[i], 0xAA, guard_room);
-    }
-    memset(guard_at[i] + guard_room - guard_used[i], 0xAA, guard_used[i]);
-    guard_used[i] = bytes;
-    return guard_at[i] + guard_room - bytes;
-}
-static void guard_reset(void) { guard_n = 0; }
-static int guard_ok(void) {
-    int i, k, ok = 1;
-    for (i = 0; i < guard_n; i++)
-        for (k = 1; k <= 256; k++)
-            ok &= guard_at[i][guard_room - guard_used[i] - (size_t)k] == 0xAA;
-    return ok;
-}
-
+static int quick;
 static const aiosk_isa *isas[AIOSK_N_ISA];
 static int n_isas;
 static uint64_t hash = TEST_HASH;
@@ -59,7 +22,7 @@ static double gauss(uint64_t *r) { /* Box and Muller */
 }
 
 /* ---- names and sizes ---- */
-static void test_names(void) {
+static void every_type_has_its_name_and_size(void) {
     static const struct {
         const char *name, *back;
         int k, v;
@@ -70,27 +33,33 @@ static void test_names(void) {
               { "kv43", "kv43", 4, 5 },   { "kv82", "kv82", 2, 6 },  { "kv168", "kv168", 0, 2 },
               { "kv816", "kv816", 2, 0 }, { "kv1616", "f16", 0, 0 }, { "kv162", "kv162", 0, 6 },
               { "kv416", "kv416", 4, 0 } };
+    /* clang-format off */
     static const char *const bad[] = { "",      "kv",    "kv2",  "kv24", "kv1",
                                        "kv6",   "kv444", "f8",   "KV8",  "kv8x",
                                        "kv16x", "kv132", "kv-4", " kv4", NULL };
+    /* clang-format on */
     char name[8];
     size_t i;
     int k, v, t, n = 0;
     for (i = 0; i < sizeof T / sizeof T[0]; i++) {
         t = aiosk_kv_parse(T[i].name);
-        CHECK(t == AIOSK_KV(T[i].k, T[i].v) && aiosk_kv_ok(t) && aiosk_kv_k(t) == T[i].k &&
-              aiosk_kv_v(t) == T[i].v);
-        CHECK(!strcmp(aiosk_kv_name(t, name), T[i].back) && aiosk_kv_parse(name) == t);
+        CHECK_EQ(t, AIOSK_KV(T[i].k, T[i].v));
+        CHECK(aiosk_kv_ok(t));
+        CHECK_EQ(aiosk_kv_k(t), T[i].k);
+        CHECK_EQ(aiosk_kv_v(t), T[i].v);
+        CHECK_STR(aiosk_kv_name(t, name), T[i].back);
+        CHECK_EQ(aiosk_kv_parse(name), t);
     }
-    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) CHECK(aiosk_kv_parse(bad[i]) == -1);
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) CHECK_EQ(aiosk_kv_parse(bad[i]), -1);
     for (t = -300; t < 300; t++)
         if (aiosk_kv_ok(t)) {
             n++;
-            CHECK(aiosk_kv_parse(aiosk_kv_name(t, name)) == t);
-            CHECK(aiosk_tile_bytes(t, 64, 64) > 0 && aiosk_tile_bytes(t, 64, 64) % 64 == 0);
+            CHECK_EQ(aiosk_kv_parse(aiosk_kv_name(t, name)), t);
+            CHECK(aiosk_tile_bytes(t, 64, 64) > 0);
+            CHECK_EQ(aiosk_tile_bytes(t, 64, 64) % 64, 0);
         } else
             CHECK(aiosk_tile_bytes(t, 64, 64) == 0 && !strcmp(aiosk_kv_name(t, name), "?"));
-    CHECK(n == 1 + 5 * 6);
+    CHECK_EQ(n, 1 + 5 * 6);
     for (k = 0; k < AIOSK_N_KV; k++)
         for (v = 0; v < AIOSK_N_KV; v++)
             CHECK(aiosk_kv_ok(AIOSK_KV(k, v)) ==
@@ -108,10 +77,12 @@ static void test_names(void) {
 }
 
 /* ---- rotation ---- */
-static void test_rotate(void) {
+static void the_rotation_turns_back_and_is_the_same_on_every_set(void) {
+    /* clang-format off */
     static const int sizes[] = { 64, 80, 96, 112, 128, 160, 192, 224, 256, 512, 576, 48,
                                  36, 40, 72, 144, 1,   2,   3,   5,   6,   7,   12,  20,
                                  24, 28, 30, 60,  100, 104, 176, 208, 240, 600 };
+    /* clang-format on */
     uint64_t r = 5;
     size_t t;
     for (t = 0; t < sizeof sizes / sizeof sizes[0]; t++) {
@@ -255,7 +226,7 @@ static int all_types[64], n_types;
 
 /* All types from open tiles and from each other: valid, equal in every set, and as near as they
  * should be */
-static void test_convert(void) {
+static void converted_tiles_are_valid_near_and_the_same_on_every_set(void) {
     static const int hd[][2] = { { 64, 64 }, { 128, 128 }, { 1, 1 },     { 5, 17 },    { 16, 16 },
                                  { 80, 96 }, { 33, 250 },  { 192, 128 }, { 576, 512 }, { 599, 3 } };
     size_t t;
@@ -367,7 +338,7 @@ static void test_convert(void) {
 typedef struct attend_case {
     int type, hk, hv, n_q, n_tiles, open, softcap, alibi, window, kind;
 } attend_case;
-static void test_attend_case(const attend_case *c, uint64_t *r) {
+static void check_attend(const attend_case *c, uint64_t *r) {
     const int n = c->n_q, hk = c->hk, hv = c->hv, coded = aiosk_kv_k(c->type) >= AIOSK_KV_I8,
               most = hk > hv ? hk : hv, n_pos = 64 * c->n_tiles;
     const void *tiles[AIOSK_RUN];
@@ -541,7 +512,7 @@ static void test_attend_case(const attend_case *c, uint64_t *r) {
     free(want_l);
     free(want_s);
 }
-static void test_attend(void) {
+static void attention_over_codes_is_close_and_the_same_on_every_set(void) {
     static const int hd[][2] = { { 64, 64 }, { 128, 128 }, { 2, 3 },     { 16, 16 },  { 80, 80 },
                                  { 96, 50 }, { 47, 112 },  { 256, 256 }, { 576, 512 } };
     static const int opens[] = { 0, 0x80, 0xFF, 0x55, 0x04 };
@@ -563,7 +534,7 @@ static void test_attend(void) {
                 c.alibi = i % 5 == 0;
                 c.window = i % 3;
                 c.kind = i % 11 == 5 ? D_BIAS : i % 4 ? D_NORMAL : D_TAILS;
-                test_attend_case(&c, &r);
+                check_attend(&c, &r);
             }
         }
 }
@@ -572,7 +543,7 @@ static void test_attend(void) {
 
 /* Relative squared error of each code on numbers of a normal distribution, and what is left of a
  * key along itself: the table of the levels */
-static void test_error(void) {
+static void codes_lose_what_their_levels_must(void) {
     static const struct {
         int code;
         const char *name;
@@ -737,7 +708,7 @@ static double error_of_blocks(const aiosk_isa *isa, int bits, int rotated, const
     free(v1);
     return sqrt(e / o2);
 }
-static void test_yardstick(void) {
+static void codes_lose_less_than_blocks_of_their_size(void) {
     static const char *const data[] = { "normal", "heavy tails", "outlier channels",
                                         "constant 40 x" };
     static const char *const types[] = { "f16",  "kv8",  "kv84", "kv54",
@@ -801,23 +772,25 @@ static void test_yardstick(void) {
 
 int main(int argc, char **argv) {
     int i;
-    quick = argc > 1 && !strcmp(argv[1], "quick");
+    quick = test_begin(argc, argv);
     for (i = AIOSK_ISA_SCALAR; i < AIOSK_N_ISA; i++) {
         const aiosk_isa *k = aiosk_select(i);
         if (k) {
             isas[n_isas++] = k;
-            printf("  %s\n", k->name);
+            if (!test_listing()) printf("  %s\n", k->name);
         }
     }
     for (i = 0; i < 256; i++)
         if (aiosk_kv_ok(i)) all_types[n_types++] = i;
     if (!CHECK(n_isas > 0)) return test_end();
-    test_names();
-    test_rotate();
-    test_convert();
-    test_attend();
-    test_error();
-    test_yardstick();
-    printf("  hash %08lx%08lx\n", (unsigned long)(hash >> 32), (unsigned long)(hash & 0xFFFFFFFFu));
+    TEST(every_type_has_its_name_and_size)();
+    TEST(the_rotation_turns_back_and_is_the_same_on_every_set)();
+    TEST(converted_tiles_are_valid_near_and_the_same_on_every_set)();
+    TEST(attention_over_codes_is_close_and_the_same_on_every_set)();
+    TEST(codes_lose_what_their_levels_must)();
+    TEST(codes_lose_less_than_blocks_of_their_size)();
+    if (!test_listing())
+        printf("  hash %08lx%08lx\n", (unsigned long)(hash >> 32),
+               (unsigned long)(hash & 0xFFFFFFFFu));
     return test_end();
 }

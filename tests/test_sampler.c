@@ -27,7 +27,7 @@ static int32_t draw(const aios_sampler *s, const float *logits, int32_t n, uint6
 }
 
 /* ---- greedy ---- */
-static void test_greedy(void) {
+static void without_temperature_the_first_of_the_largest_is_drawn(void) {
     /* clang-format off */
     static const struct { float x[5]; int32_t want; } cases[] = {
         { { 1, 3, 2, 3, 0 }, 1 }, /* ties: the lowest id            */
@@ -42,13 +42,13 @@ static void test_greedy(void) {
     size_t i;
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
         aios_sampler s = defaults();
-        CHECK(draw(&s, cases[i].x, 5, 0) == cases[i].want);
+        CHECK_EQ(draw(&s, cases[i].x, 5, 0), cases[i].want);
         s.temperature = 1; /* one token left: greedy too, with the same ties */
         s.top_k = 1;
-        CHECK(draw(&s, cases[i].x, 5, i) == cases[i].want);
+        CHECK_EQ(draw(&s, cases[i].x, 5, i), cases[i].want);
         s.top_k = 0;
         s.top_p = 1e-6f;
-        CHECK(draw(&s, cases[i].x, 5, i) == cases[i].want);
+        CHECK_EQ(draw(&s, cases[i].x, 5, i), cases[i].want);
         s.top_p = 0;
         s.temperature = 1e-45f; /* the smallest there is; ties stay ties */
         CHECK(cases[i].x[draw(&s, cases[i].x, 5, i)] == cases[i].x[cases[i].want]);
@@ -56,9 +56,9 @@ static void test_greedy(void) {
     {
         float one = -3;
         aios_sampler s = defaults();
-        CHECK(draw(&s, &one, 1, 0) == 0);
+        CHECK_EQ(draw(&s, &one, 1, 0), 0);
         s.temperature = 2;
-        CHECK(draw(&s, &one, 1, 0) == 0);
+        CHECK_EQ(draw(&s, &one, 1, 0), 0);
     }
 }
 
@@ -123,11 +123,11 @@ static void check_distribution(const char *what, const aios_sampler *s, const fl
         chi += (rest_n - rest_p) * (rest_n - rest_p) / rest_p;
         df++;
     }
-    if (!CHECK(n_impossible == 0) || !CHECK(df < 1 || chi < df + 4.5 * sqrt(2.0 * df)))
+    if (!CHECK_EQ(n_impossible, 0) || !CHECK(df < 1 || chi < df + 4.5 * sqrt(2.0 * df)))
         printf("  %s: %d impossible draws, chi-square %.1f with %d degrees of freedom\n", what,
                n_impossible, chi, df);
 }
-static void test_distributions(void) {
+static void draws_have_the_distribution_that_is_documented(void) {
     static const struct {
         const char *what;
         float temperature;
@@ -171,7 +171,7 @@ static void test_distributions(void) {
 
 /* The random numbers themselves: uniform along positions, along seeds, and in pairs of
  * neighbours. */
-static void test_uniform(void) {
+static void the_random_numbers_are_uniform(void) {
     int32_t kind, i, b[256];
     for (kind = 0; kind < 4; kind++) {
         double chi = 0;
@@ -193,29 +193,30 @@ static void test_uniform(void) {
 }
 
 /* ---- bias and repetition ---- */
-static void test_bias(void) {
+static void biases_add_up_and_ban(void) {
     const float x[4] = { 1, 2, 3, -1 };
     aios_logit_bias b[3] = { { 2, -INFINITY }, { 0, 0.75f }, { 0, 0.75f } };
     float banned[3] = { -INFINITY, 0, -INFINITY };
     aios_sampler s = defaults();
     s.bias = b;
     s.n_bias = 1;
-    CHECK(draw(&s, x, 4, 0) == 1); /* banned */
+    CHECK_EQ(draw(&s, x, 4, 0), 1); /* banned */
     s.n_bias = 3;
-    CHECK(draw(&s, x, 4, 0) == 0); /* entries add up: 1 + 1.5 > 2 */
+    CHECK_EQ(draw(&s, x, 4, 0), 0); /* entries add up: 1 + 1.5 > 2 */
     b[0].bias = INFINITY;
-    CHECK(draw(&s, x, 4, 0) == 2);
+    CHECK_EQ(draw(&s, x, 4, 0), 2);
     b[0].bias = INFINITY;
     b[0].id = 3;
     s.temperature = 1;
-    CHECK(draw(&s, x, 4, 0) == 3);
+    CHECK_EQ(draw(&s, x, 4, 0), 3);
     b[0].id = 0;
     b[0].bias = 3.4e38f; /* no bias brings -infinity back */
     s.n_bias = 1;
-    CHECK(draw(&s, banned, 3, 0) == 1);
-    CHECK(x[0] == 1 && x[2] == 3); /* the logits stay as they are */
+    CHECK_EQ(draw(&s, banned, 3, 0), 1);
+    CHECK(x[0] == 1);
+    CHECK(x[2] == 3); /* the logits stay as they are */
 }
-static void test_repeat(void) {
+static void repeated_tokens_are_penalised_once(void) {
     const float x[4] = { 4, 3, -1, -1.5f };
     const float neg[3] = { -1, -1.5f, -9 };
     static const struct {
@@ -237,19 +238,21 @@ static void test_repeat(void) {
         s.repeat_last = cases[i].last;
         CHECK(aios_sample_logits(&s, x, 4, cases[i].recent, (uint64_t)cases[i].n, 0, work, &id,
                                  NULL) == AIOS_OK);
-        CHECK(id == cases[i].want);
+        CHECK_EQ(id, cases[i].want);
     }
     s.repeat_penalty = 2; /* a negative logit is multiplied */
     s.repeat_last = 0;
-    CHECK(aios_sample_logits(&s, neg, 3, &zero, 1, 0, work, &id, NULL) == AIOS_OK && id == 1);
+    CHECK_EQ(aios_sample_logits(&s, neg, 3, &zero, 1, 0, work, &id, NULL), AIOS_OK);
+    CHECK_EQ(id, 1);
     s.repeat_penalty = 3e38f; /* overflow bans, nothing worse */
-    CHECK(aios_sample_logits(&s, neg, 3, &zero, 1, 0, work, &id, NULL) == AIOS_OK && id == 1);
+    CHECK_EQ(aios_sample_logits(&s, neg, 3, &zero, 1, 0, work, &id, NULL), AIOS_OK);
+    CHECK_EQ(id, 1);
 }
 
 /* ---- sameness ---- */
 /* A hash of many draws, equal for every instruction set, and equal to what it was when this line
  * was written. */
-static void test_sameness(void) {
+static void draws_are_the_same_on_every_set(void) {
     static float x[5000];
     static const uint64_t pinned = 0x377A314EA323A154u;
     uint64_t r = 11;
@@ -268,22 +271,23 @@ static void test_sameness(void) {
             s.top_p = i % 2 ? 0.9f : 0;
             s.min_p = i % 7 == 0 ? 0.02f : 0;
             s.repeat_penalty = 1.1f;
-            CHECK(aios__sample(k, &s, x, 5000 - i, &recent, 1, (uint64_t)i, work, &id, NULL) ==
-                  AIOS_OK);
+            CHECK_EQ(aios__sample(k, &s, x, 5000 - i, &recent, 1, (uint64_t)i, work, &id, NULL),
+                     AIOS_OK);
             h = (h ^ (uint64_t)id) * 0x100000001B3u;
         }
-        if (!CHECK(h == pinned)) printf("  %s draws 0x%016llX\n", k->name, (unsigned long long)h);
+        CHECK_AT(h == pinned, "%s draws 0x%016llX", k->name, (unsigned long long)h);
     }
 }
 
 /* ---- sizes and extremes ---- */
-static void test_work(void) {
+static void no_more_room_is_touched_than_was_asked_for(void) {
     static float x[200000];
     int32_t n = 200000, i, id = -1;
     uint64_t bytes = aios_sample_work_bytes(n), r = 3;
     uint8_t *w = (uint8_t *)work;
     aios_sampler s = defaults();
-    CHECK(aios_sample_work_bytes(0) == 0 && aios_sample_work_bytes(-1) == 0);
+    CHECK_EQ(aios_sample_work_bytes(0), 0);
+    CHECK_EQ(aios_sample_work_bytes(-1), 0);
     CHECK(aios_sample_work_bytes(1) >= 12 &&
           aios_sample_work_bytes(INT32_MAX) >= (uint64_t)INT32_MAX * 12);
     if (!CHECK(bytes <= sizeof work - 64)) return;
@@ -292,12 +296,16 @@ static void test_work(void) {
     s.temperature = 1e30f; /* flat: half of the ranks are popped */
     s.repeat_penalty = 1.5f;
     i = n - 1;
-    CHECK(aios_sample_logits(&s, x, n, &i, 1, 1, work, &id, NULL) == AIOS_OK && id >= 0 && id < n);
+    CHECK_EQ(aios_sample_logits(&s, x, n, &i, 1, 1, work, &id, NULL), AIOS_OK);
+    CHECK(id >= 0);
+    CHECK(id < n);
     s.top_p = 0.999f;
-    CHECK(aios_sample_logits(&s, x, n, &i, 1, 2, work, &id, NULL) == AIOS_OK && id >= 0 && id < n);
-    for (i = 0; i < 64; i++) CHECK(w[bytes + (uint64_t)i] == 0xA5);
+    CHECK_EQ(aios_sample_logits(&s, x, n, &i, 1, 2, work, &id, NULL), AIOS_OK);
+    CHECK(id >= 0);
+    CHECK(id < n);
+    for (i = 0; i < 64; i++) CHECK_EQ(w[bytes + (uint64_t)i], 0xA5);
 }
-static void test_extremes(void) {
+static void extremes_draw_what_may_be_drawn(void) {
     static const float temperatures[] = { 1e-45f, 1e-38f, 1e-3f, 1, 1e3f, 3.4e38f };
     static const float values[] = { -3.4e38f,  3.4e38f,  0,   -0.0f, 1e-45f,
                                     -INFINITY, INFINITY, NAN, 80,    -80 };
@@ -319,7 +327,7 @@ static void test_extremes(void) {
         id = draw(&s, x, n, (uint64_t)i);
         n_bad += n_alive ? !(id >= 0 && id < n && x[id] > -INFINITY) : id != AIOS_ERR_ARG;
     }
-    CHECK(n_bad == 0);
+    CHECK_EQ(n_bad, 0);
 }
 
 /* ---- stages ---- */
@@ -425,11 +433,13 @@ static void ref_stage(const aios_sampler *s, int32_t stage, const int32_t *recen
  * by definition. How many differ. */
 static int stages_differ(const aiosk_isa *isa, const aios_sampler *s, const float *logits,
                          int32_t n, const int32_t *recent, int32_t n_recent, uint64_t pos) {
+    /* clang-format off */
     static const uint8_t in_order[16] = { AIOS_STAGE_BIAS,        AIOS_STAGE_REPEAT,
                                           AIOS_STAGE_TOP_N_SIGMA, AIOS_STAGE_TOP_K,
                                           AIOS_STAGE_TEMPERATURE, AIOS_STAGE_TYPICAL_P,
                                           AIOS_STAGE_TOP_P,       AIOS_STAGE_MIN_P,
                                           AIOS_STAGE_XTC };
+    /* clang-format on */
     aios__draw d;
     int32_t i, n_kept, one, wrong = 0;
     const uint8_t *order = s->order[0] ? s->order : in_order;
@@ -467,7 +477,7 @@ static int stages_differ(const aiosk_isa *isa, const aios_sampler *s, const floa
 }
 /* What numpy makes of the papers' definitions on twelve logits (in double, everything sorted):
  * which ids are left, and their entropy. */
-static void test_stages_golden(void) {
+static void stages_leave_what_the_papers_leave(void) {
     static const float x[12] = { 2.0f,  -1.5f, 3.25f,  0.5f, 3.0f,  -4.0f,
                                  1.75f, 2.5f,  -0.25f, 1.0f, 3.25f, -2.0f };
     enum {
@@ -557,8 +567,8 @@ static void test_stages_golden(void) {
         }
         for (r = d.first; r < d.end && entropy > 0; r++) kept |= 1u << aios__draw_rank(&d, r);
         for (k = 0; k < 400; k++) seen |= 1u << (draw(&s, x, 12, (uint64_t)k) & 31);
-        if (!CHECK(kept == cases[i].kept) || !CHECK(fabs(entropy - cases[i].entropy) < 2e-6) ||
-            !CHECK((seen & ~kept) == 0))
+        if (!CHECK_EQ(kept, cases[i].kept) || !CHECK(fabs(entropy - cases[i].entropy) < 2e-6) ||
+            !CHECK_EQ(seen & ~kept, 0))
             printf("  case %d: 0x%03X entropy %.9f, drawn 0x%03X\n", (int)i, (unsigned)kept,
                    entropy, (unsigned)seen);
         CHECK(seen == kept || cases[i].entropy > 1.2); /* rare ones may not come in 400 draws */
@@ -598,7 +608,7 @@ static void random_logits(uint64_t *r, int32_t n, float *x) {
                : kind == 2 ? 4 * test_randf(r) * test_randf(r) + (float)(j % 7)
                            : 0.5f * test_randf(r);
 }
-static void test_stages(void) {
+static void stages_leave_what_plain_loops_leave(void) {
     static float x[700];
     uint64_t r = 29;
     int32_t i, j, n_bad = 0, isa;
@@ -620,7 +630,7 @@ static void test_stages(void) {
             if (!n_bad++) printf("  sampler %d, %d logits: %d candidates differ\n", i, n, j);
         }
     }
-    CHECK(n_bad == 0);
+    CHECK_EQ(n_bad, 0);
     for (isa = AIOSK_ISA_SCALAR; isa < AIOSK_N_ISA;
          isa++) { /* the same tokens with every set, and as when this line was written */
         static float big[20000];
@@ -633,15 +643,14 @@ static void test_stages(void) {
             int32_t id = 0, recent = i;
             random_logits(&r, 20000 - i, big);
             random_sampler(&s, &r, 50);
-            CHECK(aios__sample(k, &s, big, 20000 - i, &recent, 1, (uint64_t)i, work, &id, NULL) ==
-                  AIOS_OK);
+            CHECK_EQ(aios__sample(k, &s, big, 20000 - i, &recent, 1, (uint64_t)i, work, &id, NULL),
+                     AIOS_OK);
             h = (h ^ (uint64_t)id) * 0x100000001B3u;
         }
-        if (!CHECK(h == 0xAB039A1BB700B748u))
-            printf("  %s draws 0x%016llX\n", k->name, (unsigned long long)h);
+        CHECK_AT(h == 0xAB039A1BB700B748u, "%s draws 0x%016llX", k->name, (unsigned long long)h);
     }
 }
-static void test_order(void) {
+static void stages_come_in_the_order_that_is_asked_for(void) {
     float x[300];
     uint64_t r = 31;
     int32_t i, j, n_bad = 0, n_hit = 0, id;
@@ -651,8 +660,11 @@ static void test_order(void) {
     aios_sampler s, t;
     for (i = 1; (name = aios_stage_name(i)) != NULL; i++)
         for (j = 1; j < i; j++) CHECK(strcmp(name, aios_stage_name(j)));
-    CHECK(i == 10 && !aios_stage_name(0) && !aios_stage_name(-1) && !aios_stage_name(INT32_MAX) &&
-          !strcmp(aios_stage_name(AIOS_STAGE_TYPICAL_P), "typical_p"));
+    CHECK_EQ(i, 10);
+    CHECK(!aios_stage_name(0));
+    CHECK(!aios_stage_name(-1));
+    CHECK(!aios_stage_name(INT32_MAX));
+    CHECK_STR(aios_stage_name(AIOS_STAGE_TYPICAL_P), "typical_p");
     for (i = 0; i < 3000;
          i++) { /* the order of zeros, written out; stages that are off, left out */
         int32_t k = 0;
@@ -674,7 +686,7 @@ static void test_order(void) {
         }
         n_bad += draw(&s, x, 300, (uint64_t)i) != draw(&t, x, 300, (uint64_t)i);
     }
-    CHECK(n_bad == 0);
+    CHECK_EQ(n_bad, 0);
     s = defaults(); /* XTC comes in its share of the draws, whatever is drawn */
     s.temperature = 1;
     s.xtc_probability = 0.3f;
@@ -687,6 +699,7 @@ static void test_order(void) {
     for (i = n_hit = 0; i < N_DRAWS; i++) n_hit += draw(&s, x, 300, (uint64_t)i) == 8;
     CHECK(fabs(n_hit - (0.3 + 0.7 / (1 + exp(0.1))) * N_DRAWS) < 4.5 * sqrt(0.25 * N_DRAWS));
     for (i = 0; i < 8; i++) { /* what is no order */
+        /* clang-format off */
         static const char *const said[] = { "sampler.order[1] is 77, which is no stage",
                                             "names top_p twice",
                                             "ends with its first 0, at 2, but 4 has a stage",
@@ -695,6 +708,7 @@ static void test_order(void) {
                                             "leaves out bias",
                                             "leaves out xtc, which sampler.xtc_probability",
                                             "" };
+        /* clang-format on */
         aios_logit_bias b = { 1, 1 };
         s = defaults();
         s.temperature = 1;
@@ -716,8 +730,7 @@ static void test_order(void) {
         memset(&err, 0, sizeof err);
         CHECK(aios_sample_logits(&s, x, 300, NULL, 0, 0, work, &id, &err) ==
               (i < 7 ? AIOS_ERR_ARG : AIOS_OK));
-        if (!CHECK(strstr(err.text, said[i]) != NULL && (id >= 0) == (i == 7)))
-            printf("  %s\n", err.text);
+        CHECK_AT(strstr(err.text, said[i]) != NULL && (id >= 0) == (i == 7), "%s", err.text);
     }
     for (i = 0; i < 9; i++) { /* fields out of range */
         s = defaults();
@@ -746,15 +759,16 @@ static void test_order(void) {
         s.bias = &b;
         s.n_bias = 1;
         memcpy(s.order, "\4\1", 2);
-        CHECK(aios_sample_logits(&s, x, 300, NULL, 0, 0, work, &id, &err) == AIOS_ERR_ARG &&
-              strstr(err.text, "no token can be drawn"));
+        CHECK_EQ(aios_sample_logits(&s, x, 300, NULL, 0, 0, work, &id, &err), AIOS_ERR_ARG);
+        CHECK(strstr(err.text, "no token can be drawn"));
         memcpy(s.order, "\1\4", 2);
-        CHECK(aios_sample_logits(&s, x, 300, NULL, 0, 0, work, &id, &err) == AIOS_OK && id == 8);
+        CHECK_EQ(aios_sample_logits(&s, x, 300, NULL, 0, 0, work, &id, &err), AIOS_OK);
+        CHECK_EQ(id, 8);
     }
 }
 
 /* ---- wrong arguments ---- */
-static void test_arguments(void) {
+static void wrong_arguments_are_refused(void) {
     const float x[4] = { 1, 2, 3, 4 }, nothing[2] = { -INFINITY, NAN };
     aios_logit_bias b = { 4, 0 };
     aios_error err;
@@ -798,45 +812,47 @@ static void test_arguments(void) {
         memset(&err, 0, sizeof err);
         id = 5;
         if (i < 19) {
-            CHECK(aios_sample_logits(&s, x, 4, i == 18 ? &four : &bad, 1, 0, work, &id, &err) ==
-                  AIOS_ERR_ARG);
+            CHECK_EQ(aios_sample_logits(&s, x, 4, i == 18 ? &four : &bad, 1, 0, work, &id, &err),
+                     AIOS_ERR_ARG);
             CHECK(err.code == AIOS_ERR_ARG && err.text[0] && id == -1);
         } else {
-            CHECK(aios_sample_logits(&s, x, 4, &bad, 1, 0, work, &id, &err) == AIOS_OK && id == 3);
+            CHECK_EQ(aios_sample_logits(&s, x, 4, &bad, 1, 0, work, &id, &err), AIOS_OK);
+            CHECK_EQ(id, 3);
         }
     }
     {
         aios_sampler s = defaults();
-        CHECK(aios_sample_logits(NULL, x, 4, NULL, 0, 0, work, &id, &err) == AIOS_ERR_ARG);
-        CHECK(aios_sample_logits(&s, NULL, 4, NULL, 0, 0, work, &id, &err) == AIOS_ERR_ARG);
-        CHECK(aios_sample_logits(&s, x, 0, NULL, 0, 0, work, &id, &err) == AIOS_ERR_ARG);
-        CHECK(aios_sample_logits(&s, x, 4, NULL, 1, 0, work, &id, &err) == AIOS_ERR_ARG);
-        CHECK(aios_sample_logits(&s, x, 4, NULL, 0, 0, NULL, &id, &err) == AIOS_ERR_ARG);
-        CHECK(aios_sample_logits(&s, x, 4, NULL, 0, 0, (char *)work + 4, &id, &err) ==
-              AIOS_ERR_ARG);
-        CHECK(aios_sample_logits(&s, x, 4, NULL, 0, 0, work, NULL, &err) == AIOS_ERR_ARG);
-        CHECK(aios_sample_logits(&s, nothing, 2, NULL, 0, 0, work, &id, &err) == AIOS_ERR_ARG &&
-              id == -1);
+        CHECK_EQ(aios_sample_logits(NULL, x, 4, NULL, 0, 0, work, &id, &err), AIOS_ERR_ARG);
+        CHECK_EQ(aios_sample_logits(&s, NULL, 4, NULL, 0, 0, work, &id, &err), AIOS_ERR_ARG);
+        CHECK_EQ(aios_sample_logits(&s, x, 0, NULL, 0, 0, work, &id, &err), AIOS_ERR_ARG);
+        CHECK_EQ(aios_sample_logits(&s, x, 4, NULL, 1, 0, work, &id, &err), AIOS_ERR_ARG);
+        CHECK_EQ(aios_sample_logits(&s, x, 4, NULL, 0, 0, NULL, &id, &err), AIOS_ERR_ARG);
+        CHECK_EQ(aios_sample_logits(&s, x, 4, NULL, 0, 0, (char *)work + 4, &id, &err),
+                 AIOS_ERR_ARG);
+        CHECK_EQ(aios_sample_logits(&s, x, 4, NULL, 0, 0, work, NULL, &err), AIOS_ERR_ARG);
+        CHECK_EQ(aios_sample_logits(&s, nothing, 2, NULL, 0, 0, work, &id, &err), AIOS_ERR_ARG);
+        CHECK_EQ(id, -1);
         s.temperature = 1;
-        CHECK(aios_sample_logits(&s, nothing, 2, NULL, 0, 0, work, &id, NULL) == AIOS_ERR_ARG);
+        CHECK_EQ(aios_sample_logits(&s, nothing, 2, NULL, 0, 0, work, &id, NULL), AIOS_ERR_ARG);
         s.struct_size = 0;
-        CHECK(aios_sample_logits(&s, x, 4, NULL, 0, 0, work, &id, &err) == AIOS_ERR_DESC);
+        CHECK_EQ(aios_sample_logits(&s, x, 4, NULL, 0, 0, work, &id, &err), AIOS_ERR_DESC);
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    test_begin(argc, argv);
     kernels = aiosk_select(AIOSK_ISA_BEST);
-    test_greedy();
-    test_distributions();
-    test_uniform();
-    test_bias();
-    test_repeat();
-    test_sameness();
-    test_work();
-    test_extremes();
-    test_stages_golden();
-    test_stages();
-    test_order();
-    test_arguments();
+    TEST(without_temperature_the_first_of_the_largest_is_drawn)();
+    TEST(draws_have_the_distribution_that_is_documented)();
+    TEST(the_random_numbers_are_uniform)();
+    TEST(biases_add_up_and_ban)();
+    TEST(repeated_tokens_are_penalised_once)();
+    TEST(draws_are_the_same_on_every_set)();
+    TEST(no_more_room_is_touched_than_was_asked_for)();
+    TEST(extremes_draw_what_may_be_drawn)();
+    TEST(stages_leave_what_the_papers_leave)();
+    TEST(stages_leave_what_plain_loops_leave)();
+    TEST(stages_come_in_the_order_that_is_asked_for)();
+    TEST(wrong_arguments_are_refused)();
     return test_end();
 }
