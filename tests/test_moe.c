@@ -232,7 +232,10 @@ typedef struct run {
     aios_plan plan;
     aios_error err;
 } run;
-static int run_open(run *r, const aios_io *io, const aios_io *artifact, const aios_plan_desc *pd) {
+static late_clock *clock_late; /* the clock of the next context */
+/* Opens with a cache of exactly so many slots; 0: as the budget has it. */
+static int cache_open(run *r, const aios_io *io, const aios_io *artifact, aios_plan_desc *pd,
+                      uint32_t n_slots) {
     aios_model_desc md;
     aios_context_desc cd;
     const aios_allocator a = books_allocator(&mem);
@@ -244,9 +247,29 @@ static int run_open(run *r, const aios_io *io, const aios_io *artifact, const ai
     md.io = io;
     md.n_parts = made.n_parts;
     md.artifact = artifact;
-    return aios_model_open(&md, &r->m, &r->err) == 0 &&
-           aios_plan_make(r->m, pd, &r->plan, &r->err) == 0 &&
-           aios_context_open(r->m, &r->plan, &cd, &r->c, &r->err) == 0;
+    if (clock_late) {
+        cd.now_ns = late_now;
+        cd.now_user = clock_late;
+    }
+    if (aios_model_open(&md, &r->m, &r->err)) return 0;
+    if (n_slots) {
+        pd->budget_bytes = 1;
+        if (!CHECK_EQ(aios_plan_make(r->m, pd, &r->plan, &r->err), AIOS_ERR_MEMORY)) return 0;
+        pd->budget_bytes = r->err.expected;
+    }
+    if (aios_plan_make(r->m, pd, &r->plan, &r->err)) return 0;
+    if (n_slots) {
+        r->plan.n_expert_slots = n_slots;
+        r->plan.stream_level = 0;
+        r->plan.n_slots = 0;
+        r->plan.n_readers = pd->n_readers > 0 ? pd->n_readers : 0;
+        CHECK(aios__plan_sizes(r->m, &r->plan, aiosk_select(pd->isa)));
+    }
+    return aios_context_open(r->m, &r->plan, &cd, &r->c, &r->err) == 0;
+}
+static int run_open(run *r, const aios_io *io, const aios_io *artifact, const aios_plan_desc *pd) {
+    aios_plan_desc as_it_is = *pd;
+    return cache_open(r, io, artifact, &as_it_is, 0);
 }
 static void run_close(run *r) {
     aios_context_free(r->c);
@@ -725,41 +748,6 @@ static void simulate(int32_t n_used, int32_t n_slots, uint64_t *hits, uint64_t *
     }
 }
 
-/* Opens with a cache of exactly so many slots; 0: as the budget has it. */
-static late_clock *clock_late; /* the clock of the next context */
-static int cache_open(run *r, const aios_io *io, const aios_io *artifact, aios_plan_desc *pd,
-                      uint32_t n_slots) {
-    aios_model_desc md;
-    aios_context_desc cd;
-    const aios_allocator a = books_allocator(&mem);
-    memset(r, 0, sizeof *r);
-    aios_model_desc_init(&md);
-    aios_plan_init(&r->plan);
-    aios_context_desc_init(&cd);
-    md.mem = &a;
-    md.io = io;
-    md.n_parts = made.n_parts;
-    md.artifact = artifact;
-    if (clock_late) {
-        cd.now_ns = late_now;
-        cd.now_user = clock_late;
-    }
-    if (aios_model_open(&md, &r->m, &r->err)) return 0;
-    if (n_slots) {
-        pd->budget_bytes = 1;
-        if (!CHECK_EQ(aios_plan_make(r->m, pd, &r->plan, &r->err), AIOS_ERR_MEMORY)) return 0;
-        pd->budget_bytes = r->err.expected;
-    }
-    if (aios_plan_make(r->m, pd, &r->plan, &r->err)) return 0;
-    if (n_slots) {
-        r->plan.n_expert_slots = n_slots;
-        r->plan.stream_level = 0;
-        r->plan.n_slots = 0;
-        r->plan.n_readers = pd->n_readers > 0 ? pd->n_readers : 0;
-        CHECK(aios__plan_sizes(r->m, &r->plan, aiosk_select(pd->isa)));
-    }
-    return aios_context_open(r->m, &r->plan, &cd, &r->c, &r->err) == 0;
-}
 static void cache_io(aios_io *io, aios_plan_desc *pd,
                      int how) { /* inline, own threads, lent threads, asynchronous */
     io->submit = how == 3 ? disk_submit : NULL;
