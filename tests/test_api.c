@@ -554,8 +554,8 @@ int main(int argc, char **argv) {
     TEST(keys_are_found_whole_typed_and_raw)(&io);
     TEST(tokens_are_found_by_their_text)("llama");
     TEST(tokens_are_found_by_their_text)("gpt2");
-    TEST(tokens_are_found_by_their_text)
-    ("of a kind that nobody knows"); /* it has no table of texts */
+    /* it has no table of texts */
+    TEST(tokens_are_found_by_their_text)("of a kind that nobody knows");
     TEST(the_built_in_allocator_gives_all_back)();
     return test_end();
 }

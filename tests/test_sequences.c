@@ -713,8 +713,8 @@ static void states_that_do_not_belong_here_are_refused(void) {
 
 /* ---- 3 and 4: everything in random order ---- */
 enum { WANDER_SEQ = 8 };
-static void anything_in_any_order_gives_the_same_bits(const kind *k, const way *w, int32_t n_ops,
-                                                      uint64_t seed) {
+static void anything_in_any_order_gives_the_same_bits(const kind *k, const way *w, uint64_t seed) {
+    const int32_t n_ops = brief ? 100 : 300;
     CASE("%s", k->name);
     static int32_t ids[WANDER_SEQ][600];
     int32_t len[WANDER_SEQ] = { 0 }, i, s, n, full = 0, counts[7] = { 0 }, blob_len = 0;
@@ -1410,6 +1410,7 @@ static void model_or_skip(model *m, const char *rel) {
         printf("skip: no %s in the shared folder\n", rel);
 }
 int main(int argc, char **argv) {
+    int32_t n_forks, n_prefix;
     size_t i;
     setvbuf(stdout, NULL, _IOLBF, 1000);
     quick = test_begin(argc, argv);
@@ -1419,29 +1420,26 @@ int main(int argc, char **argv) {
     model_or_skip(&models[GEMMA2], "fixtures/zoo/gemma2.gguf");
     model_or_skip(&models[GPT2], "fixtures/zoo/gpt2.gguf");
     kinds_fill();
-    TEST(forks_share_the_prefix_and_change_no_bit)
-    (AIOSK_KV_F16, brief ? 101 : 1001, brief ? 300 : 2000);
-    TEST(forks_share_the_prefix_and_change_no_bit)(KV44, brief ? 101 : 1001, brief ? 300 : 2000);
+    n_forks = brief ? 101 : 1001;
+    n_prefix = brief ? 300 : 2000;
+    TEST(forks_share_the_prefix_and_change_no_bit)(AIOSK_KV_F16, n_forks, n_prefix);
+    TEST(forks_share_the_prefix_and_change_no_bit)(KV44, n_forks, n_prefix);
     TEST(forks_share_the_prefix_and_change_no_bit)(KV44, 20, 320);
     for (i = 0; i < N_KINDS; i++)
-        if (!quick || i == 2) {
-            TEST(saved_sequences_go_on_with_the_same_bits)(&small_kinds[i]);
-        }
+        if (!quick || i == 2) TEST(saved_sequences_go_on_with_the_same_bits)(&small_kinds[i]);
     TEST(states_that_do_not_belong_here_are_refused)();
     for (i = 0; i < N_KINDS; i++)
         if (!quick || i % 3 == 1) {
-            /* clang-format off */
             static const way ways[] = { { 1, 64, 1, 0, 0, 0, 0 },
                                         { 3, 13, 1, 0, 0, 0, 1 },
                                         { 8, 50, 1, 0, 0, 0, 1 },
                                         { 4, 33, 1, 0, 512, 1, 1 } };
-            /* clang-format on */
             size_t j;
             for (j = 0; j < 4; j++) {
                 way v = ways[j];
                 if (i == 2 && j == 1) v.n_threads = 2;
-                TEST(anything_in_any_order_gives_the_same_bits)
-                (&small_kinds[i], &v, brief ? 100 : 300, 1000 + i * 10 + j);
+                const uint64_t seed = 1000 + i * 10 + j;
+                TEST(anything_in_any_order_gives_the_same_bits)(&small_kinds[i], &v, seed);
             }
         }
     TEST(a_full_cache_says_so_and_goes_on)(&small_kinds[0]);
@@ -1453,9 +1451,7 @@ int main(int argc, char **argv) {
         TEST(a_fork_within_a_pass_knows_nothing_of_it)(&small_kinds[i]);
     TEST(the_longest_common_beginning_is_found)();
     for (i = 0; i < N_KINDS; i++)
-        if (!quick || i == 2) {
-            TEST(tokens_can_be_taken_out_of_the_middle)(&small_kinds[i]);
-        }
+        if (!quick || i == 2) TEST(tokens_can_be_taken_out_of_the_middle)(&small_kinds[i]);
     TEST(learned_positions_allow_the_end_alone_to_go)();
     TEST(wrong_arguments_are_refused_and_not_felt)();
     for (i = 0; i < N_MODELS; i++) {

@@ -285,7 +285,7 @@ static const char *json_string(const char *p, char *out, uint64_t *n) {
     return *p ? p + 1 : p;
 }
 /* Every {"text": ..., "ids": [...]} of a reference. */
-static void ids_are_those_of_the_trained_models(const char *model, const char *json) {
+static void trained_models_have_their_ids(const char *model, const char *json) {
     vocab x;
     size_t n_file;
     uint8_t *file = test_read_file(shared_path(model), &n_file);
@@ -1322,9 +1322,7 @@ int main(int argc, char **argv) {
         vocab_close(&x);
     }
     TEST(a_tokenizer_of_another_kind_is_named)();
-    TEST(ids_are_those_of_the_trained_models)
-    ("models/tale-relu2-f16.gguf", "models/tale-relu2.ref.json");
-    TEST(ids_are_those_of_the_trained_models)
-    ("models/tale-silu-f16.gguf", "models/tale-silu.ref.json");
+    TEST(trained_models_have_their_ids)("models/tale-relu2-f16.gguf", "models/tale-relu2.ref.json");
+    TEST(trained_models_have_their_ids)("models/tale-silu-f16.gguf", "models/tale-silu.ref.json");
     return test_end();
 }
