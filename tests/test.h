@@ -126,6 +126,8 @@ TEST_FN int test__check(int ok, const char *what, const char *file, int line) {
     printf("failed: %s\n", what);
     return 0;
 }
+/* A failure with words of its own. */
+#define FAIL(what) test__check(0, what, __FILE__, __LINE__)
 TEST_PRINTF(1, 2) TEST_FN int test__note(const char *fmt, ...) {
     va_list args;
     if (test__n_failed > TEST__MAX_SHOWN) return 0;

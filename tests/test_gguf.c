@@ -9,9 +9,6 @@
 #include "host.h"
 #include "damage.h"
 
-/* A failure with a name of its own. */
-static void broken(const char *what, int line) { test__check(0, what, __FILE__, line); }
-
 /* ---- helpers ---- */
 
 /* Nobody asks for a byte outside. */
@@ -50,7 +47,7 @@ static aios_status parse_n(parsed *x, const aios_io *io, uint32_t n_parts, const
     CHECK_EQ(x->mem.used, counted);
     for (i = 0; i < 16; i++)
         if ((uint8_t)x->raw[i] != 0xA5 || (uint8_t)x->raw[16 + counted + i] != 0xA5) {
-            broken("wrote outside its memory", __LINE__);
+            FAIL("wrote outside its memory");
             break;
         }
     if (st) {
@@ -304,7 +301,7 @@ static void a_file_cut_anywhere_is_refused(const uint8_t *file, uint64_t n, uint
         aios_io_memory(&io, tight, cut);
         st = aios__gguf_measure(&io, 1, NULL, 0, &size, &err);
         if (st != AIOS_ERR_FORMAT || err.offset > cut) {
-            broken("cut", __LINE__);
+            FAIL("cut");
             printf("cut at %llu: %d %s\n", (unsigned long long)cut, (int)st, err.text);
         }
         free(tight);
@@ -326,7 +323,7 @@ static void no_changed_byte_does_harm(uint8_t *file, uint64_t n, uint64_t header
             if (parse(&x, file, n) == AIOS_OK) {
                 if (n_ok++ % 64 == 0) walk(&x);
             } else if (x.err.offset > n && x.err.offset != UINT64_MAX)
-                broken("offset outside the file", __LINE__);
+                FAIL("offset outside the file");
             finish(&x);
         }
         file[at] = was;
@@ -570,7 +567,7 @@ static void files_made_by_hand_are_read_by_the_rules(void) {
         m_data(&m, 32, 4);
         if (!(parse(&x, m.p, m.n) == AIOS_OK && x.size.n_tokens == 2 && x.size.token_bytes == 3 &&
               x.g.tensor[0].off == m.n - 4))
-            broken("window", __LINE__);
+            FAIL("window");
         finish(&x);
         free(m.p);
     }

@@ -61,10 +61,9 @@ static float plain_dot_ints(int type, const uint8_t *row, int n_in, const int8_t
                 s += sc * v.q[u * v.unit + i] * q[at + i];
                 m += mn * q[at + i];
                 if (sc * v.q[u * v.unit + i] != (int16_t)(sc * v.q[u * v.unit + i]))
-                    test__check(0, "scaled code fits int16", __FILE__, __LINE__);
+                    FAIL("scaled code fits int16");
             }
-            if (s != (int32_t)s || m != (int32_t)m)
-                test__check(0, "sums fit int32", __FILE__, __LINE__);
+            if (s != (int32_t)s || m != (int32_t)m) FAIL("sums fit int32");
             w = v.d[u] * dx;
             acc = aiosk__fma(w, (float)(int32_t)s, acc);
             w = v.dmin[u] * dx;
