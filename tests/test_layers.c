@@ -83,7 +83,7 @@ static void start_alike(maker *k) {
 }
 
 /* "w" at a layer: it has the window */
-static void test_windows(void) {
+static void layers_have_the_windows_that_rows_or_keys_say(void) {
     static const struct {
         const char *name;
         int32_t every;
@@ -106,18 +106,17 @@ static void test_windows(void) {
             k.arch.window_at = rows[i].at;
             k.arch.window = 4096;
             if (said) put_int(&k, "attention.sliding_window", 512);
-            if (!CHECK(aios__hp_load(&k.m, &err) == 0)) {
-                printf("  %s\n", err.text);
-                return;
-            }
+            if (!CHECK_AT(aios__hp_load(&k.m, &err) == 0, "%s", err.text)) return;
             for (l = 0; l < N_LAYER; l++)
-                if (!CHECK(k.layer[l].window == (rows[i].want[l] == '.' ? 0 : said ? 512 : 4096)))
-                    printf("  %s: layer %d: %d\n", rows[i].name, (int)l, (int)k.layer[l].window);
+                CHECK_AT(k.layer[l].window == (rows[i].want[l] == '.' ? 0
+                                               : said                 ? 512
+                                                                      : 4096),
+                         "%s: layer %d: %d", rows[i].name, (int)l, (int)k.layer[l].window);
         }
 }
 /* A second rope for layers with a window, which nothing scales; without one all have the same;
  * without any, none. */
-static void test_ropes(void) {
+static void layers_with_a_window_may_have_a_second_rope(void) {
     static maker k;
     aios_error err;
     int32_t l, two, said;
@@ -137,12 +136,11 @@ static void test_ropes(void) {
                 put_num(&k, "rope.freq_base_swa", 20000);
                 put_str(&k, "rope.scaling.type", "yarn");
             }
-            if (!CHECK(aios__hp_load(&k.m, &err) == 0)) {
-                printf("  %s\n", err.text);
-                return;
-            }
-            CHECK(k.m.hp.n_ropes == 1 + two && r[0].kind == AIOSK_ROPE_HALVES && r[0].n_rot == 4 &&
-                  r[0].orig_ctx == 2048);
+            if (!CHECK_AT(aios__hp_load(&k.m, &err) == 0, "%s", err.text)) return;
+            CHECK_EQ(k.m.hp.n_ropes, 1 + two);
+            CHECK_EQ(r[0].kind, AIOSK_ROPE_HALVES);
+            CHECK_EQ(r[0].n_rot, 4);
+            CHECK_EQ(r[0].orig_ctx, 2048);
             CHECK(r[0].base == 1e6 && r[0].factor == 8 && r[0].attn_factor == 1.5 &&
                   r[0].scaling == (said ? AIOS__SCALE_YARN : AIOS__SCALE_LINEAR) && r[0].divide);
             if (two)
@@ -153,8 +151,10 @@ static void test_ropes(void) {
         }
     start_alike(&k);
     k.arch.rope = AIOS__ROPE_NONE;
-    CHECK(aios__hp_load(&k.m, &err) == 0 && k.m.hp.n_ropes == 0 && k.m.hp.rope[0].n_rot == 0);
-    for (l = 0; l < N_LAYER; l++) CHECK(k.layer[l].rope == -1);
+    CHECK_EQ(aios__hp_load(&k.m, &err), 0);
+    CHECK_EQ(k.m.hp.n_ropes, 0);
+    CHECK_EQ(k.m.hp.rope[0].n_rot, 0);
+    for (l = 0; l < N_LAYER; l++) CHECK_EQ(k.layer[l].rope, -1);
 }
 
 /* Lists: a value for each layer. */
@@ -167,7 +167,7 @@ static aios_status by_layer(maker *k, aios_error *err) {
     for (l = 0; l < k->m.hp.n_layer && !st; l++) st = aios__layer_check(&h, &k->layer[l]);
     return st;
 }
-static void test_lists(void) {
+static void keys_may_be_lists_by_layer(void) {
     static const uint32_t heads[N_LAYER] = { 2, 4, 8 }, kv[N_LAYER] = { 2, 1, 4 },
                           ff[N_LAYER] = { 64, 96, 128 };
     static const struct {
@@ -194,12 +194,13 @@ static void test_lists(void) {
     put(&k, "attention.head_count", AIOS__U32, heads, 3, 1);
     put(&k, "attention.head_count_kv", AIOS__U32, kv, 3, 1);
     put(&k, "feed_forward_length", AIOS__U32, ff, 3, 1);
-    if (!CHECK(by_layer(&k, &err) == 0)) printf("  %s\n", err.text);
+    CHECK_AT(by_layer(&k, &err) == 0, "%s", err.text);
     for (l = 0; l < 3; l++)
         CHECK(k.layer[l].n_head == (int32_t)heads[l] && k.layer[l].n_head_kv == (int32_t)kv[l] &&
               k.layer[l].n_ff == (int32_t)ff[l] && k.layer[l].hd_k == 64 / (int32_t)heads[0] &&
               k.layer[l].hd_v == k.layer[l].hd_k);
-    CHECK(aios__hp_load(&k.m, &err) == 0 && k.m.hp.n_head == 8);
+    CHECK_EQ(aios__hp_load(&k.m, &err), 0);
+    CHECK_EQ(k.m.hp.n_head, 8);
     for (i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *const names[] = { "feed_forward_length", "attention.head_count",
                                       "attention.head_count_kv", "context_length" };
@@ -220,15 +221,15 @@ static void test_lists(void) {
             } else if (j < 3)
                 put_int(&k, names[j], one[j]);
         st = by_layer(&k, &err);
-        if (!CHECK(st == rows[i].code &&
-                   (!st || (strstr(err.text, rows[i].word) && err.offset == at->off))))
-            printf("  row %d: %d %s at %d\n", (int)i, (int)st, st ? err.text : "", (int)err.offset);
-        for (l = 0; !st && l < 3; l++) CHECK(k.layer[l].n_head_kv == 4);
+        CHECK_AT(st == rows[i].code &&
+                     (!st || (strstr(err.text, rows[i].word) && err.offset == at->off)),
+                 "row %d: %d %s at %d", (int)i, (int)st, st ? err.text : "", (int)err.offset);
+        for (l = 0; !st && l < 3; l++) CHECK_EQ(k.layer[l].n_head_kv, 4);
     }
 }
 /* Each row of the table by itself: a value below, one above, one of another kind, and none at
  * all. */
-static void test_rows(void) {
+static void each_key_is_kept_to_its_range(void) {
     int32_t i, n = 0;
     for (i = 0; i < AIOS__N_KEYS; i++) {
         const aios__key_row *r = &aios__key_rows[i];
@@ -259,20 +260,22 @@ static void test_rows(void) {
             aios__key_read(&h, r);
             if (what == 3)
                 CHECK((h.st != 0) == (r->dflt == AIOS__MUST));
-            else if (!CHECK(h.st == (r->kind == AIOS__KEY_CHOICE && what == 2 ? AIOS_ERR_UNSUPPORTED
-                                                                              : AIOS_ERR_MODEL) &&
-                            err.offset == 0 && strstr(err.text, r->name)))
-                printf("  %s, %d: %d\n", r->name, (int)what, (int)h.st);
+            else
+                CHECK_AT(h.st == (r->kind == AIOS__KEY_CHOICE && what == 2 ? AIOS_ERR_UNSUPPORTED
+                                                                           : AIOS_ERR_MODEL) &&
+                             err.offset == 0 && strstr(err.text, r->name),
+                         "%s, %d: %d", r->name, (int)what, (int)h.st);
             n++;
         }
     }
     CHECK(n > 100);
 }
 
-int main(void) {
-    test_windows();
-    test_ropes();
-    test_lists();
-    test_rows();
+int main(int argc, char **argv) {
+    test_begin(argc, argv);
+    TEST(layers_have_the_windows_that_rows_or_keys_say)();
+    TEST(layers_with_a_window_may_have_a_second_rope)();
+    TEST(keys_may_be_lists_by_layer)();
+    TEST(each_key_is_kept_to_its_range)();
     return test_end();
 }
