@@ -19,6 +19,7 @@
 #define aiosk_pack_panel       ref_pack_panel
 #define aiosk_unpack_panel_row ref_unpack_panel_row
 #define aiosk_act_bytes        ref_act_bytes
+#define aiosk_act_unpack       ref_act_unpack
 #include "kernels/ref.c"
 #include "kernels/pack.c"
 #undef aiosk_type_info
@@ -31,5 +32,6 @@
 #undef aiosk_pack_panel
 #undef aiosk_unpack_panel_row
 #undef aiosk_act_bytes
+#undef aiosk_act_unpack
 
 #endif
