@@ -565,7 +565,8 @@ AIOS__DESC_INIT(aios_spill)
 /* What an op of a pass wrote, for whoever looks for the first difference between two machines, instruction sets or versions. Row i belongs to
  * token i / n_per_token of the pass (an op of experts has a row for each expert of a token, in the order in which it chose them); it is in
  * data + (row ? row[i] : i) * stride: a column of the form, whose numbers aiosk_act_unpack gives; they are the same bits everywhere.
- * An op that leaves several forms is shown once for each; one that writes no rows (into the cache, or lists) is not shown. */
+ * An op that leaves several forms is shown once for each; one that writes no rows (into the cache, or lists), or whose rows
+ * are written over before all are there (the gates of experts that come and go), is not shown. */
 typedef struct aios_trace {
     uint32_t struct_size;
     uint32_t op;                    /* number of the op: aios_op_get                                       */
@@ -11082,8 +11083,9 @@ typedef struct aios__op {
     int32_t type, tier;   /* of a matrix or table: AIOSK_*, AIOS_TIER_*; else -1 */
     int32_t n_units;      /* streamed: rounds */
     uint8_t rows;         /* AIOS__OF_*: which rows it writes */
-    uint8_t
-        later; /* runs again and again: what it wrote is whole when the last such op is through */
+    /* runs again and again: what it wrote is whole when the last such op is through; gone: and
+     * has been written over then */
+    uint8_t later, gone;
     uint64_t w_bytes;   /* weights read by one run; TABLE, EXPERTS: for one token */
     uint64_t act_bytes; /* activations read and written per row */
     union {
@@ -12381,6 +12383,7 @@ static aios__op *aios__op_new(aios__emitter *e, const aios__node *n, const aios_
     o->phase = (int32_t)p->n_phases - 1;
     o->type = o->tier = -1;
     if (n->out[0] >= 0) o->rows = e->g->value[n->out[0]].rows;
+    o->gone = e->cut.experts && n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__GATE_PART;
     o->later = e->cut.experts && o->rows == AIOS__OF_PAIRS && n->kind != AIOS__NODE_GATHER;
     return o;
 }
@@ -12967,7 +12970,7 @@ static void aios__trace_op(const aios__exec *e, uint32_t op) {
     aios__acts a;
     aios_trace t;
     int32_t k;
-    if (!o->kind->wrote) return;
+    if (!o->kind->wrote || o->gone) return;
     memset(&a, 0, sizeof a);
     memset(&t, 0, sizeof t);
     o->kind->wrote(o, &a);

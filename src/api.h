@@ -564,7 +564,8 @@ AIOS__DESC_INIT(aios_spill)
 /* What an op of a pass wrote, for whoever looks for the first difference between two machines, instruction sets or versions. Row i belongs to
  * token i / n_per_token of the pass (an op of experts has a row for each expert of a token, in the order in which it chose them); it is in
  * data + (row ? row[i] : i) * stride: a column of the form, whose numbers aiosk_act_unpack gives; they are the same bits everywhere.
- * An op that leaves several forms is shown once for each; one that writes no rows (into the cache, or lists) is not shown. */
+ * An op that leaves several forms is shown once for each; one that writes no rows (into the cache, or lists), or whose rows
+ * are written over before all are there (the gates of experts that come and go), is not shown. */
 typedef struct aios_trace {
     uint32_t struct_size;
     uint32_t op;                    /* number of the op: aios_op_get                                       */

@@ -166,7 +166,7 @@ static void aios__trace_op(const aios__exec *e, uint32_t op) {
     aios__acts a;
     aios_trace t;
     int32_t k;
-    if (!o->kind->wrote) return;
+    if (!o->kind->wrote || o->gone) return;
     memset(&a, 0, sizeof a);
     memset(&t, 0, sizeof t);
     o->kind->wrote(o, &a);

@@ -163,8 +163,9 @@ typedef struct aios__op {
     int32_t type, tier;   /* of a matrix or table: AIOSK_*, AIOS_TIER_*; else -1 */
     int32_t n_units;      /* streamed: rounds */
     uint8_t rows;         /* AIOS__OF_*: which rows it writes */
-    uint8_t
-        later; /* runs again and again: what it wrote is whole when the last such op is through */
+    /* runs again and again: what it wrote is whole when the last such op is through; gone: and
+     * has been written over then */
+    uint8_t later, gone;
     uint64_t w_bytes;   /* weights read by one run; TABLE, EXPERTS: for one token */
     uint64_t act_bytes; /* activations read and written per row */
     union {

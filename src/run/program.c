@@ -252,6 +252,7 @@ static aios__op *aios__op_new(aios__emitter *e, const aios__node *n, const aios_
     o->phase = (int32_t)p->n_phases - 1;
     o->type = o->tier = -1;
     if (n->out[0] >= 0) o->rows = e->g->value[n->out[0]].rows;
+    o->gone = e->cut.experts && n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__GATE_PART;
     o->later = e->cut.experts && o->rows == AIOS__OF_PAIRS && n->kind != AIOS__NODE_GATHER;
     return o;
 }
