@@ -112,7 +112,7 @@ check:  ## the headers equal src/, compile clean everywhere and reach only what 
 
 # What is laid out by .clang-format: all but tables, generated or read by their columns, and the words of instruction sets.
 CLANG_FORMAT = $(shell command -v clang-format-14 || echo clang-format)
-FORMATTED = $(filter-out %/nfc.h %/unicode.h $(addprefix src/kernels/,api.h tables.h formats.h kv_types.h names.h names_undef.h effort.inc) \
+FORMATTED = $(filter-out %/nfc.h %/unicode.h $(addprefix src/kernels/,api.h tables.h formats.h kv_codes.h kv_types.h names.h names_undef.h effort.inc) \
     $(wildcard src/kernels/simd* src/kernels/isa_* src/kernels/dot_*),$(wildcard src/*/*.[ch] src/*/*.inc src/blocks.c)) $(wildcard tests/*.[ch])
 format:  ## lay the sources out as .clang-format says (version 14)
 	$(CLANG_FORMAT) -i $(FORMATTED)

@@ -127,6 +127,50 @@ typedef struct aiosk_type {
 
 #endif
 
+/* ======== kernels/kv_codes.h ======== */
+/* kv_codes.h: the one table of what the numbers of a KV tile are stored as (api.h, attention). The enum, names,
+ * sizes, what decodes and encodes them, and the tests' lists are all expanded from it. A code is added as a row
+ * at the end: plans and saved states hold the ids.
+ *
+ *   name    of a side in the name of a type: "kv84" has keys "8", values "4". Up to two characters, so that no
+ *           two of them in a row are two others
+ *   both    the name of the type of which both sides are in this code
+ *   planes  bits of a number in its planes of bytes or nibbles or pairs of bits, and in one of single bits. 16
+ *           and 32: floats, in no planes
+ *   sides   BOTH, VALUES: not for keys, ALONE: for both sides or none
+ *   mean    keys without the mean of 64 positions, which is stored beside them
+ *   top     what the level 127 is in standard deviations, for the first scale that an encoder tries
+ *   levels  ascending; the top bit of an index is the sign, 1 = negative. (0): the number itself is the level */
+#ifndef AIOSK__KV_CODES_H
+#define AIOSK__KV_CODES_H
+
+/* clang-format off */
+/*    NAME id  name  both   planes sides   mean top        levels */
+#define AIOSK__KV_CODES(X) \
+    X(F16, 0, "16", "f16",  16, 0, BOTH,   0, 0.0f,      (0)) \
+    X(F32, 1, "",   "f32",  32, 0, ALONE,  0, 0.0f,      (0)) \
+    X(I8,  2, "8",  "kv8",   8, 0, BOTH,   0, 0.0f,      (0)) \
+    X(C5,  3, "5",  "kv55",  4, 1, BOTH,   1, 3.260732f, (3, 8, 13, 18, 24, 29, 35, 41, \
+                                                         47, 54, 61, 70, 79, 90, 105, 127)) \
+    X(C4,  4, "4",  "kv44",  4, 0, BOTH,   1, 2.732590f, (6, 18, 31, 44, 58, 75, 96, 127)) \
+    X(C3,  5, "3",  "kv33",  2, 1, BOTH,   1, 2.151946f, (14, 45, 79, 127)) \
+    X(C2,  6, "2",  "kv22",  2, 0, VALUES, 0, 1.510418f, (38, 127))
+/* clang-format on */
+
+enum {
+#define AIOSK__X(N, id, name, both, index, one, sides, mean, top, levels) AIOSK_KV_##N = id,
+    AIOSK__KV_CODES(AIOSK__X)
+#undef AIOSK__X
+};
+enum { /* places in the table: ids without gaps */
+#define AIOSK__X(N, id, name, both, index, one, sides, mean, top, levels) AIOSK__KV_AT_##N,
+       AIOSK__KV_CODES(AIOSK__X)
+#undef AIOSK__X
+           AIOSK_N_KV
+};
+
+#endif
+
 /* ======== kernels/api.h, continued ======== */
 /* For AIOS_STATIC and AIOS_DLL too. What is static need not be used, nor be there where nothing is implemented: GCC has no attribute for the
  * latter, and in C asks at the end of the file, so that this file's own functions are not asked for either. */
@@ -225,13 +269,13 @@ typedef struct aiosk_matmul {
 typedef void (*aiosk_matmul_fn)(const aiosk_matmul *m);
 
 /* ---- attention -------------------------------------------------------------------------------------------
- * A tile holds 64 positions of one KV head. Each of its sides, keys and values, is stored in a code; the type of a tile is the
- * code of its keys, plus that of its values where it is another. hd is the head size, hp = hd rounded up to 16. */
-enum { AIOSK_KV_F16 = 0, AIOSK_KV_F32 = 1, AIOSK_KV_I8 = 2, AIOSK_KV_C5 = 3, AIOSK_KV_C4 = 4, AIOSK_KV_C3 = 5, AIOSK_KV_C2 = 6 /* values only */,
-       AIOSK_N_KV = 7, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
+ * A tile holds 64 positions of one KV head. Each of its sides, keys and values, is stored in a code of the table in kv_codes.h; the type of
+ * a tile is the code of its keys, plus that of its values where it is another. hd is the head size, hp = hd rounded up to 16. */
+enum { AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
 #define AIOSK_KV(k, v) ((k) == (v) ? (k) : ((k) | ((v) + 1) << 4))
 AIOSK_API int32_t aiosk_kv_k(int32_t type);             /* the code of the keys */
 AIOSK_API int32_t aiosk_kv_v(int32_t type);             /* and of the values */
+AIOSK_API int32_t aiosk_kv_coded(int32_t code);         /* 1 if its numbers are codes, of rotated vectors; 0 for F32, F16 */
 /* 1 for a type: F32 with itself only, keys not C2. */
 AIOSK_API int32_t aiosk_kv_ok(int32_t type);
 /* "f32", "f16", or kv, the bits of the keys and, where they differ, of the values: "kv8" "kv84" "kv168". -1 for no type; understands
@@ -247,21 +291,19 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v);  
  *
  * A sealed tile (not of F32 and F16, which are sealed as they are):
  *     64 bytes    f32 step of the scales of K, f32 that of V, f32 step of the mean, u32 type, zeros
- *     K, then V   F16 as above; I8, C5 .. C2: u8 scale [64]; K of C5, C4, C3: int8 mean [hp rounded up to 64]; codes
- * A coded number is scale[t] * step * level, for keys with a mean + mean[d] * mean step. The levels of the codes, int8:
- *     I8   -127 .. 127                       C2   +- 38 127                    C3   +- 14 45 79 127
- *     C4   +- 6 18 31 44 58 75 96 127        C5   +- 3 8 13 18 24 29 35 41 47 54 61 70 79 90 105 127
- * are those of the least squared error of a normal distribution, which rotated vectors have. They are in the order of the flat array of 64 hp bytes
- * that they are decoded to: K [hp/4][64 keys][4 channels]; V [16][hp][4], byte b of group j being position j + 16 * {0, 2, 1, 3}[b].
- * Each 512 of them are planes of 64 bytes: a nibble plane holds number i of each 128 in the low nibble of byte i, 64 + i in the high one;
- * a plane of 2 bits 4 * 64, a plane of single bits 8 * 64 in the same way.   C5: 4 nibble planes (index of |level|), 1 bit plane (1 = negative);
- * C4: 4 nibble planes (index, 8 = negative); C3: 2 planes of 2 bits, 1 bit plane; C2: 2 planes of 2 bits (index, 2 = negative). */
+ *     K, then V   F16 as above; codes: u8 scale [64]; K of a code with a mean: int8 mean [hp rounded up to 64]; codes
+ * A coded number is scale[t] * step * level, for keys with a mean + mean[d] * mean step. The levels are int8: -127 .. 127 in I8, else those of
+ * the table, of the least squared error of a normal distribution, which rotated vectors have. Codes are in the order of the flat array of
+ * 64 hp bytes that they are decoded to: K [hp/4][64 keys][4 channels]; V [16][hp][4], byte b of group j being position
+ * j + 16 * {0, 2, 1, 3}[b]. Each 512 of them are planes of 64 bytes, the planes of the table: I8 8 of bytes; 4 of nibbles, that hold number i
+ * of each 128 in the low nibble of byte i, 64 + i in the high one; 2 of 2 bits, 4 * 64 of them in the same way; then one of single bits, 8 * 64,
+ * the next bit of the index. The top bit of an index is the sign, 1 = negative. */
 
 /* Converts a tile: seals an open one, makes a sealed one cheaper, or opens it again (dst_type F16, to write on from some position). F32 goes to F32 only.
  * Equal sides are copied. Nothing is rotated. src != dst; both 64-byte aligned, scratch too.
- *   mean (of C5, C4, C3 keys): of 64 positions, as float rows with 64 columns / 64; codes and step as quantize_head; taken off before the rest
+ *   mean (of keys that have one): of 64 positions, as float rows with 64 columns / 64; codes and step as quantize_head; taken off before the rest
  *   I8      scale = max |x| / 127, code = rint(x / scale)
- *   C5..C2  levels c nearest to |x| with the scale that suits a standard deviation of sqrt(sum x^2 / hd); then once more with that scale moved
+ *   others  levels c nearest to |x| with the scale that suits a standard deviation of sqrt(sum x^2 / hd); then once more with that scale moved
  *           three times as far as to b = sum x c / sum c^2, within b / 2 and 3 b / 2; scale = sum x^2 / sum x c for keys (unbiased), the new b
  *           for values (least squares)
  *   step = largest scale / 255; scales are rint(scale / step), at least 1; I8: rounded up. A vector of zeros has scale 0.
@@ -923,11 +965,25 @@ extern AIOSK__SHARED const uint16_t aiosk__iq3s_grid[512 + 1];
 #ifndef AIOSK__KV_TYPES_H
 #define AIOSK__KV_TYPES_H
 
+/* A row of kv_codes.h, by id */
+typedef struct aiosk__kv_code {
+    char name[3], both[8];
+    uint8_t index, one;      /* bits in planes */
+    uint8_t sides, has_mean; /* AIOSK__KV_BOTH .. */
+    uint8_t n;               /* levels of one sign, 0: the number itself */
+    int8_t level[16];        /* of an index; where the sign has the plane of its own, without it */
+    float top;
+} aiosk__kv_code;
+enum { AIOSK__KV_BOTH = 0, AIOSK__KV_VALUES = 1, AIOSK__KV_ALONE = 2 };
+
+/* Which planes there are (codes.inc): bits of an index, single bits */
+#define AIOSK__KV_PLANES(X)            X(8, 0) X(4, 1) X(4, 0) X(2, 1) X(2, 0)
+#define AIOSK__KV_PLANE_ID(index, one) ((index)*2 + (one))
+
 AIOSK__INLINE int32_t aiosk__hp(int32_t hd) { return (hd + 15) / 16 * 16; }
 
 /* One side of a tile: offsets from the beginning of the tile. at is where the side begins. */
 typedef struct aiosk__side { int32_t code; size_t at, mean, data, bytes; } aiosk__side;
-AIOSK__INLINE int32_t aiosk__kv_coded(int32_t code) { return code >= AIOSK_KV_I8; }
 
 /* 1: the sign of channel i is minus */
 AIOSK__INLINE uint32_t aiosk__minus(uint32_t i) {
@@ -949,9 +1005,7 @@ AIOSK__SHARED aiosk__side aiosk__side_k(int32_t type, int32_t hd_k);
 AIOSK__SHARED aiosk__side aiosk__side_v(int32_t type, int32_t hd_k, int32_t hd_v);
 AIOSK__SHARED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, uint8_t *out);
 AIOSK__SHARED const uint64_t *aiosk__hadamard_rows(int32_t m);
-extern AIOSK__SHARED const uint8_t aiosk__kv_bits[AIOSK_N_KV];
-extern AIOSK__SHARED const int8_t aiosk__kv_levels[4][16];
-extern AIOSK__SHARED const float aiosk__kv_top[4];
+extern AIOSK__SHARED const aiosk__kv_code aiosk__kv_codes[AIOSK_N_KV];
 extern AIOSK__SHARED const uint8_t aiosk__kv_byte[4];
 #endif
 
@@ -2766,16 +2820,41 @@ AIOSK_API void aiosk_act_unpack(int32_t kind, const void *x, uint64_t n_in, floa
 /* tile.c: where things are in a tile of the KV cache (api.h, attention), its codes as integers,
  * and the constants of the rotation. */
 
-AIOSK__CONST uint8_t aiosk__kv_bits[AIOSK_N_KV] = { 16, 32, 8, 5, 4, 3, 2 };
-/* By index; C5: of the magnitude */
-AIOSK__CONST int8_t aiosk__kv_levels[4][16] = {
-    { 3, 8, 13, 18, 24, 29, 35, 41, 47, 54, 61, 70, 79, 90, 105, 127 },
-    { 6, 18, 31, 44, 58, 75, 96, 127, -6, -18, -31, -44, -58, -75, -96, -127 },
-    { 14, 45, 79, 127, -14, -45, -79, -127, 14, 45, 79, 127, -14, -45, -79, -127 },
-    { 38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127 }
+/* The levels of a row by index: planes of 4 + 1, 4, 2 + 1, 2 bits, and none */
+#define AIOSK__KV_LEVELS_4_1(...) __VA_ARGS__
+#define AIOSK__KV_LEVELS_4_0(a, b, c, d, e, f, g, h) \
+    a, b, c, d, e, f, g, h, -(a), -(b), -(c), -(d), -(e), -(f), -(g), -(h)
+#define AIOSK__KV_LEVELS_2_1(a, b, c, d) a, b, c, d, -(a), -(b), -(c), -(d)
+#define AIOSK__KV_LEVELS_2_0(a, b)       a, b, -(a), -(b)
+#define AIOSK__KV_LEVELS_8_0(a)          a
+#define AIOSK__KV_LEVELS_16_0(a)         a
+#define AIOSK__KV_LEVELS_32_0(a)         a
+#define AIOSK__KV_N(index, one)          ((index) < 8 ? (uint8_t)(1u << ((index) + (one)-1)) : (uint8_t)0)
+AIOSK__CONST aiosk__kv_code aiosk__kv_codes[AIOSK_N_KV] = {
+/* clang-format off */
+#define AIOSK__X(N, id, name, both, index, one, sides, mean, top, levels) \
+    { name, both, index, one, AIOSK__KV_##sides, mean, AIOSK__KV_N(index, one), \
+      { AIOSK__KV_LEVELS_##index##_##one levels }, top },
+    AIOSK__KV_CODES(AIOSK__X)
+#undef AIOSK__X
+    /* clang-format on */
 };
-/* Level 127 in standard deviations */
-AIOSK__CONST float aiosk__kv_top[4] = { 3.260732f, 2.732590f, 2.151946f, 1.510418f };
+#undef AIOSK__KV_N
+#undef AIOSK__KV_LEVELS_32_0
+#undef AIOSK__KV_LEVELS_16_0
+#undef AIOSK__KV_LEVELS_8_0
+#undef AIOSK__KV_LEVELS_2_0
+#undef AIOSK__KV_LEVELS_2_1
+#undef AIOSK__KV_LEVELS_4_0
+#undef AIOSK__KV_LEVELS_4_1
+enum { /* ids are places */
+#define AIOSK__X(N, id, ...) AIOSK__KV_ID_##N = 1 / ((id) == AIOSK__KV_AT_##N),
+       AIOSK__KV_CODES(AIOSK__X)
+#undef AIOSK__X
+};
+AIOSK__INLINE int32_t aiosk__kv_bits(int32_t code) {
+    return aiosk__kv_codes[code].index + aiosk__kv_codes[code].one;
+}
 /* What a v_i pairs of bytes 0 and 2, 1 and 3 make of V: byte of a group for positions 0.., 16..,
  * 32.., 48.. */
 AIOSK__CONST uint8_t aiosk__kv_byte[4] = { 0, 2, 1, 3 };
@@ -2783,52 +2862,62 @@ AIOSK__CONST uint8_t aiosk__kv_byte[4] = { 0, 2, 1, 3 };
 AIOSK_API int32_t aiosk_kv_k(int32_t type) { return type & 15; }
 AIOSK_API int32_t aiosk_kv_v(int32_t type) { return type > 15 ? (type >> 4) - 1 : type; }
 AIOSK_API int32_t aiosk_kv_ok(int32_t type) {
-    const int32_t k = type & 15, v = type > 15 ? (type >> 4) - 1 : type;
+    const int32_t k = aiosk_kv_k(type), v = aiosk_kv_v(type);
     if (type < 0 || k >= AIOSK_N_KV || v >= AIOSK_N_KV || type != AIOSK_KV(k, v)) return 0;
-    return k == AIOSK_KV_F32 || v == AIOSK_KV_F32 ? k == v : k != AIOSK_KV_C2;
+    if (aiosk__kv_codes[k].sides == AIOSK__KV_ALONE || aiosk__kv_codes[v].sides == AIOSK__KV_ALONE)
+        return k == v;
+    return aiosk__kv_codes[k].sides != AIOSK__KV_VALUES;
+}
+AIOSK_API int32_t aiosk_kv_coded(int32_t code) {
+    return (uint32_t)code < AIOSK_N_KV && aiosk__kv_codes[code].index < 16;
 }
 AIOSK_API int32_t aiosk_kv_open(int32_t type) {
     return type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16;
 }
 AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]) {
-    const int32_t side[2] = { aiosk_kv_k(type), aiosk_kv_v(type) };
+    const aiosk__kv_code *k, *v;
     char *p = name;
-    int32_t i;
-    if (type == AIOSK_KV_F32 || type == AIOSK_KV_F16 || !aiosk_kv_ok(type)) {
-        memcpy(name,
-               type == AIOSK_KV_F32   ? "f32"
-               : type == AIOSK_KV_F16 ? "f16"
-                                      : "?",
-               type == AIOSK_KV_F32 || type == AIOSK_KV_F16 ? 4 : 2);
+    memcpy(name, "?", 2);
+    if (!aiosk_kv_ok(type)) return name;
+    k = &aiosk__kv_codes[aiosk_kv_k(type)];
+    v = &aiosk__kv_codes[aiosk_kv_v(type)];
+    if (k == v) {
+        memcpy(name, k->both, 8);
         return name;
     }
     *p++ = 'k';
     *p++ = 'v';
-    for (i = 0; i < (type == AIOSK_KV_I8 ? 1 : 2); i++) {
-        if (side[i] == AIOSK_KV_F16) *p++ = '1';
-        *p++ = (char)('0' + aiosk__kv_bits[side[i]] % 10);
-    }
-    *p = 0;
+    memcpy(p, k->name, strlen(k->name));
+    p += strlen(k->name);
+    memcpy(p, v->name, strlen(v->name) + 1);
     return name;
 }
-AIOSK_API int32_t aiosk_kv_parse(const char *name) {
-    int32_t side[2] = { -1, -1 }, n = 0, i, type;
-    if (!name) return -1;
-    if (!strcmp(name, "f32")) return AIOSK_KV_F32;
-    if (!strcmp(name, "f16")) return AIOSK_KV_F16;
-    if (!strcmp(name, "i8")) return AIOSK_KV_I8;
-    if (name[0] != 'k' || name[1] != 'v' || !name[2]) return -1;
-    for (name += 2; *name && n < 2; name++, n++) {
-        if (name[0] == '1' && name[1] == '6') {
-            side[n] = AIOSK_KV_F16;
-            name++;
-            continue;
-        }
-        for (i = AIOSK_KV_I8; i < AIOSK_N_KV; i++)
-            if (*name == '0' + aiosk__kv_bits[i]) side[n] = i;
-        if (side[n] < 0) return -1;
+/* The code whose name a text begins with, the longest of those, or -1 */
+static int32_t aiosk__kv_code_at(const char *text) {
+    int32_t i, best = -1;
+    size_t most = 0;
+    for (i = 0; i < AIOSK_N_KV; i++) {
+        const size_t n = strlen(aiosk__kv_codes[i].name);
+        if (n <= most || strncmp(text, aiosk__kv_codes[i].name, n) != 0) continue;
+        best = i;
+        most = n;
     }
-    if (*name) return -1;
+    return best;
+}
+AIOSK_API int32_t aiosk_kv_parse(const char *name) {
+    int32_t side[2] = { -1, -1 }, n, i, type;
+    if (!name) return -1;
+    if (!strcmp(name, "i8")) return AIOSK_KV_I8;
+    for (i = 0; i < AIOSK_N_KV; i++)
+        if (!strcmp(name, aiosk__kv_codes[i].both)) return aiosk_kv_ok(i) ? i : -1;
+    if (name[0] != 'k' || name[1] != 'v') return -1;
+    name += 2;
+    for (n = 0; n < 2 && *name; n++) {
+        side[n] = aiosk__kv_code_at(name);
+        if (side[n] < 0) return -1;
+        name += strlen(aiosk__kv_codes[side[n]].name);
+    }
+    if (n == 0 || *name) return -1;
     type = AIOSK_KV(side[0], n > 1 ? side[1] : side[0]);
     return aiosk_kv_ok(type) ? type : -1;
 }
@@ -2838,20 +2927,21 @@ static aiosk__side aiosk__side_at(int32_t code, int32_t is_v, int32_t hd, size_t
     aiosk__side s;
     s.code = code;
     s.at = s.mean = s.data = at;
-    if (aiosk__kv_coded(code)) {
+    if (aiosk_kv_coded(code)) {
         s.mean = s.data = at + AIOSK_TILE;
-        if (!is_v && code > AIOSK_KV_I8) s.data += (hp + 63) / 64 * 64;
-        s.bytes = s.data - at + hp * 8 * aiosk__kv_bits[code];
+        if (!is_v && aiosk__kv_codes[code].has_mean) s.data += (hp + 63) / 64 * 64;
+        s.bytes = s.data - at + hp * 8 * (size_t)aiosk__kv_bits(code);
     } else
-        s.bytes = (is_v ? hp : (size_t)hd) * 8 * aiosk__kv_bits[code];
+        s.bytes = (is_v ? hp : (size_t)hd) * 8 * (size_t)aiosk__kv_bits(code);
     return s;
 }
 AIOSK__SHARED aiosk__side aiosk__side_k(int32_t type, int32_t hd_k) {
-    return aiosk__side_at(type & 15, 0, hd_k, type >= AIOSK_KV_I8 ? 64 : 0);
+    const int32_t k = aiosk_kv_k(type), v = aiosk_kv_v(type);
+    return aiosk__side_at(k, 0, hd_k, aiosk_kv_coded(k) || aiosk_kv_coded(v) ? 64 : 0);
 }
 AIOSK__SHARED aiosk__side aiosk__side_v(int32_t type, int32_t hd_k, int32_t hd_v) {
     const aiosk__side k = aiosk__side_k(type, hd_k);
-    return aiosk__side_at(type > 15 ? (type >> 4) - 1 : type, 1, hd_v, k.at + k.bytes);
+    return aiosk__side_at(aiosk_kv_v(type), 1, hd_v, k.at + k.bytes);
 }
 AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v) {
     aiosk__side v;
@@ -2864,10 +2954,11 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v) {
  * carried from byte to byte. */
 AIOSK__SHARED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, uint8_t *out) {
     const uint64_t one = 0x0101010101010101u;
-    const int32_t bits = aiosk__kv_bits[code];
+    const aiosk__kv_code *c = &aiosk__kv_codes[code];
+    const int32_t bits = c->index + c->one;
     uint64_t a[8], r[5];
     size_t i, j;
-    if (code == AIOSK_KV_I8) {
+    if (c->index == 8) {
         memcpy(out, flat, n * 512);
         return;
     }
@@ -2876,11 +2967,11 @@ AIOSK__SHARED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, u
             for (j = 0; j < 8; j++) memcpy(&a[j], flat + 64 * j + i, 8);
             memset(r, 0, sizeof r);
             for (j = 0; j < 8; j++) {
-                if (bits >= 4)
+                if (c->index == 4)
                     r[j / 2] |= (a[j] & one * 15) << 4 * (j & 1);
                 else
                     r[j / 4] |= (a[j] & one * 3) << 2 * (j & 3);
-                if (bits & 1) r[bits - 1] |= (a[j] >> (bits - 1) & one) << j;
+                if (c->one) r[c->index] |= (a[j] >> c->index & one) << j;
             }
             for (j = 0; j < (size_t)bits; j++) memcpy(out + 64 * j + i, &r[j], 8);
         }
@@ -5107,37 +5198,38 @@ V_EXPORT_MM void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, flo
 /* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes,
  * one kind of tile to another. After ops.inc. */
 
-/* n times 512 codes to int8, with their bytes flipped (xor) */
-V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out,
-                           const int32_t flip) {
-    const int bits = aiosk__kv_bits[code];
+/* n times 512 codes to int8, with their bytes flipped (xor). index, one: bits in planes, constants.
+ * An index of 5 bits has its sign in the last one, else the levels have theirs. */
+V_FN void V_NAME(decode_n)(const int index, const int one, const int8_t *level, const uint8_t *p,
+                           size_t n, int8_t *out, const int32_t flip) {
+    const int bits = index + one;
     int i, j;
 #if V_W > 1
     static const int8_t all[16] = { 0, -1 };
     const vi bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303),
              ones = i_table(all), x = v_set1i(flip);
-    vi t = i_table(aiosk__kv_levels[code == AIOSK_KV_I8 ? 0 : code - AIOSK_KV_C5]);
+    vi t = i_table(level);
     if (bits < 5) t = i_xor(t, x);
     for (; n > 0; n--, p += 64 * bits, out += 512)
         for (i = 0; i < 64; i += 4 * V_W) {
-            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            const vi s = one ? v_loadi(p + 64 * index + i) : v_zeroi();
             vi a = s, w;
             AIOSK__UNROLL
             for (j = 0; j < 8; j++) {
-                if (bits == 8)
+                if (index == 8)
                     w = i_xor(v_loadi(p + 64 * j + i), x);
-                else if (bits >= 4) {
+                else if (index == 4) {
                     if (!(j & 1)) a = v_loadi(p + 32 * j + i);
                     w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
                     /* bytes of 0 and 255: inverted and 1 added where the bit is set */
-                    if (bits == 5) {
+                    if (one) {
                         const vi b = i_and(j ? i_srl(s, j) : s, bit);
                         w = i_xor(i_addb(i_xor(w, i_lut(ones, b)), b), x);
                     }
                 } else {
                     if (!(j & 3)) a = v_loadi(p + 16 * j + i);
                     w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
-                    if (bits == 3)
+                    if (one)
                         w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j),
                                           v_set1i(0x04040404)));
                     w = i_lut(t, w);
@@ -5146,31 +5238,33 @@ V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_
             }
         }
 #else
-    const int8_t *table = aiosk__kv_levels[code == AIOSK_KV_I8 ? 0 : code - AIOSK_KV_C5];
     (void)flip;
     for (; n > 0; n--, p += 64 * bits, out += 512)
         for (i = 0; i < 64; i++)
             for (j = 0; j < 8; j++) {
-                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
-                const int w = bits == 8   ? p[64 * j + i]
-                              : bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15
-                                          : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
-                out[64 * j + i] = (int8_t)(bits == 8   ? w
-                                           : bits == 5 ? (s ? -table[w] : table[w])
-                                                       : table[w | s << 2]);
+                const int s = one ? p[64 * index + i] >> j & 1 : 0;
+                const int w = index == 8   ? p[64 * j + i]
+                              : index == 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15
+                                           : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(index == 8  ? w
+                                           : bits == 5 ? (s ? -level[w] : level[w])
+                                                       : level[w | s << 2]);
             }
 #endif
 }
 /* n codes of a side as int8 */
 V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(decode)(int32_t code, const uint8_t *p, size_t n,
                                                    int8_t *out, int32_t flip) {
+    const aiosk__kv_code *c = &aiosk__kv_codes[code];
     n /= 512;
-    switch (code) {
-    case AIOSK_KV_I8: V_NAME(decode_n)(AIOSK_KV_I8, p, n, out, flip); break;
-    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, flip); break;
-    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, flip); break;
-    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, flip); break;
-    default: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, flip);
+    switch (AIOSK__KV_PLANE_ID(c->index, c->one)) {
+#define AIOSK__X(index, one)                                     \
+    case AIOSK__KV_PLANE_ID(index, one):                         \
+        V_NAME(decode_n)(index, one, c->level, p, n, out, flip); \
+        break;
+        AIOSK__KV_PLANES(AIOSK__X)
+#undef AIOSK__X
+    default: break;
     }
 }
 
@@ -5271,8 +5365,8 @@ V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int
  * each channel, mean for a float. */
 V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile,
                                                int32_t hd, float *x, uint8_t *flat, float *mean) {
-    const int32_t hp = aiosk__hp(hd),
-                  n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const aiosk__kv_code *const code = &aiosk__kv_codes[s.code];
+    const int32_t hp = aiosk__hp(hd), n = code->n;
     const vf zero = v_zero();
     float limit[16], value[16], scale[64], step, most;
     int32_t at[64], u[64], d, b, i, k, round;
@@ -5298,9 +5392,8 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint
         }
     }
     for (i = 0; i < n; i++) {
-        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
-        value[i] = (float)(256 * i + level[i]);
-        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+        value[i] = (float)(256 * i + code->level[i]);
+        limit[i] = i ? (float)(code->level[i - 1] + code->level[i]) * 0.5f : 0.0f;
     }
     memset(flat, 0, (size_t)hp * 64);
     for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
@@ -5317,8 +5410,7 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint
             v_storeu(scale + b, v_div(most_x, v_set1(127.0f)));
             continue;
         }
-        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))),
-                   v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(code->top / 127.0f));
         for (round = 0; round < 2; round++) {
             vf xc = zero, c2 = zero;
             inv = v_div(v_set1(1.0f), sc);
@@ -5388,7 +5480,7 @@ V_EXPORT_REST AIOSK__SMALL void V_NAME(kv_convert)(int32_t src_type, const void 
     const uint8_t *from = (const uint8_t *)src;
     uint8_t *to = (uint8_t *)dst;
     int32_t is_v;
-    if (dst_type >= AIOSK_KV_I8) {
+    if (aiosk_kv_coded(aiosk_kv_k(dst_type)) || aiosk_kv_coded(aiosk_kv_v(dst_type))) {
         memset(to, 0, 64);
         memcpy(to + 12, &dst_type, 4);
     }
@@ -5402,7 +5494,7 @@ V_EXPORT_REST AIOSK__SMALL void V_NAME(kv_convert)(int32_t src_type, const void 
         uint8_t *flat = (uint8_t *)(mean + hp);
         if (a.code == b.code) {
             memcpy(to + b.at, from + a.at, a.bytes);
-            if (!aiosk__kv_coded(a.code)) continue;
+            if (!aiosk_kv_coded(a.code)) continue;
             memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
             if (!is_v) memcpy(to + 8, from + 8, 4);
             continue;
@@ -6069,7 +6161,7 @@ V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(softmax)(V_NAME(work) * w, int32_t q,
 }
 V_EXPORT AIOSK__NOINLINE void V_NAME(softmaxes)(V_NAME(work) * w) {
     const aiosk_attend *a = w->a;
-    const int32_t coded = aiosk__kv_coded(w->v[0].code),
+    const int32_t coded = aiosk_kv_coded(w->v[0].code),
                   per = coded ? 1 + w->fetch_v.lines * 2 / 3 / a->n_q : 0;
     for (const V_NAME(group) *g = w->group; g < w->group + w->groups; g++) {
         const int32_t from = g->low / 64, to = (g->high + 63) / 64;
@@ -6126,7 +6218,7 @@ V_EXPORT AIOSK__NOINLINE int32_t V_NAME(begin)(V_NAME(work) * w, const aiosk_att
         for (; q < g->q0 + g->n; q++) {
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
-            if (aiosk__kv_coded(w->k[0].code))
+            if (aiosk_kv_coded(w->k[0].code))
                 w->fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             if (a->low[q] >= a->high[q]) continue;
             if (a->low[q] < g->low) g->low = a->low[q];
@@ -6146,7 +6238,7 @@ V_EXPORT AIOSK__NOINLINE int32_t V_NAME(begin)(V_NAME(work) * w, const aiosk_att
     w->fetch_k.i = w->first + 1;
     w->fetch_v.at = w->v[0].at;
     w->fetch_v.lines = (int32_t)(w->v[0].bytes / 64);
-    w->fetch_v.i = aiosk__kv_coded(w->v[0].code) ? w->first : w->last + 1;
+    w->fetch_v.i = aiosk_kv_coded(w->v[0].code) ? w->first : w->last + 1;
     return 1;
 }
 
@@ -6155,7 +6247,7 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
     if (!V_NAME(begin)(&w, a)) return;
     if (w.k[0].mean < w.k[0].data) V_NAME(means8)(&w);
     for (int32_t i = w.first; i <= w.last; i++) {
-        if (aiosk__kv_coded(w.k[V_NAME(is_open)(&w, i)].code))
+        if (aiosk_kv_coded(w.k[V_NAME(is_open)(&w, i)].code))
             V_NAME(scores_coded)(&w, i);
         else
             V_NAME(scores_float)(&w, i);
@@ -6167,7 +6259,7 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         w.fetch_k.line = 0;
     }
     for (int32_t i = w.first; i <= w.last; i++) {
-        if (aiosk__kv_coded(w.v[V_NAME(is_open)(&w, i)].code))
+        if (aiosk_kv_coded(w.v[V_NAME(is_open)(&w, i)].code))
             V_NAME(values_coded)(&w, i);
         else
             V_NAME(values_float)(&w, i);

@@ -51,6 +51,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "formats.h"
+#include "kv_codes.h"
 
 /* For AIOS_STATIC and AIOS_DLL too. What is static need not be used, nor be there where nothing is implemented: GCC has no attribute for the
  * latter, and in C asks at the end of the file, so that this file's own functions are not asked for either. */
@@ -149,13 +150,13 @@ typedef struct aiosk_matmul {
 typedef void (*aiosk_matmul_fn)(const aiosk_matmul *m);
 
 /* ---- attention -------------------------------------------------------------------------------------------
- * A tile holds 64 positions of one KV head. Each of its sides, keys and values, is stored in a code; the type of a tile is the
- * code of its keys, plus that of its values where it is another. hd is the head size, hp = hd rounded up to 16. */
-enum { AIOSK_KV_F16 = 0, AIOSK_KV_F32 = 1, AIOSK_KV_I8 = 2, AIOSK_KV_C5 = 3, AIOSK_KV_C4 = 4, AIOSK_KV_C3 = 5, AIOSK_KV_C2 = 6 /* values only */,
-       AIOSK_N_KV = 7, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
+ * A tile holds 64 positions of one KV head. Each of its sides, keys and values, is stored in a code of the table in kv_codes.h; the type of
+ * a tile is the code of its keys, plus that of its values where it is another. hd is the head size, hp = hd rounded up to 16. */
+enum { AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
 #define AIOSK_KV(k, v) ((k) == (v) ? (k) : ((k) | ((v) + 1) << 4))
 AIOSK_API int32_t aiosk_kv_k(int32_t type);             /* the code of the keys */
 AIOSK_API int32_t aiosk_kv_v(int32_t type);             /* and of the values */
+AIOSK_API int32_t aiosk_kv_coded(int32_t code);         /* 1 if its numbers are codes, of rotated vectors; 0 for F32, F16 */
 /* 1 for a type: F32 with itself only, keys not C2. */
 AIOSK_API int32_t aiosk_kv_ok(int32_t type);
 /* "f32", "f16", or kv, the bits of the keys and, where they differ, of the values: "kv8" "kv84" "kv168". -1 for no type; understands
@@ -171,21 +172,19 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v);  
  *
  * A sealed tile (not of F32 and F16, which are sealed as they are):
  *     64 bytes    f32 step of the scales of K, f32 that of V, f32 step of the mean, u32 type, zeros
- *     K, then V   F16 as above; I8, C5 .. C2: u8 scale [64]; K of C5, C4, C3: int8 mean [hp rounded up to 64]; codes
- * A coded number is scale[t] * step * level, for keys with a mean + mean[d] * mean step. The levels of the codes, int8:
- *     I8   -127 .. 127                       C2   +- 38 127                    C3   +- 14 45 79 127
- *     C4   +- 6 18 31 44 58 75 96 127        C5   +- 3 8 13 18 24 29 35 41 47 54 61 70 79 90 105 127
- * are those of the least squared error of a normal distribution, which rotated vectors have. They are in the order of the flat array of 64 hp bytes
- * that they are decoded to: K [hp/4][64 keys][4 channels]; V [16][hp][4], byte b of group j being position j + 16 * {0, 2, 1, 3}[b].
- * Each 512 of them are planes of 64 bytes: a nibble plane holds number i of each 128 in the low nibble of byte i, 64 + i in the high one;
- * a plane of 2 bits 4 * 64, a plane of single bits 8 * 64 in the same way.   C5: 4 nibble planes (index of |level|), 1 bit plane (1 = negative);
- * C4: 4 nibble planes (index, 8 = negative); C3: 2 planes of 2 bits, 1 bit plane; C2: 2 planes of 2 bits (index, 2 = negative). */
+ *     K, then V   F16 as above; codes: u8 scale [64]; K of a code with a mean: int8 mean [hp rounded up to 64]; codes
+ * A coded number is scale[t] * step * level, for keys with a mean + mean[d] * mean step. The levels are int8: -127 .. 127 in I8, else those of
+ * the table, of the least squared error of a normal distribution, which rotated vectors have. Codes are in the order of the flat array of
+ * 64 hp bytes that they are decoded to: K [hp/4][64 keys][4 channels]; V [16][hp][4], byte b of group j being position
+ * j + 16 * {0, 2, 1, 3}[b]. Each 512 of them are planes of 64 bytes, the planes of the table: I8 8 of bytes; 4 of nibbles, that hold number i
+ * of each 128 in the low nibble of byte i, 64 + i in the high one; 2 of 2 bits, 4 * 64 of them in the same way; then one of single bits, 8 * 64,
+ * the next bit of the index. The top bit of an index is the sign, 1 = negative. */
 
 /* Converts a tile: seals an open one, makes a sealed one cheaper, or opens it again (dst_type F16, to write on from some position). F32 goes to F32 only.
  * Equal sides are copied. Nothing is rotated. src != dst; both 64-byte aligned, scratch too.
- *   mean (of C5, C4, C3 keys): of 64 positions, as float rows with 64 columns / 64; codes and step as quantize_head; taken off before the rest
+ *   mean (of keys that have one): of 64 positions, as float rows with 64 columns / 64; codes and step as quantize_head; taken off before the rest
  *   I8      scale = max |x| / 127, code = rint(x / scale)
- *   C5..C2  levels c nearest to |x| with the scale that suits a standard deviation of sqrt(sum x^2 / hd); then once more with that scale moved
+ *   others  levels c nearest to |x| with the scale that suits a standard deviation of sqrt(sum x^2 / hd); then once more with that scale moved
  *           three times as far as to b = sum x c / sum c^2, within b / 2 and 3 b / 2; scale = sum x^2 / sum x c for keys (unbiased), the new b
  *           for values (least squares)
  *   step = largest scale / 255; scales are rint(scale / step), at least 1; I8: rounded up. A vector of zeros has scale 0.

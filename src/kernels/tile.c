@@ -2,16 +2,41 @@
  * and the constants of the rotation. */
 #include "kv_types.h"
 
-AIOSK__CONST uint8_t aiosk__kv_bits[AIOSK_N_KV] = { 16, 32, 8, 5, 4, 3, 2 };
-/* By index; C5: of the magnitude */
-AIOSK__CONST int8_t aiosk__kv_levels[4][16] = {
-    { 3, 8, 13, 18, 24, 29, 35, 41, 47, 54, 61, 70, 79, 90, 105, 127 },
-    { 6, 18, 31, 44, 58, 75, 96, 127, -6, -18, -31, -44, -58, -75, -96, -127 },
-    { 14, 45, 79, 127, -14, -45, -79, -127, 14, 45, 79, 127, -14, -45, -79, -127 },
-    { 38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127 }
+/* The levels of a row by index: planes of 4 + 1, 4, 2 + 1, 2 bits, and none */
+#define AIOSK__KV_LEVELS_4_1(...) __VA_ARGS__
+#define AIOSK__KV_LEVELS_4_0(a, b, c, d, e, f, g, h) \
+    a, b, c, d, e, f, g, h, -(a), -(b), -(c), -(d), -(e), -(f), -(g), -(h)
+#define AIOSK__KV_LEVELS_2_1(a, b, c, d) a, b, c, d, -(a), -(b), -(c), -(d)
+#define AIOSK__KV_LEVELS_2_0(a, b)       a, b, -(a), -(b)
+#define AIOSK__KV_LEVELS_8_0(a)          a
+#define AIOSK__KV_LEVELS_16_0(a)         a
+#define AIOSK__KV_LEVELS_32_0(a)         a
+#define AIOSK__KV_N(index, one)          ((index) < 8 ? (uint8_t)(1u << ((index) + (one)-1)) : (uint8_t)0)
+AIOSK__CONST aiosk__kv_code aiosk__kv_codes[AIOSK_N_KV] = {
+/* clang-format off */
+#define AIOSK__X(N, id, name, both, index, one, sides, mean, top, levels) \
+    { name, both, index, one, AIOSK__KV_##sides, mean, AIOSK__KV_N(index, one), \
+      { AIOSK__KV_LEVELS_##index##_##one levels }, top },
+    AIOSK__KV_CODES(AIOSK__X)
+#undef AIOSK__X
+    /* clang-format on */
 };
-/* Level 127 in standard deviations */
-AIOSK__CONST float aiosk__kv_top[4] = { 3.260732f, 2.732590f, 2.151946f, 1.510418f };
+#undef AIOSK__KV_N
+#undef AIOSK__KV_LEVELS_32_0
+#undef AIOSK__KV_LEVELS_16_0
+#undef AIOSK__KV_LEVELS_8_0
+#undef AIOSK__KV_LEVELS_2_0
+#undef AIOSK__KV_LEVELS_2_1
+#undef AIOSK__KV_LEVELS_4_0
+#undef AIOSK__KV_LEVELS_4_1
+enum { /* ids are places */
+#define AIOSK__X(N, id, ...) AIOSK__KV_ID_##N = 1 / ((id) == AIOSK__KV_AT_##N),
+       AIOSK__KV_CODES(AIOSK__X)
+#undef AIOSK__X
+};
+AIOSK__INLINE int32_t aiosk__kv_bits(int32_t code) {
+    return aiosk__kv_codes[code].index + aiosk__kv_codes[code].one;
+}
 /* What a v_i pairs of bytes 0 and 2, 1 and 3 make of V: byte of a group for positions 0.., 16..,
  * 32.., 48.. */
 AIOSK__CONST uint8_t aiosk__kv_byte[4] = { 0, 2, 1, 3 };
@@ -19,52 +44,62 @@ AIOSK__CONST uint8_t aiosk__kv_byte[4] = { 0, 2, 1, 3 };
 AIOSK_API int32_t aiosk_kv_k(int32_t type) { return type & 15; }
 AIOSK_API int32_t aiosk_kv_v(int32_t type) { return type > 15 ? (type >> 4) - 1 : type; }
 AIOSK_API int32_t aiosk_kv_ok(int32_t type) {
-    const int32_t k = type & 15, v = type > 15 ? (type >> 4) - 1 : type;
+    const int32_t k = aiosk_kv_k(type), v = aiosk_kv_v(type);
     if (type < 0 || k >= AIOSK_N_KV || v >= AIOSK_N_KV || type != AIOSK_KV(k, v)) return 0;
-    return k == AIOSK_KV_F32 || v == AIOSK_KV_F32 ? k == v : k != AIOSK_KV_C2;
+    if (aiosk__kv_codes[k].sides == AIOSK__KV_ALONE || aiosk__kv_codes[v].sides == AIOSK__KV_ALONE)
+        return k == v;
+    return aiosk__kv_codes[k].sides != AIOSK__KV_VALUES;
+}
+AIOSK_API int32_t aiosk_kv_coded(int32_t code) {
+    return (uint32_t)code < AIOSK_N_KV && aiosk__kv_codes[code].index < 16;
 }
 AIOSK_API int32_t aiosk_kv_open(int32_t type) {
     return type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16;
 }
 AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]) {
-    const int32_t side[2] = { aiosk_kv_k(type), aiosk_kv_v(type) };
+    const aiosk__kv_code *k, *v;
     char *p = name;
-    int32_t i;
-    if (type == AIOSK_KV_F32 || type == AIOSK_KV_F16 || !aiosk_kv_ok(type)) {
-        memcpy(name,
-               type == AIOSK_KV_F32   ? "f32"
-               : type == AIOSK_KV_F16 ? "f16"
-                                      : "?",
-               type == AIOSK_KV_F32 || type == AIOSK_KV_F16 ? 4 : 2);
+    memcpy(name, "?", 2);
+    if (!aiosk_kv_ok(type)) return name;
+    k = &aiosk__kv_codes[aiosk_kv_k(type)];
+    v = &aiosk__kv_codes[aiosk_kv_v(type)];
+    if (k == v) {
+        memcpy(name, k->both, 8);
         return name;
     }
     *p++ = 'k';
     *p++ = 'v';
-    for (i = 0; i < (type == AIOSK_KV_I8 ? 1 : 2); i++) {
-        if (side[i] == AIOSK_KV_F16) *p++ = '1';
-        *p++ = (char)('0' + aiosk__kv_bits[side[i]] % 10);
-    }
-    *p = 0;
+    memcpy(p, k->name, strlen(k->name));
+    p += strlen(k->name);
+    memcpy(p, v->name, strlen(v->name) + 1);
     return name;
 }
-AIOSK_API int32_t aiosk_kv_parse(const char *name) {
-    int32_t side[2] = { -1, -1 }, n = 0, i, type;
-    if (!name) return -1;
-    if (!strcmp(name, "f32")) return AIOSK_KV_F32;
-    if (!strcmp(name, "f16")) return AIOSK_KV_F16;
-    if (!strcmp(name, "i8")) return AIOSK_KV_I8;
-    if (name[0] != 'k' || name[1] != 'v' || !name[2]) return -1;
-    for (name += 2; *name && n < 2; name++, n++) {
-        if (name[0] == '1' && name[1] == '6') {
-            side[n] = AIOSK_KV_F16;
-            name++;
-            continue;
-        }
-        for (i = AIOSK_KV_I8; i < AIOSK_N_KV; i++)
-            if (*name == '0' + aiosk__kv_bits[i]) side[n] = i;
-        if (side[n] < 0) return -1;
+/* The code whose name a text begins with, the longest of those, or -1 */
+static int32_t aiosk__kv_code_at(const char *text) {
+    int32_t i, best = -1;
+    size_t most = 0;
+    for (i = 0; i < AIOSK_N_KV; i++) {
+        const size_t n = strlen(aiosk__kv_codes[i].name);
+        if (n <= most || strncmp(text, aiosk__kv_codes[i].name, n) != 0) continue;
+        best = i;
+        most = n;
     }
-    if (*name) return -1;
+    return best;
+}
+AIOSK_API int32_t aiosk_kv_parse(const char *name) {
+    int32_t side[2] = { -1, -1 }, n, i, type;
+    if (!name) return -1;
+    if (!strcmp(name, "i8")) return AIOSK_KV_I8;
+    for (i = 0; i < AIOSK_N_KV; i++)
+        if (!strcmp(name, aiosk__kv_codes[i].both)) return aiosk_kv_ok(i) ? i : -1;
+    if (name[0] != 'k' || name[1] != 'v') return -1;
+    name += 2;
+    for (n = 0; n < 2 && *name; n++) {
+        side[n] = aiosk__kv_code_at(name);
+        if (side[n] < 0) return -1;
+        name += strlen(aiosk__kv_codes[side[n]].name);
+    }
+    if (n == 0 || *name) return -1;
     type = AIOSK_KV(side[0], n > 1 ? side[1] : side[0]);
     return aiosk_kv_ok(type) ? type : -1;
 }
@@ -74,20 +109,21 @@ static aiosk__side aiosk__side_at(int32_t code, int32_t is_v, int32_t hd, size_t
     aiosk__side s;
     s.code = code;
     s.at = s.mean = s.data = at;
-    if (aiosk__kv_coded(code)) {
+    if (aiosk_kv_coded(code)) {
         s.mean = s.data = at + AIOSK_TILE;
-        if (!is_v && code > AIOSK_KV_I8) s.data += (hp + 63) / 64 * 64;
-        s.bytes = s.data - at + hp * 8 * aiosk__kv_bits[code];
+        if (!is_v && aiosk__kv_codes[code].has_mean) s.data += (hp + 63) / 64 * 64;
+        s.bytes = s.data - at + hp * 8 * (size_t)aiosk__kv_bits(code);
     } else
-        s.bytes = (is_v ? hp : (size_t)hd) * 8 * aiosk__kv_bits[code];
+        s.bytes = (is_v ? hp : (size_t)hd) * 8 * (size_t)aiosk__kv_bits(code);
     return s;
 }
 AIOSK__SHARED aiosk__side aiosk__side_k(int32_t type, int32_t hd_k) {
-    return aiosk__side_at(type & 15, 0, hd_k, type >= AIOSK_KV_I8 ? 64 : 0);
+    const int32_t k = aiosk_kv_k(type), v = aiosk_kv_v(type);
+    return aiosk__side_at(k, 0, hd_k, aiosk_kv_coded(k) || aiosk_kv_coded(v) ? 64 : 0);
 }
 AIOSK__SHARED aiosk__side aiosk__side_v(int32_t type, int32_t hd_k, int32_t hd_v) {
     const aiosk__side k = aiosk__side_k(type, hd_k);
-    return aiosk__side_at(type > 15 ? (type >> 4) - 1 : type, 1, hd_v, k.at + k.bytes);
+    return aiosk__side_at(aiosk_kv_v(type), 1, hd_v, k.at + k.bytes);
 }
 AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v) {
     aiosk__side v;
@@ -100,10 +136,11 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v) {
  * carried from byte to byte. */
 AIOSK__SHARED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, uint8_t *out) {
     const uint64_t one = 0x0101010101010101u;
-    const int32_t bits = aiosk__kv_bits[code];
+    const aiosk__kv_code *c = &aiosk__kv_codes[code];
+    const int32_t bits = c->index + c->one;
     uint64_t a[8], r[5];
     size_t i, j;
-    if (code == AIOSK_KV_I8) {
+    if (c->index == 8) {
         memcpy(out, flat, n * 512);
         return;
     }
@@ -112,11 +149,11 @@ AIOSK__SHARED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, u
             for (j = 0; j < 8; j++) memcpy(&a[j], flat + 64 * j + i, 8);
             memset(r, 0, sizeof r);
             for (j = 0; j < 8; j++) {
-                if (bits >= 4)
+                if (c->index == 4)
                     r[j / 2] |= (a[j] & one * 15) << 4 * (j & 1);
                 else
                     r[j / 4] |= (a[j] & one * 3) << 2 * (j & 3);
-                if (bits & 1) r[bits - 1] |= (a[j] >> (bits - 1) & one) << j;
+                if (c->one) r[c->index] |= (a[j] >> c->index & one) << j;
             }
             for (j = 0; j < (size_t)bits; j++) memcpy(out + 64 * j + i, &r[j], 8);
         }

@@ -95,7 +95,7 @@ AIOS__SMALL_BEGIN
 enum { AIOS__ALL = 1 << 28 }; /* more tiles than there can be */
 static int32_t aios__tiles(int64_t n) { return (int32_t)((n + AIOSK_TILE - 1) / AIOSK_TILE); }
 static int32_t aios__coded(int32_t type) {
-    return aiosk_kv_k(type) >= AIOSK_KV_I8 || aiosk_kv_v(type) >= AIOSK_KV_I8;
+    return aiosk_kv_coded(aiosk_kv_k(type)) || aiosk_kv_coded(aiosk_kv_v(type));
 }
 /* The type of a layer's tiles in a form. */
 static int32_t aios__kv_type(const aios_plan *p, int32_t layer, int32_t form) {
@@ -284,9 +284,9 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
                 if (aios__kv_group(m, l) != g) continue;
                 kv->group[l] = (uint8_t)g;
                 kv->type[f][l] = aios__kv_type(p, l, f);
-                if (kv->coded && aiosk_kv_k(kv->type[f][l]) >= AIOSK_KV_I8)
+                if (kv->coded && aiosk_kv_coded(aiosk_kv_k(kv->type[f][l])))
                     kv->rotated[l] |= AIOS__ROTATED_K;
-                if (kv->coded && aiosk_kv_v(kv->type[f][l]) >= AIOSK_KV_I8)
+                if (kv->coded && aiosk_kv_coded(aiosk_kv_v(kv->type[f][l])))
                     kv->rotated[l] |= AIOS__ROTATED_V;
                 kv->tile_bytes[f][l] = aios__tile_bytes(m, l, kv->type[f][l]);
                 kv->tile_off[f][l] = off;
