@@ -54,62 +54,109 @@
 #include <stdint.h>
 
 /* ======== kernels/formats.h ======== */
-/* formats.h: the one table of tensor types. The enum, names, sizes, dispatch rows and the tests' lists
- * are all expanded from it; ids are those of the GGUF file format.
+/* formats.h: the one table of tensor types. The enum, names, sizes, dispatch, loops, panels, quantisers and the
+ * tests' and benches' lists are all expanded from it; ids are those of the GGUF file format. A type is its row,
+ * and what only code can say: its definition (ref.c, aiosk__ints_*), how a panel of it is unpacked (unpack.inc,
+ * unit_* or head_* and step_*; vbmi.inc for a GRID), and what a quantiser writes (quantize.c, aiosk__put_*).
  *
- *   family  FLT   stored as numbers; multiplied with f32 activations
- *           A32   integer codes with a float scale per 16 or 32 columns; activations A32
- *           A256  integer codes with integer sub-scales per 256 columns; activations A256
- *           RAW   known to the file format, but not a matrix this library multiplies with   */
+ *   block    weights and bytes of one
+ *   family   FLT   stored as numbers; multiplied with f32 activations
+ *            A32   integer codes with a float scale per 16 or 32 columns; activations A32
+ *            A256  integer codes with integer sub-scales per 256 columns; activations A256
+ *            RAW   known to the file format, but not a matrix this library multiplies with
+ *   loops    FLOATS, NONE, or which loops of lanes.inc it has: HOT, its own for few columns; RARE and GRID,   an
+ *            index into a code book, do without: unpacking is most of their work
+ *   codes    kind: see simdi_scalar.h. offset: what they stand above their meaning; -1 where they are passed
+ *            through i_prep8. columns: A32 per scale; A256 per scale within, 0 where step() has multiplied it in
+ *            or there is none. minima: A32 1 with one; A256 pairs of them
+ *   panel    parts of a block in the order they get in a panel: {offset, bytes of an element, elements}, pack.c
+ *   fit      quantize.c: what writes the block, its scale, the levels a code can stand for; weights fitted
+ *            together, and per scale; lowest and highest level; integer scales lowest and highest (0, 0: the scale
+ *            is a float); the largest minimum (0: there is none, -1: any number); then the first scales tried: how
+ *            many, from .. to percent of the one that just avoids clipping
+ *
+ * Rows are in the order of ids, with a GAP for each that is none. */
 #ifndef AIOSK__FORMATS_H
 #define AIOSK__FORMATS_H
 
-/*    NAME     name      id  weights bytes family */
-#define AIOSK__FORMATS(X)             \
-    X(F32,     f32,      0,    1,    4, FLT)  \
-    X(F16,     f16,      1,    1,    2, FLT)  \
-    X(Q4_0,    q4_0,     2,   32,   18, A32)  \
-    X(Q4_1,    q4_1,     3,   32,   20, A32)  \
-    X(Q5_0,    q5_0,     6,   32,   22, A32)  \
-    X(Q5_1,    q5_1,     7,   32,   24, A32)  \
-    X(Q8_0,    q8_0,     8,   32,   34, A32)  \
-    X(Q8_1,    q8_1,     9,   32,   36, RAW)  \
-    X(Q2_K,    q2_k,    10,  256,   84, A256) \
-    X(Q3_K,    q3_k,    11,  256,  110, A256) \
-    X(Q4_K,    q4_k,    12,  256,  144, A256) \
-    X(Q5_K,    q5_k,    13,  256,  176, A256) \
-    X(Q6_K,    q6_k,    14,  256,  210, A256) \
-    X(Q8_K,    q8_k,    15,  256,  292, RAW)  \
-    X(IQ2_XXS, iq2_xxs, 16,  256,   66, A256) \
-    X(IQ2_XS,  iq2_xs,  17,  256,   74, A256) \
-    X(IQ3_XXS, iq3_xxs, 18,  256,   98, A256) \
-    X(IQ1_S,   iq1_s,   19,  256,   50, A256) \
-    X(IQ4_NL,  iq4_nl,  20,   32,   18, A32)  \
-    X(IQ3_S,   iq3_s,   21,  256,  110, A256) \
-    X(IQ2_S,   iq2_s,   22,  256,   82, A256) \
-    X(IQ4_XS,  iq4_xs,  23,  256,  136, A256) \
-    X(I8,      i8,      24,    1,    1, RAW)  \
-    X(I16,     i16,     25,    1,    2, RAW)  \
-    X(I32,     i32,     26,    1,    4, RAW)  \
-    X(I64,     i64,     27,    1,    8, RAW)  \
-    X(F64,     f64,     28,    1,    8, RAW)  \
-    X(IQ1_M,   iq1_m,   29,  256,   56, A256) \
-    X(BF16,    bf16,    30,    1,    2, FLT)  \
-    X(TQ1_0,   tq1_0,   34,  256,   54, A256) \
-    X(TQ2_0,   tq2_0,   35,  256,   66, A256) \
-    X(MXFP4,   mxfp4,   39,   32,   17, A32)  \
-    X(NVFP4,   nvfp4,   40,   64,   36, A32)  \
-    X(Q1_0,    q1_0,    41,  128,   18, A32)  \
-    X(Q2_0,    q2_0,    42,   64,   18, A32)
+#define AIOSK__NO_FIT (none, F16, ALL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+/*    NAME     name      id  block     family loops codes           panel
+ *    fit */
+#define AIOSK__IDS(X, GAP)                                                                               \
+    X(F32,     f32,       0,   1,   4, FLT,  FLOATS, 0,  0,  0, 0, ({0, 0, 0}), AIOSK__NO_FIT)           \
+    X(F16,     f16,       1,   1,   2, FLT,  FLOATS, 0,  0,  0, 0, ({0, 0, 0}), AIOSK__NO_FIT)           \
+    X(Q4_0,    q4_0,      2,  32,  18, A32,  HOT,    4,  8, 32, 0, ({0, 2, 1}, {2, 4, 4}),               \
+      (q4_0, F16, ALL, 32, 32, -8, 7, 0, 0, 0, 19, 84, 118))                                             \
+    X(Q4_1,    q4_1,      3,  32,  20, A32,  HOT,    4,  0, 32, 1, ({0, 2, 2}, {4, 4, 4}),               \
+      (q4_1, F16, ALL, 32, 32, 0, 15, 0, 0, -1, 19, 94, 124))                                            \
+    GAP(4) GAP(5)                                                                                        \
+    X(Q5_0,    q5_0,      6,  32,  22, A32,  HOT,    5, 16, 32, 0, ({0, 2, 1}, {2, 4, 5}),               \
+      (q5_0, F16, ALL, 32, 32, -16, 15, 0, 0, 0, 19, 90, 110))                                           \
+    X(Q5_1,    q5_1,      7,  32,  24, A32,  HOT,    5,  0, 32, 1, ({0, 2, 2}, {4, 4, 5}),               \
+      (q5_1, F16, ALL, 32, 32, 0, 31, 0, 0, -1, 19, 97, 112))                                            \
+    X(Q8_0,    q8_0,      8,  32,  34, A32,  HOT,    8, -1, 32, 0, ({0, 2, 1}, {2, 4, 8}),               \
+      (q8_0, F16, ALL, 32, 32, -127, 127, 0, 0, 0, 17, 95, 101))                                         \
+    X(Q8_1,    q8_1,      9,  32,  36, RAW,  NONE,   0,  0,  0, 0, ({0, 0, 0}), AIOSK__NO_FIT)           \
+    X(Q2_K,    q2_k,     10, 256,  84, A256, HOT,    V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8,          \
+      ({80, 2, 2}, {0, 4, 20}),                                                                          \
+      (q2_k, F16, ALL, 256, 16, 0, 3, 0, 15, 15, 13, 80, 150))                                           \
+    X(Q3_K,    q3_k,     11, 256, 110, A256, HOT,    V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4, V_PREMUL ? 0 : 16, 0, \
+      ({108, 2, 1}, {96, 4, 3}, {0, 4, 24}),                                                             \
+      (q3_k, F16, ALL, 256, 16, -4, 3, -32, 31, 0, 15, 75, 130))                                         \
+    X(Q4_K,    q4_k,     12, 256, 144, A256, HOT,    4,  0, 32, 4, ({0, 2, 2}, {4, 4, 3}, {16, 4, 32}),  \
+      (q4_k, F16, ALL, 256, 32, 0, 15, 0, 63, 63, 15, 94, 120))                                          \
+    X(Q5_K,    q5_k,     13, 256, 176, A256, HOT,    5,  0, 32, 4, ({0, 2, 2}, {4, 4, 3}, {16, 4, 40}),  \
+      (q5_k, F16, ALL, 256, 32, 0, 31, 0, 63, 63, 13, 97, 110))                                          \
+    X(Q6_K,    q6_k,     14, 256, 210, A256, HOT,    6, 32, 16, 0, ({208, 2, 1}, {0, 4, 32}, {128, 4, 16}, {192, 4, 4}), \
+      (q6_k, F16, ALL, 256, 16, -32, 31, -128, 127, 0, 13, 95, 105))                                     \
+    X(Q8_K,    q8_k,     15, 256, 292, RAW,  NONE,   0,  0,  0, 0, ({0, 0, 0}), AIOSK__NO_FIT)           \
+    X(IQ2_XXS, iq2_xxs,  16, 256,  66, A256, GRID,   7, -1, 32, 0, ({0, 2, 1}, {2, 4, 16}), AIOSK__NO_FIT) \
+    X(IQ2_XS,  iq2_xs,   17, 256,  74, A256, GRID,   7, -1, 16, 0, ({0, 2, 1}, {66, 4, 2}, {2, 4, 16}), AIOSK__NO_FIT) \
+    X(IQ3_XXS, iq3_xxs,  18, 256,  98, A256, GRID,   7, -1, 32, 0, ({0, 2, 1}, {2, 4, 24}), AIOSK__NO_FIT) \
+    X(IQ1_S,   iq1_s,    19, 256,  50, A256, GRID,   7, -1, 32, 0, ({0, 2, 1}, {2, 4, 12}), AIOSK__NO_FIT) \
+    X(IQ4_NL,  iq4_nl,   20,  32,  18, A32,  HOT,    8, -1, 32, 0, ({0, 2, 1}, {2, 4, 4}),               \
+      (q4_0, F16, IQ4, 32, 32, -127, 113, 0, 0, 0, 15, 80, 115))                                         \
+    X(IQ3_S,   iq3_s,    21, 256, 110, A256, GRID,   7, -1, 32, 0, ({0, 2, 1}, {106, 4, 1}, {2, 4, 26}), AIOSK__NO_FIT) \
+    X(IQ2_S,   iq2_s,    22, 256,  82, A256, GRID,   7, -1, 16, 0, ({0, 2, 1}, {66, 4, 4}, {2, 4, 16}), AIOSK__NO_FIT) \
+    X(IQ4_XS,  iq4_xs,   23, 256, 136, A256, HOT,    8, -1, 32, 0, ({0, 2, 2}, {4, 4, 33}),              \
+      (iq4_xs, F16, IQ4, 256, 32, -127, 113, -32, 31, 0, 15, 80, 115))                                   \
+    X(I8,      i8,       24,   1,   1, RAW,  NONE,   0,  0,  0, 0, ({0, 0, 0}), AIOSK__NO_FIT)           \
+    X(I16,     i16,      25,   1,   2, RAW,  NONE,   0,  0,  0, 0, ({0, 0, 0}), AIOSK__NO_FIT)           \
+    X(I32,     i32,      26,   1,   4, RAW,  NONE,   0,  0,  0, 0, ({0, 0, 0}), AIOSK__NO_FIT)           \
+    X(I64,     i64,      27,   1,   8, RAW,  NONE,   0,  0,  0, 0, ({0, 0, 0}), AIOSK__NO_FIT)           \
+    X(F64,     f64,      28,   1,   8, RAW,  NONE,   0,  0,  0, 0, ({0, 0, 0}), AIOSK__NO_FIT)           \
+    X(IQ1_M,   iq1_m,    29, 256,  56, A256, GRID,   7, -1, 16, 0, ({0, 4, 14}), AIOSK__NO_FIT)          \
+    X(BF16,    bf16,     30,   1,   2, FLT,  FLOATS, 0,  0,  0, 0, ({0, 0, 0}), AIOSK__NO_FIT)           \
+    GAP(31) GAP(32) GAP(33)                                                                              \
+    X(TQ1_0,   tq1_0,    34, 256,  54, A256, RARE,   4,  1,  0, 0, ({52, 2, 1}, {0, 4, 13}),             \
+      (tq1_0, F16, ALL, 256, 256, -1, 1, 0, 0, 0, 9, 95, 400))                                           \
+    X(TQ2_0,   tq2_0,    35, 256,  66, A256, HOT,    4,  1,  0, 0, ({64, 2, 1}, {0, 4, 16}),             \
+      (tq2_0, F16, ALL, 256, 256, -1, 1, 0, 0, 0, 9, 95, 400))                                           \
+    GAP(36) GAP(37) GAP(38)                                                                              \
+    X(MXFP4,   mxfp4,    39,  32,  17, A32,  HOT,    5, 12, 32, 0, ({0, 1, 1}, {1, 4, 4}),               \
+      (mxfp4, E8M0, FP4, 32, 32, -12, 12, 0, 0, 0, 9, 80, 115))                                          \
+    X(NVFP4,   nvfp4,    40,  64,  36, A32,  RARE,   5, 12, 16, 0, ({0, 4, 9}),                          \
+      (nvfp4, E4M3, FP4, 16, 16, -12, 12, 0, 0, 0, 14, 50, 115))                                         \
+    X(Q1_0,    q1_0,     41, 128,  18, A32,  RARE,   4,  1, 32, 0, ({0, 2, 1}, {2, 4, 4}),               \
+      (q1_0, F16, SIGN, 128, 128, -1, 1, 0, 0, 0, 1, 100, 100))                                          \
+    X(Q2_0,    q2_0,     42,  64,  18, A32,  RARE,   4,  1, 32, 0, ({0, 2, 1}, {2, 4, 4}),               \
+      (q2_0, F16, ALL, 64, 64, -1, 2, 0, 0, 0, 15, 90, 320))
+
+#define AIOSK__NO_ROW(id)
+#define AIOSK__FORMATS(X) AIOSK__IDS(X, AIOSK__NO_ROW)
 
 enum {
-#define AIOSK__X(N, n, id, w, b, f) AIOSK_##N = id,
+#define AIOSK__X(N, n, id, w, b, ...) AIOSK_##N = id, \
+    AIOSK__WEIGHTS_##N = w, AIOSK__BYTES_##N = b, /* of a block, as constants */
     AIOSK__FORMATS(AIOSK__X)
 #undef AIOSK__X
-#define AIOSK__X(N, n, id, w, b, f) AIOSK__WEIGHTS_##N = w, AIOSK__BYTES_##N = b, /* of a block, as constants */
-    AIOSK__FORMATS(AIOSK__X)
+#define AIOSK__X(N, ...) AIOSK__AT_##N,
+#define AIOSK__GAP(id)   AIOSK__AT_##id,
+    AIOSK__BEFORE = -1, AIOSK__IDS(AIOSK__X, AIOSK__GAP)
+#undef AIOSK__GAP
 #undef AIOSK__X
-    AIOSK_N_TYPES = 43 /* one past the highest id; unused ids have zero sizes */
+    AIOSK_N_TYPES /* one past the highest id; unused ids have zero sizes */
 };
 
 #define AIOSK_TYPE(T) ((uint64_t)1 << AIOSK_##T)  /* in AIOSK_TYPES: api.h */
@@ -848,10 +895,9 @@ AIOSK__INLINE uint32_t aiosk__signs7(uint32_t s) {
 /* ---- panels: pack.c ---- */
 
 typedef struct aiosk__seg {
-    uint8_t off, elem, count, reserved;
+    uint8_t off, elem, count;
 } aiosk__seg;
 typedef struct aiosk__panel {
-    int32_t type;
     aiosk__seg seg[5];
 } aiosk__panel;
 
@@ -1091,7 +1137,7 @@ extern AIOSK__SHARED const uint8_t aiosk__kv_byte[4];
 #include "aios_kernels.h"
 
 /* ======== kernels/isa_table.h ======== */
-/* isa_table.h: the table of an instruction set: integer matrices of V_NAME, those of grid types of G, all else of V_BASE, V_REST, V_TILE8 */
+/* isa_table.h: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRID, all else of V_BASE, V_REST, V_TILE8 */
 #ifndef AIOSK__ISA_TABLE_H
 #define AIOSK__ISA_TABLE_H
 #ifdef AIOSK_UNIT
@@ -1099,33 +1145,31 @@ extern AIOSK__SHARED const uint8_t aiosk__kv_byte[4];
 #else
 #define AIOSK__DECLARE(table)
 #endif
-#define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 /* What no table names is not compiled. */
 #ifdef AIOSK_TYPES
 #define AIOSK__IF(N, f) ((uint64_t)(AIOSK_TYPES) >> AIOSK_##N & 1 ? f : NULL)
 #else
 #define AIOSK__IF(N, f) f
 #endif
-#define AIOSK__P(N, n) {AIOSK__IF(N, V_NAME(rows_##n)), AIOSK__IF(N, V_NAME(panels_##n))},
-#define AIOSK__G(G, N, n) {AIOSK__IF(N, G(rows_##n)), AIOSK__IF(N, G(panels_##n))},
-#define AIOSK__ISA(table, name, id, G)                                                                                                    \
+/* A row of formats.h: its functions by loops */
+#define AIOSK__NO_CELL(id)      {NULL, NULL},
+#define AIOSK__CELL_NONE(N, n)  {NULL, NULL},
+#define AIOSK__CELL_FLOATS(N, n) {V_BASE(rows_##n), NULL},
+#define AIOSK__CELL_HOT(N, n)   {AIOSK__IF(N, V_NAME(rows_##n)), AIOSK__IF(N, V_NAME(panels_##n))},
+#define AIOSK__CELL_RARE(N, n)  AIOSK__CELL_HOT(N, n)
+#define AIOSK__CELL_GRID(N, n)  {AIOSK__IF(N, V_GRID(rows_##n)), AIOSK__IF(N, V_GRID(panels_##n))},
+#define AIOSK__CELL(N, n, id, w, b, f, loops, ...) AIOSK__CELL_##loops(N, n)
+/* and what matmul.inc makes of it */
+#define AIOSK__MATRIX(N, n, id, w, b, f, loops, ...) AIOSK__##f##_##loops(N, n, __VA_ARGS__)
+#define AIOSK__FLT_FLOATS(...)
+#define AIOSK__RAW_NONE(...)
+#define AIOSK__ISA(table, name, id)                                                                                                       \
     AIOSK__DECLARE(table)                                                                                                                 \
     AIOSK__CONST aiosk_isa table = {                                                                                                      \
         name, id, 0,                                                                                                                      \
         {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},                                                              \
         V_BASE(quantize_head),                                                                                                            \
-        {   /* in the order of ids, formats.h */                                                                                          \
-            /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(Q4_0, q4_0) AIOSK__P(Q4_1, q4_1) AIOSK__NO                                      \
-            /*  5 */ AIOSK__NO AIOSK__P(Q5_0, q5_0) AIOSK__P(Q5_1, q5_1) AIOSK__P(Q8_0, q8_0) AIOSK__NO                                   \
-            /* 10 */ AIOSK__P(Q2_K, q2_k) AIOSK__P(Q3_K, q3_k) AIOSK__P(Q4_K, q4_k) AIOSK__P(Q5_K, q5_k) AIOSK__P(Q6_K, q6_k)             \
-            /* 15 */ AIOSK__NO AIOSK__G(G, IQ2_XXS, iq2_xxs) AIOSK__G(G, IQ2_XS, iq2_xs) AIOSK__G(G, IQ3_XXS, iq3_xxs) AIOSK__G(G, IQ1_S, iq1_s)\
-            /* 20 */ AIOSK__P(IQ4_NL, iq4_nl) AIOSK__G(G, IQ3_S, iq3_s) AIOSK__G(G, IQ2_S, iq2_s) AIOSK__P(IQ4_XS, iq4_xs) AIOSK__NO      \
-            /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(G, IQ1_M, iq1_m)                                                    \
-            /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(TQ1_0, tq1_0)                                                  \
-            /* 35 */ AIOSK__P(TQ2_0, tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(MXFP4, mxfp4)                                          \
-            /* 40 */ AIOSK__P(NVFP4, nvfp4) AIOSK__P(Q1_0, q1_0) AIOSK__P(Q2_0, q2_0)                                                     \
-        },                                                                                                                                \
+        {AIOSK__IDS(AIOSK__CELL, AIOSK__NO_CELL)},                                                                                        \
         V_TILE8(attend),                                                                                                                  \
         {V_REST(store_f16), V_REST(store_f32)},                                                                                           \
         V_REST(kv_convert), V_REST(attend_merge), V_REST(rotate),                                                                         \
@@ -1498,27 +1542,22 @@ AIOSK__CONST uint16_t aiosk__iq3s_grid[512 + 1] = {
 /* ======== kernels/ref.c, continued ======== */
 /* ---- the types ---- */
 
-static const aiosk_type aiosk__types[] = {
-#define AIOSK__X(N, n, id, w, b, f) { #n, w, b, AIOSK_##f, 0 },
-    AIOSK__FORMATS(AIOSK__X)
+static const aiosk_type aiosk__types[AIOSK_N_TYPES] = {
+#define AIOSK__X(N, n, id, w, b, f, ...) { #n, w, b, AIOSK_##f, 0 },
+#define AIOSK__GAP(id)                   { NULL, 0, 0, 0, 0 },
+    AIOSK__IDS(AIOSK__X, AIOSK__GAP)
+#undef AIOSK__GAP
 #undef AIOSK__X
 };
-
-enum { /* places in aiosk__types; the ids of the file format have gaps */
-#define AIOSK__X(N, n, id, w, b, f) AIOSK__AT_##N,
+enum { /* ids are places */
+#define AIOSK__X(N, n, id, ...) AIOSK__ID_##N = 1 / ((id) == AIOSK__AT_##N),
        AIOSK__FORMATS(AIOSK__X)
 #undef AIOSK__X
-           AIOSK__N_KNOWN
 };
 
 AIOSK_API const aiosk_type *aiosk_type_info(int32_t type) {
-    switch (type) {
-#define AIOSK__X(N, n, id, w, b, f) \
-    case AIOSK_##N: return &aiosk__types[AIOSK__AT_##N];
-        AIOSK__FORMATS(AIOSK__X)
-#undef AIOSK__X
-    default: return NULL;
-    }
+    if ((uint32_t)type >= AIOSK_N_TYPES || !aiosk__types[type].name) return NULL;
+    return &aiosk__types[type];
 }
 
 /* Also 0 when the bytes do not fit 64 bits: n may come from a file. */
@@ -1911,7 +1950,7 @@ AIOSK__SHARED void aiosk__unpack_ints(int32_t type, const void *block, aiosk__in
         out->unit = 256;         \
         aiosk__ints_##n(b, out); \
         break;
-#define AIOSK__X(N, n, id, w, bytes, f) AIOSK__INTS_##f(N, n)
+#define AIOSK__X(N, n, id, w, bytes, f, ...) AIOSK__INTS_##f(N, n)
         AIOSK__FORMATS(AIOSK__X)
         AIOSK__INTS_A32(Q8_1, q8_1)
         AIOSK__INTS_A256(Q8_K, q8_k)
@@ -2025,6 +2064,7 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
  * A block is first brought to |x| < 2 by a power of two, so that squares neither overflow nor
  * vanish. */
 
+struct aiosk__fit;
 typedef struct aiosk__levels {
     float low, high; /* every integer from low to high; or */
     int32_t n; /* n > 0: low, low + step[0], low + step[0] + step[1], .. with mid[] half way */
@@ -2032,36 +2072,20 @@ typedef struct aiosk__levels {
 } aiosk__levels;
 
 enum { AIOSK__ALL = 0, AIOSK__IQ4 = 1, AIOSK__FP4 = 2, AIOSK__SIGN = 3 }; /* levels of a recipe */
-enum { AIOSK__NO_MIN = 0, AIOSK__OWN_MIN = -1 };                          /* else the largest mn */
+enum { AIOSK__F16_SCALE = 0, AIOSK__E8M0_SCALE = 1, AIOSK__E4M3_SCALE = 2 };
 
+/* How a type is fitted: a row of formats.h */
 typedef struct aiosk__recipe {
-    int16_t type, n, sub; /* weights fitted together, and per scale */
-    int16_t levels, low, high;
-    int16_t sc_lo, sc_hi, mn; /* integer scales; 0, 0: the scale is a float */
+    /* writes what was fitted, with these codes; b is all zero. NULL: no quantiser */
+    void (*put)(const struct aiosk__fit *f, const uint8_t *c, uint8_t *b);
+    int16_t scale, levels;
+    int16_t n, sub; /* weights fitted together, and per scale */
+    int16_t low, high;
+    int16_t sc_lo, sc_hi; /* integer scales; 0, 0: the scale is a float */
+    int16_t mn;           /* the largest; 0: no minimum, -1: any number */
     /* the first scales tried: from .. to percent of the one that just avoids clipping */
     int16_t n_tries, from, to;
 } aiosk__recipe;
-
-static const aiosk__recipe aiosk__recipes[] = {
-    { AIOSK_Q4_0, 32, 32, AIOSK__ALL, -8, 7, 0, 0, AIOSK__NO_MIN, 19, 84, 118 },
-    { AIOSK_Q4_1, 32, 32, AIOSK__ALL, 0, 15, 0, 0, AIOSK__OWN_MIN, 19, 94, 124 },
-    { AIOSK_Q5_0, 32, 32, AIOSK__ALL, -16, 15, 0, 0, AIOSK__NO_MIN, 19, 90, 110 },
-    { AIOSK_Q5_1, 32, 32, AIOSK__ALL, 0, 31, 0, 0, AIOSK__OWN_MIN, 19, 97, 112 },
-    { AIOSK_Q8_0, 32, 32, AIOSK__ALL, -127, 127, 0, 0, AIOSK__NO_MIN, 17, 95, 101 },
-    { AIOSK_Q2_K, 256, 16, AIOSK__ALL, 0, 3, 0, 15, 15, 13, 80, 150 },
-    { AIOSK_Q3_K, 256, 16, AIOSK__ALL, -4, 3, -32, 31, AIOSK__NO_MIN, 15, 75, 130 },
-    { AIOSK_Q4_K, 256, 32, AIOSK__ALL, 0, 15, 0, 63, 63, 15, 94, 120 },
-    { AIOSK_Q5_K, 256, 32, AIOSK__ALL, 0, 31, 0, 63, 63, 13, 97, 110 },
-    { AIOSK_Q6_K, 256, 16, AIOSK__ALL, -32, 31, -128, 127, AIOSK__NO_MIN, 13, 95, 105 },
-    { AIOSK_IQ4_NL, 32, 32, AIOSK__IQ4, -127, 113, 0, 0, AIOSK__NO_MIN, 15, 80, 115 },
-    { AIOSK_IQ4_XS, 256, 32, AIOSK__IQ4, -127, 113, -32, 31, AIOSK__NO_MIN, 15, 80, 115 },
-    { AIOSK_TQ1_0, 256, 256, AIOSK__ALL, -1, 1, 0, 0, AIOSK__NO_MIN, 9, 95, 400 },
-    { AIOSK_TQ2_0, 256, 256, AIOSK__ALL, -1, 1, 0, 0, AIOSK__NO_MIN, 9, 95, 400 },
-    { AIOSK_MXFP4, 32, 32, AIOSK__FP4, -12, 12, 0, 0, AIOSK__NO_MIN, 9, 80, 115 },
-    { AIOSK_NVFP4, 16, 16, AIOSK__FP4, -12, 12, 0, 0, AIOSK__NO_MIN, 14, 50, 115 },
-    { AIOSK_Q1_0, 128, 128, AIOSK__SIGN, -1, 1, 0, 0, AIOSK__NO_MIN, 1, 100, 100 },
-    { AIOSK_Q2_0, 64, 64, AIOSK__ALL, -1, 2, 0, 0, AIOSK__NO_MIN, 15, 90, 320 },
-};
 
 /* Sums over a sub-block, each weight times w: 1, x, x^2; L, L^2, xL. */
 typedef struct aiosk__moments {
@@ -2079,7 +2103,9 @@ typedef struct aiosk__fit {
     /* the result, with l */
     uint16_t d, dmin; /* as stored (f16, or the byte of the type's scale) */
     int16_t isc[16], imn[16];
+    int32_t part; /* of a block, where several are fitted one by one: NVFP4 */
 } aiosk__fit;
+enum { AIOSK__NO_MIN = 0 };
 
 /* ---- a pass over a sub-block ----
  * n is a multiple of 16. Eight partial sums: a fixed order, and short chains of additions. */
@@ -2247,15 +2273,15 @@ AIOSK__STRICT static int aiosk__store_scale(const aiosk__fit *f, double a, int32
                                             uint16_t *h) {
     int32_t k, n;
     a = (a < 0 ? -a : a) * f->unit;
-    switch (f->r->type) {
+    switch (f->r->scale) {
     /* 2^(k-128), and both neighbours; above k = 252 the level 12 would be infinite */
-    case AIOSK_MXFP4:
+    case AIOSK__E8M0_SCALE:
         for (k = 1; k < 252 && (double)aiosk__e8m0_half((uint8_t)k) * 2 <= a; k++) {}
         k += i - 1;
         if (i > 2 || k > 252) return 0;
         *d = (double)aiosk__e8m0_half((uint8_t)k) / f->unit;
         break;
-    case AIOSK_NVFP4: /* the largest that is not above a, and the next */
+    case AIOSK__E4M3_SCALE: /* the largest that is not above a, and the next */
         for (k = 0, n = 64; n; n >>= 1)
             if (k + n < 0x7F && (double)aiosk__ue4m3_half((uint8_t)(k + n)) <= a) k += n;
         k += i;
@@ -2271,7 +2297,7 @@ AIOSK__STRICT static int aiosk__store_scale(const aiosk__fit *f, double a, int32
 /* ---- blocks with a scale of their own ---- */
 AIOSK__STRICT static void aiosk__fit_plain(aiosk__fit *f) {
     const aiosk__recipe *r = f->r;
-    int other = r->type == AIOSK_MXFP4 || r->type == AIOSK_NVFP4;
+    int other = r->scale != AIOSK__F16_SCALE;
     double best = -1, a, m, e;
     aiosk__moments s;
     int32_t round, i;
@@ -2460,121 +2486,144 @@ static void aiosk__put_bits(uint8_t *qh, const uint8_t *c, int bit) {
     for (k = 0; k < 256; k++) qh[k & 31] |= (uint8_t)((c[k] >> bit & 1) << (k >> 5));
 }
 
-/* Writes what was fitted; b is all zero. part: which 16 columns of an NVFP4 block. */
-static void aiosk__put_block(const aiosk__fit *f, int32_t part, uint8_t *b) {
-    const aiosk__recipe *r = f->r;
-    uint8_t c[256];
-    uint32_t high = 0;
-    int j, k;
-    for (k = 0; k < r->n; k++) c[k] = (uint8_t)aiosk__code(r, f->l[k]);
-    switch (r->type) {
-    case AIOSK_Q4_0:
-    case AIOSK_IQ4_NL:
-        aiosk__put16(b, f->d);
-        aiosk__put_halves(b + 2, c);
-        break;
-    case AIOSK_Q4_1:
-        aiosk__put16(b, f->d);
-        aiosk__put16(b + 2, f->dmin);
-        aiosk__put_halves(b + 4, c);
-        break;
-    case AIOSK_Q5_0:
-        aiosk__put16(b, f->d);
-        aiosk__put_fifth(b + 2, c);
-        aiosk__put_halves(b + 6, c);
-        break;
-    case AIOSK_Q5_1:
-        aiosk__put16(b, f->d);
-        aiosk__put16(b + 2, f->dmin);
-        aiosk__put_fifth(b + 4, c);
-        aiosk__put_halves(b + 8, c);
-        break;
-    case AIOSK_Q8_0:
-        aiosk__put16(b, f->d);
-        for (k = 0; k < 32; k++) b[2 + k] = (uint8_t)(c[k] - 127);
-        break;
-    case AIOSK_MXFP4:
-        b[0] = (uint8_t)f->d;
-        aiosk__put_halves(b + 1, c);
-        break;
-    case AIOSK_NVFP4:
-        b[part] = (uint8_t)f->d;
-        for (k = 0; k < 8; k++) b[4 + part * 8 + k] = (uint8_t)(c[k] | c[k + 8] << 4);
-        break;
-    case AIOSK_Q1_0:
-        aiosk__put16(b, f->d);
-        for (k = 0; k < 128; k++) b[2 + (k >> 3)] |= (uint8_t)(c[k] << (k & 7));
-        break;
-    case AIOSK_Q2_0:
-        aiosk__put16(b, f->d);
-        for (k = 0; k < 64; k++) b[2 + (k >> 2)] |= (uint8_t)(c[k] << (k & 3) * 2);
-        break;
-    case AIOSK_Q2_K:
-        for (j = 0; j < 16; j++) b[j] = (uint8_t)(f->isc[j] | f->imn[j] << 4);
-        aiosk__put_two(b + 16, c, 0);
-        aiosk__put16(b + 80, f->d);
-        aiosk__put16(b + 82, f->dmin);
-        break;
-    case AIOSK_Q3_K:
-        aiosk__put_bits(b, c, 2);
-        aiosk__put_two(b + 32, c, 0);
-        for (j = 0; j < 16; j++) {
-            int s = f->isc[j] + 32;
-            b[96 + (j & 7)] |= (uint8_t)((s & 15) << (j >> 3) * 4);
-            b[104 + (j & 3)] |= (uint8_t)((s >> 4) << (j >> 2) * 2);
-        }
-        aiosk__put16(b + 108, f->d);
-        break;
-    case AIOSK_Q4_K:
-    case AIOSK_Q5_K:
-        aiosk__put16(b, f->d);
-        aiosk__put16(b + 2, f->dmin);
-        for (j = 0; j < 4; j++) {
-            int s = f->isc[j + 4], m = f->imn[j + 4];
-            b[4 + j] = (uint8_t)(f->isc[j] | (s >> 4) << 6);
-            b[8 + j] = (uint8_t)(f->imn[j] | (m >> 4) << 6);
-            b[12 + j] = (uint8_t)((s & 15) | (m & 15) << 4);
-        }
-        if (r->type == AIOSK_Q5_K) aiosk__put_bits(b + 16, c, 4);
-        aiosk__put_four(b + (r->type == AIOSK_Q5_K ? 48 : 16), c);
-        break;
-    case AIOSK_Q6_K:
-        for (k = 0; k < 256; k++)
-            b[(k >> 7) * 64 + (k & 63)] |= (uint8_t)((c[k] & 15) << (k & 64 ? 4 : 0));
-        aiosk__put_two(b + 128, c, 4);
-        for (j = 0; j < 16; j++) b[192 + j] = (uint8_t)f->isc[j];
-        aiosk__put16(b + 208, f->d);
-        break;
-    case AIOSK_IQ4_XS:
-        aiosk__put16(b, f->d);
-        for (j = 0; j < 8; j++) {
-            uint32_t s = (uint32_t)(f->isc[j] + 32);
-            b[4 + (j >> 1)] |= (uint8_t)((s & 15) << (j & 1) * 4);
-            high |= (s >> 4) << 2 * j;
-            aiosk__put_halves(b + 8 + j * 16, c + j * 32);
-        }
-        aiosk__put16(b + 2, (uint16_t)high);
-        break;
-    case AIOSK_TQ2_0:
-        aiosk__put_two(b, c, 0);
-        aiosk__put16(b + 64, f->d);
-        break;
-    /* see aiosk__ints_tq1_0: digits 3^4 .. of bytes [32], [16], and 3^4 .. 3^1 of [4] */
-    case AIOSK_TQ1_0:
-        for (k = 0; k < 52; k++) {
-            uint32_t v = 0;
-            for (j = 0; j < 5; j++)
-                v = v * 3 + (k < 32   ? c[j * 32 + k]
-                             : k < 48 ? c[160 + j * 16 + k - 32]
-                             : j < 4  ? c[240 + j * 4 + k - 48]
-                                      : 0u);
-            b[k] = (uint8_t)((v * 256 + 242) / 243);
-        }
-        aiosk__put16(b + 52, f->d);
-        break;
-    default: break;
+/* Below, aiosk__put_*: a whole block; c: a byte for each code */
+#define AIOSK__PUT(t) static void aiosk__put_##t(const aiosk__fit *f, const uint8_t *c, uint8_t *b)
+AIOSK__PUT(q4_0) {
+    aiosk__put16(b, f->d);
+    aiosk__put_halves(b + 2, c);
+}
+AIOSK__PUT(q4_1) {
+    aiosk__put16(b, f->d);
+    aiosk__put16(b + 2, f->dmin);
+    aiosk__put_halves(b + 4, c);
+}
+AIOSK__PUT(q5_0) {
+    aiosk__put16(b, f->d);
+    aiosk__put_fifth(b + 2, c);
+    aiosk__put_halves(b + 6, c);
+}
+AIOSK__PUT(q5_1) {
+    aiosk__put16(b, f->d);
+    aiosk__put16(b + 2, f->dmin);
+    aiosk__put_fifth(b + 4, c);
+    aiosk__put_halves(b + 8, c);
+}
+AIOSK__PUT(q8_0) {
+    int k;
+    aiosk__put16(b, f->d);
+    for (k = 0; k < 32; k++) b[2 + k] = (uint8_t)(c[k] - 127);
+}
+AIOSK__PUT(mxfp4) {
+    b[0] = (uint8_t)f->d;
+    aiosk__put_halves(b + 1, c);
+}
+AIOSK__PUT(nvfp4) {
+    int k;
+    b[f->part] = (uint8_t)f->d;
+    for (k = 0; k < 8; k++) b[4 + f->part * 8 + k] = (uint8_t)(c[k] | c[k + 8] << 4);
+}
+AIOSK__PUT(q1_0) {
+    int k;
+    aiosk__put16(b, f->d);
+    for (k = 0; k < 128; k++) b[2 + (k >> 3)] |= (uint8_t)(c[k] << (k & 7));
+}
+AIOSK__PUT(q2_0) {
+    int k;
+    aiosk__put16(b, f->d);
+    for (k = 0; k < 64; k++) b[2 + (k >> 2)] |= (uint8_t)(c[k] << (k & 3) * 2);
+}
+AIOSK__PUT(q2_k) {
+    int j;
+    for (j = 0; j < 16; j++) b[j] = (uint8_t)(f->isc[j] | f->imn[j] << 4);
+    aiosk__put_two(b + 16, c, 0);
+    aiosk__put16(b + 80, f->d);
+    aiosk__put16(b + 82, f->dmin);
+}
+AIOSK__PUT(q3_k) {
+    int j;
+    aiosk__put_bits(b, c, 2);
+    aiosk__put_two(b + 32, c, 0);
+    for (j = 0; j < 16; j++) {
+        int s = f->isc[j] + 32;
+        b[96 + (j & 7)] |= (uint8_t)((s & 15) << (j >> 3) * 4);
+        b[104 + (j & 3)] |= (uint8_t)((s >> 4) << (j >> 2) * 2);
+    }
+    aiosk__put16(b + 108, f->d);
+}
+/* Scales and minima of Q4_K and Q5_K: aiosk__scales_k */
+static void aiosk__put_scales_k(const aiosk__fit *f, uint8_t *b) {
+    int j;
+    aiosk__put16(b, f->d);
+    aiosk__put16(b + 2, f->dmin);
+    for (j = 0; j < 4; j++) {
+        int s = f->isc[j + 4], m = f->imn[j + 4];
+        b[4 + j] = (uint8_t)(f->isc[j] | (s >> 4) << 6);
+        b[8 + j] = (uint8_t)(f->imn[j] | (m >> 4) << 6);
+        b[12 + j] = (uint8_t)((s & 15) | (m & 15) << 4);
     }
 }
+AIOSK__PUT(q4_k) {
+    aiosk__put_scales_k(f, b);
+    aiosk__put_four(b + 16, c);
+}
+AIOSK__PUT(q5_k) {
+    aiosk__put_scales_k(f, b);
+    aiosk__put_bits(b + 16, c, 4);
+    aiosk__put_four(b + 48, c);
+}
+AIOSK__PUT(q6_k) {
+    int j, k;
+    for (k = 0; k < 256; k++)
+        b[(k >> 7) * 64 + (k & 63)] |= (uint8_t)((c[k] & 15) << (k & 64 ? 4 : 0));
+    aiosk__put_two(b + 128, c, 4);
+    for (j = 0; j < 16; j++) b[192 + j] = (uint8_t)f->isc[j];
+    aiosk__put16(b + 208, f->d);
+}
+AIOSK__PUT(iq4_xs) {
+    uint32_t high = 0;
+    int j;
+    aiosk__put16(b, f->d);
+    for (j = 0; j < 8; j++) {
+        uint32_t s = (uint32_t)(f->isc[j] + 32);
+        b[4 + (j >> 1)] |= (uint8_t)((s & 15) << (j & 1) * 4);
+        high |= (s >> 4) << 2 * j;
+        aiosk__put_halves(b + 8 + j * 16, c + j * 32);
+    }
+    aiosk__put16(b + 2, (uint16_t)high);
+}
+AIOSK__PUT(tq2_0) {
+    aiosk__put_two(b, c, 0);
+    aiosk__put16(b + 64, f->d);
+}
+/* see aiosk__ints_tq1_0: digits 3^4 .. of bytes [32], [16], and 3^4 .. 3^1 of [4] */
+AIOSK__PUT(tq1_0) {
+    int j, k;
+    for (k = 0; k < 52; k++) {
+        uint32_t v = 0;
+        for (j = 0; j < 5; j++)
+            v = v * 3 + (k < 32   ? c[j * 32 + k]
+                         : k < 48 ? c[160 + j * 16 + k - 32]
+                         : j < 4  ? c[240 + j * 4 + k - 48]
+                                  : 0u);
+        b[k] = (uint8_t)((v * 256 + 242) / 243);
+    }
+    aiosk__put16(b + 52, f->d);
+}
+#undef AIOSK__PUT
+
+static const aiosk__recipe aiosk__recipes[AIOSK_N_TYPES] = {
+#define aiosk__put_none NULL
+#define AIOSK__RECIPE(put, scale, levels, ...) \
+    aiosk__put_##put, AIOSK__##scale##_SCALE, AIOSK__##levels, __VA_ARGS__
+#define AIOSK__X(N, n, id, w, b, f, loops, kind, offset, columns, minima, panel, fit) \
+    { AIOSK__RECIPE fit },
+#define AIOSK__GAP(id) { NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 },
+    AIOSK__IDS(AIOSK__X, AIOSK__GAP)
+#undef AIOSK__GAP
+#undef AIOSK__X
+#undef AIOSK__RECIPE
+#undef aiosk__put_none
+};
 
 /* ---- rows ---- */
 
@@ -2635,7 +2684,7 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
                                   const float *importance, void *dst) {
     uint64_t row_bytes = aiosk_row_bytes(type, n_in), row, i;
     const aiosk_type *t = aiosk_type_info(type);
-    uint8_t *out = (uint8_t *)dst;
+    uint8_t *out = (uint8_t *)dst, c[256];
     aiosk__fit f;
     int32_t k;
     if (!row_bytes || n_rows > UINT64_MAX / row_bytes) return 0;
@@ -2648,17 +2697,15 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
         }
         return n_rows * row_bytes;
     }
-    f.r = NULL;
-    for (i = 0; i < sizeof aiosk__recipes / sizeof *aiosk__recipes; i++)
-        if (aiosk__recipes[i].type == type) f.r = &aiosk__recipes[i];
-    if (!f.r) return 0;
+    f.r = &aiosk__recipes[type];
+    if (!f.r->put) return 0;
     aiosk__levels_of(&f.lv, f.r);
     aiosk__levels_all(&f.sc, f.r->sc_lo, f.r->sc_hi);
     aiosk__levels_all(&f.mn, 0, f.r->mn);
     for (row = 0; row < n_rows; row++)
         for (i = 0; i < n_in; i += (uint64_t)f.r->n, x += f.r->n) {
-            int32_t part = (int32_t)(i % t->n_weights) / f.r->n; /* 0 but for NVFP4 */
-            if (part == 0) memset(out, 0, t->n_bytes);
+            f.part = (int32_t)(i % t->n_weights) / f.r->n; /* 0 but for NVFP4 */
+            if (f.part == 0) memset(out, 0, t->n_bytes);
             f.unit = aiosk__normalise(x, f.r->n, 1, f.x);
             if (!importance || aiosk__normalise(importance + i, f.r->n, 0, f.w) == 0)
                 for (k = 0; k < f.r->n; k++) f.w[k] = 1;
@@ -2672,7 +2719,8 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
                 memset(f.isc, 0, sizeof f.isc);
                 memset(f.imn, 0, sizeof f.imn);
             }
-            aiosk__put_block(&f, part, out);
+            for (k = 0; k < f.r->n; k++) c[k] = (uint8_t)aiosk__code(f.r, f.l[k]);
+            f.r->put(&f, c, out);
             if (i % t->n_weights + (uint64_t)f.r->n == t->n_weights) out += t->n_bytes;
         }
     return n_rows * row_bytes;
@@ -2686,52 +2734,25 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
 
 /* ---- panels ----
  * A panel is 16 rows, block by block: [block 0 of 16 rows][block 1 of 16 rows]... Each format
- * lists the segments of its block in the file, in the order they get in the panel: `count`
- * elements of `elem` bytes at `off`. Element i of row r goes to [i][r] of its segment, so that a
+ * (formats.h) lists the segments of its block in the file, in the order they get in the panel:
+ * `count` elements of `elem` bytes at `off`. Element i of row r goes to [i][r] of its segment, so that a
  * lane finds the element of its row; 4-byte elements are four codes, indices or scales, 2-byte
  * elements f16 scales. Nothing else is rearranged: even 6-bit scales are decoded as they are,
  * four in one dword. A panel is one ascending stream of bytes. */
-static const aiosk__panel aiosk__panels[] = {
-    { AIOSK_Q4_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
-    { AIOSK_Q4_1, { { 0, 2, 2, 0 }, { 4, 4, 4, 0 } } },   /* d and m, codes */
-    { AIOSK_Q5_0, { { 0, 2, 1, 0 }, { 2, 4, 5, 0 } } },   /* d, fifth bits and codes */
-    { AIOSK_Q5_1, { { 0, 2, 2, 0 }, { 4, 4, 5, 0 } } },   /* d and m, fifth bits and codes */
-    { AIOSK_Q8_0, { { 0, 2, 1, 0 }, { 2, 4, 8, 0 } } },   /* d, codes */
-    { AIOSK_IQ4_NL, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } }, /* d, codes */
-    { AIOSK_MXFP4, { { 0, 1, 1, 0 }, { 1, 4, 4, 0 } } },  /* e, codes */
-    { AIOSK_NVFP4, { { 0, 4, 9, 0 } } },                  /* scales, codes */
-    { AIOSK_Q1_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
-    { AIOSK_Q2_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
-    { AIOSK_Q2_K, { { 80, 2, 2, 0 }, { 0, 4, 20, 0 } } }, /* d and dmin, scales and minima, codes */
-    { AIOSK_Q3_K,
-      { { 108, 2, 1, 0 }, { 96, 4, 3, 0 }, { 0, 4, 24, 0 } } }, /* d, scales, third bits, codes */
-    /* d and dmin, scales and minima, codes */
-    { AIOSK_Q4_K, { { 0, 2, 2, 0 }, { 4, 4, 3, 0 }, { 16, 4, 32, 0 } } },
-    { AIOSK_Q5_K,
-      { { 0, 2, 2, 0 }, { 4, 4, 3, 0 }, { 16, 4, 40, 0 } } }, /* the same, fifth bits, codes */
-    /* d, low nibbles, high bits, scales */
-    { AIOSK_Q6_K, { { 208, 2, 1, 0 }, { 0, 4, 32, 0 }, { 128, 4, 16, 0 }, { 192, 4, 4, 0 } } },
-    { AIOSK_IQ4_XS,
-      { { 0, 2, 2, 0 }, { 4, 4, 33, 0 } } }, /* d, upper and lower parts of scales, codes */
-    { AIOSK_TQ1_0, { { 52, 2, 1, 0 }, { 0, 4, 13, 0 } } },  /* d, codes */
-    { AIOSK_TQ2_0, { { 64, 2, 1, 0 }, { 0, 4, 16, 0 } } },  /* d, codes */
-    { AIOSK_IQ1_S, { { 0, 2, 1, 0 }, { 2, 4, 12, 0 } } },   /* d, indices, upper bits and scales */
-    { AIOSK_IQ1_M, { { 0, 4, 14, 0 } } },                   /* indices, upper bits, scales and d */
-    { AIOSK_IQ2_XXS, { { 0, 2, 1, 0 }, { 2, 4, 16, 0 } } }, /* d, indices with signs and scale */
-    /* d, scales, indices with signs */
-    { AIOSK_IQ2_XS, { { 0, 2, 1, 0 }, { 66, 4, 2, 0 }, { 2, 4, 16, 0 } } },
-    /* d, upper bits, scales, indices, signs */
-    { AIOSK_IQ2_S, { { 0, 2, 1, 0 }, { 66, 4, 4, 0 }, { 2, 4, 16, 0 } } },
-    { AIOSK_IQ3_XXS, { { 0, 2, 1, 0 }, { 2, 4, 24, 0 } } }, /* d, indices, signs and scales */
-    /* d, scales, indices, upper bits, signs */
-    { AIOSK_IQ3_S, { { 0, 2, 1, 0 }, { 106, 4, 1, 0 }, { 2, 4, 26, 0 } } }
+static const aiosk__panel aiosk__panels[AIOSK_N_TYPES] = {
+#define AIOSK__LIST(...) __VA_ARGS__
+#define AIOSK__X(N, n, id, w, b, f, loops, kind, offset, columns, minima, panel, fit) \
+    { { AIOSK__LIST panel } },
+#define AIOSK__GAP(id) { { { 0, 0, 0 } } },
+    AIOSK__IDS(AIOSK__X, AIOSK__GAP)
+#undef AIOSK__GAP
+#undef AIOSK__X
+#undef AIOSK__LIST
 };
 
 AIOSK__SHARED const aiosk__panel *aiosk__find_panel(int32_t type) {
-    size_t i;
-    for (i = 0; i < sizeof aiosk__panels / sizeof aiosk__panels[0]; i++)
-        if (aiosk__panels[i].type == type) return &aiosk__panels[i];
-    return NULL;
+    if ((uint32_t)type >= AIOSK_N_TYPES || !aiosk__panels[type].seg[0].count) return NULL;
+    return &aiosk__panels[type];
 }
 
 AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_rows,
@@ -6611,6 +6632,7 @@ V_EXPORT_MM void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, 
 #ifndef V_TILE8
 #define V_TILE8(x) V_BASE(x)
 #endif
+#define V_GRID(x) V_NAME(x)
 #if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc ======== */
@@ -7108,36 +7130,7 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
     return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
 }
 
-/* ---- formats ----
- * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are
- * passed through i_prep8. A32: columns per scale. A256: columns per scale within; 0 where step()
- * has multiplied it in or there is none. Rare types and grids do without loops of their own for
- * few columns: unpacking is most of their work. */
-#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
-/* clang-format off */
-#define AIOSK__A32_HOT(X) \
-    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) \
-    X(Q5_1, q5_1, 5, 0, 32) X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) \
-    X(MXFP4, mxfp4, 5, 12, 32)
-/* clang-format on */
-#define AIOSK__A32_RARE(X) \
-    X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
-#define AIOSK__A256(X) \
-    AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
-/* clang-format off */
-#define AIOSK__A256_HOT(X) \
-    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0) \
-    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) \
-    X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4, V_PREMUL ? 0 : 16, 0) \
-    X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
-/* clang-format on */
-#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
-/* clang-format off */
-#define AIOSK__GRIDS(X) \
-    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) \
-    X(IQ2_S, iq2_s, 7, -1, 16, 0) X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) \
-    X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0) X(IQ1_M, iq1_m, 7, -1, 16, 0)
-/* clang-format on */
+/* ---- formats ---- */
 
 /* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a
  * product is not packed in halves, all codes are made equal: 128 above their meaning. */
@@ -7290,7 +7283,8 @@ V_FN vf V_NAME(one32)(const int kind, const int offset, const int columns, const
  * head and step too. one: for one column; else some, of which the first goes beside the loop
  * over the others where V_MIXED: then there is no copy for one. */
 V_FN void V_NAME(few_a32)(V_NAME(unit_fn) unit, const int kind, const int offset, const int columns,
-                          const int n_unit, const int bytes, const int one, const V_NAME(few) * f) {
+                          const int has_min, const int n_unit, const int bytes, const int one,
+                          const V_NAME(few) * f) {
     const aiosk__a32 a = aiosk__a32_parts(f->n_in);
     const int start = offset < 0 ? V_BIAS8 * 128 : offset, nc = one ? 1 : f->nc,
               first = one || V_MIXED;
@@ -7307,10 +7301,10 @@ V_FN void V_NAME(few_a32)(V_NAME(unit_fn) unit, const int kind, const int offset
                 vf d[2], dmin = v_zero();
                 unit(p, h, u, w, d, &dmin);
                 if (first)
-                    sum[h] = V_NAME(one32)(kind, start, columns, offset == 0, w, d, dmin, f->x, a,
+                    sum[h] = V_NAME(one32)(kind, start, columns, has_min, w, d, dmin, f->x, a,
                                            k * n_unit + u, sum[h]);
                 for (int c = first; c < nc; c++, x += f->xs, y += 16)
-                    v_storeu(y, V_NAME(one32)(kind, start, columns, offset == 0, w, d, dmin, x, a,
+                    v_storeu(y, V_NAME(one32)(kind, start, columns, has_min, w, d, dmin, x, a,
                                               k * n_unit + u, v_loadu(y)));
             }
     }
@@ -7325,8 +7319,8 @@ V_FN void V_NAME(put_codes)(uint8_t (*to)[64], const int h, const int even, cons
                  even != 0 ? i_addb(w[i], v_set1i((int32_t)((uint32_t)even * 0x01010101u))) : w[i]);
 }
 V_FN void V_NAME(codes_a32)(V_NAME(unit_fn) unit, const int offset, const int columns,
-                            const int n_unit, const int bytes, const uint8_t *p, int32_t n,
-                            aiosk__codes *o) {
+                            const int has_min, const int n_unit, const int bytes, const uint8_t *p,
+                            int32_t n, aiosk__codes *o) {
     const int even = offset >= 0 && V_BIAS8 ? 128 - offset : 0;
     int at = 0;
     for (; n > 0; n--, p += bytes) {
@@ -7339,34 +7333,10 @@ V_FN void V_NAME(codes_a32)(V_NAME(unit_fn) unit, const int offset, const int co
                 V_NAME(put_codes)(o->code + at * 8, h, even, w);
                 v_storeu(o->d[columns == 16 ? 2 * at : at] + h * V_W, d[0]);
                 if (columns == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);
-                if (offset == 0) v_storeu(o->dmin[at] + h * V_W, dmin);
+                if (has_min) v_storeu(o->dmin[at] + h * V_W, dmin);
             }
     }
 }
-#if V_FEW
-#if V_MIXED
-#define AIOSK__ONE(T, t, kind, offset, columns)
-#else
-#define AIOSK__ONE(T, t, kind, offset, columns)                                                   \
-    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) * f) {                                  \
-        V_NAME(few_a32)                                                                           \
-        (V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, \
-         1, f);                                                                                   \
-    }
-#endif
-#define AIOSK__FEW(T, t, kind, offset, columns)                                                   \
-    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) * f) {                                  \
-        V_NAME(few_a32)                                                                           \
-        (V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, \
-         0, f);                                                                                   \
-    }
-#endif
-#define AIOSK__CODES(T, t, kind, offset, columns)                                                 \
-    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {          \
-        V_NAME(codes_a32)                                                                         \
-        (V_NAME(unit_##t), offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, p, n, \
-         o);                                                                                      \
-    }
 #endif
 
 /* nc columns from column c0 */
@@ -7584,32 +7554,6 @@ V_FN void V_NAME(codes_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const v
         }
     }
 }
-#if V_FEW
-#if V_MIXED
-#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)
-#else
-#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                         \
-    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) * f) {                \
-        V_NAME(few_a256)                                                        \
-        (V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, \
-         AIOSK__BYTES_##T * 16, 1, f);                                          \
-    }
-#endif
-#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn)                         \
-    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) * f) {                \
-        V_NAME(few_a256)                                                        \
-        (V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, \
-         AIOSK__BYTES_##T * 16, 0, f);                                          \
-    }
-#endif
-#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                \
-    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) { \
-        (void)n;                                                                         \
-        V_NAME(codes_a256)                                                               \
-        (V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn,          \
-         AIOSK__BYTES_##T * 16, p, o);                                                   \
-    }
-
 #endif
 
 /* nc columns from column c0. any: codes of any kind as if they were of this one, whatever their
@@ -8078,7 +8022,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) * f, in
     }
 }
 
-/* ---- one entry per type and layout ---- */
+/* ---- the types: formats.h ----
+ * What a type has: loops for few columns, codes for many, a form, and an entry for each layout. */
 #define AIOSK__ENTRY(t) /* rows_t, panels_t */                \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {   \
         V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS);   \
@@ -8086,78 +8031,100 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) * f, in
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { \
         V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); \
     }
-#if V_OWN
-#if V_FEW
-AIOSK__A32_HOT(AIOSK__ONE)
-AIOSK__A256_HOT(AIOSK__ONE_K)
-AIOSK__A32_HOT(AIOSK__FEW)
-AIOSK__A256_HOT(AIOSK__FEW_K)
-#if V_MIXED
-#define AIOSK__SOME(t) V_NAME(few_##t), V_NAME(few_##t)
+#if !V_OWN
+#define AIOSK__A32_HOT(T, t, ...)   AIOSK__ENTRY(t)
+#define AIOSK__A32_RARE(T, t, ...)  AIOSK__ENTRY(t)
+#define AIOSK__A256_HOT(T, t, ...)  AIOSK__ENTRY(t)
+#define AIOSK__A256_RARE(T, t, ...) AIOSK__ENTRY(t)
+#define AIOSK__A256_GRID(T, t, ...) AIOSK__ENTRY(t)
 #else
-#define AIOSK__SOME(t) V_NAME(one_##t), V_NAME(few_##t)
-#endif
-#else
-#define AIOSK__SOME(t) NULL, NULL
-#endif
-#if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) \
-    { AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, __VA_ARGS__, 0 }
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) \
-    { AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, __VA_ARGS__, 0 }
-#else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) \
-    { AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), __VA_ARGS__, 0 }
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) \
-    { AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), __VA_ARGS__, 0 }
-#define AIOSK__X(...)  V_HOT AIOSK__CODES(__VA_ARGS__) /* all that there is for one column */
-#define AIOSK__XK(...) V_HOT AIOSK__CODES_K(__VA_ARGS__)
-AIOSK__A32_HOT(AIOSK__CODES)
-AIOSK__A32_RARE(AIOSK__X)
-AIOSK__A256_HOT(AIOSK__CODES_K)
-AIOSK__A256_RARE(AIOSK__XK)
-#undef AIOSK__X
-#undef AIOSK__XK
-#ifndef V_LENDER
-AIOSK__GRIDS(AIOSK__CODES_K)
-#elif defined AIOSK_UNIT
-#define AIOSK__X(T, t, ...) \
-    AIOSK__SHARED void V_LENDER(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o);
-AIOSK__GRIDS(AIOSK__X)
-#undef AIOSK__X
-#endif
-#endif
-#define AIOSK__FORM(t, ...)                                   \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; \
+#define AIOSK__FORM(T, t, kind, offset, columns, minima, ...)                         \
+    static const V_NAME(form)                                                         \
+        V_NAME(form_##t) = { AIOSK_##T, kind, offset, columns, minima, __VA_ARGS__ }; \
     AIOSK__ENTRY(t)
-#define AIOSK__X(T, t, kind, offset, columns) \
-    AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__SOME(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
-    AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__SOME(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) \
-    AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL, NULL))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) \
-    AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL, NULL))
-#ifdef V_LENDER
-#define AIOSK__XG(T, t, kind, offset, columns, n_mn) \
-    AIOSK__FORM(t, { AIOSK_##T, kind, offset, columns, n_mn, V_LENDER(codes_##t), NULL, NULL, 1 })
+#if V_W == 1 /* by way of the definitions: codes_any */
+#define AIOSK__A32_HOT(T, t, kind, offset, columns, minima, ...) \
+    AIOSK__FORM(T, t, 8, 0, columns, minima, NULL, NULL, NULL, 0)
+#define AIOSK__A256_HOT(T, t, kind, offset, columns, minima, ...) \
+    AIOSK__FORM(T, t, 8, 0, 16, (minima) ? 8 : 0, NULL, NULL, NULL, 0)
+#define AIOSK__A32_RARE  AIOSK__A32_HOT
+#define AIOSK__A256_RARE AIOSK__A256_HOT
+#define AIOSK__A256_GRID AIOSK__A256_HOT
 #else
-#define AIOSK__XG AIOSK__XKR
-#endif
-AIOSK__A32_HOT(AIOSK__X)
-AIOSK__A256_HOT(AIOSK__XK)
-AIOSK__A32_RARE(AIOSK__XR)
-AIOSK__A256_RARE(AIOSK__XKR)
-AIOSK__GRIDS(AIOSK__XG)
+#define AIOSK__FEW_A32(name, one, T, t, kind, offset, columns, minima)             \
+    V_EXPORT V_HOT void V_NAME(name##t)(const V_NAME(few) * f) {                   \
+        V_NAME(few_a32)                                                            \
+        (V_NAME(unit_##t), kind, offset, columns, minima, AIOSK__WEIGHTS_##T / 32, \
+         AIOSK__BYTES_##T * 16, one, f);                                           \
+    }
+#define AIOSK__FEW_A256(name, one, T, t, kind, offset, columns, minima)           \
+    V_EXPORT V_HOT void V_NAME(name##t)(const V_NAME(few) * f) {                  \
+        V_NAME(few_a256)                                                          \
+        (V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, minima, \
+         AIOSK__BYTES_##T * 16, one, f);                                          \
+    }
+#if !V_FEW
+#define AIOSK__FEW(family, T, t, kind, offset, columns, minima)
+#define AIOSK__FEW_OF(t) NULL, NULL
+#elif V_MIXED
+#define AIOSK__FEW(family, T, t, kind, offset, columns, minima) \
+    AIOSK__FEW_##family(few_, 0, T, t, kind, offset, columns, minima)
+#define AIOSK__FEW_OF(t) V_NAME(few_##t), V_NAME(few_##t)
 #else
-#define AIOSK__X(T, t, kind, offset, columns)        AIOSK__ENTRY(t)
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
-AIOSK__A32(AIOSK__X)
-AIOSK__A256(AIOSK__XK)
+#define AIOSK__FEW(family, T, t, kind, offset, columns, minima)       \
+    AIOSK__FEW_##family(one_, 1, T, t, kind, offset, columns, minima) \
+        AIOSK__FEW_##family(few_, 0, T, t, kind, offset, columns, minima)
+#define AIOSK__FEW_OF(t) V_NAME(one_##t), V_NAME(few_##t)
 #endif
+#define AIOSK__CODES_A32(T, t, offset, columns, minima)                                  \
+    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) { \
+        V_NAME(codes_a32)                                                                \
+        (V_NAME(unit_##t), offset, columns, minima, AIOSK__WEIGHTS_##T / 32,             \
+         AIOSK__BYTES_##T * 16, p, n, o);                                                \
+    }
+#define AIOSK__CODES_A256(T, t, kind, offset, columns, minima)                           \
+    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) { \
+        (void)n;                                                                         \
+        V_NAME(codes_a256)                                                               \
+        (V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, minima,        \
+         AIOSK__BYTES_##T * 16, p, o);                                                   \
+    }
+#define AIOSK__A32_HOT(T, t, kind, offset, columns, minima, ...) \
+    AIOSK__FEW(A32, T, t, kind, offset, columns, minima)         \
+    AIOSK__CODES_A32(T, t, offset, columns, minima)              \
+    AIOSK__FORM(T, t, kind, offset, columns, minima, V_NAME(codes_##t), AIOSK__FEW_OF(t), 0)
+#define AIOSK__A256_HOT(T, t, kind, offset, columns, minima, ...) \
+    AIOSK__FEW(A256, T, t, kind, offset, columns, minima)         \
+    AIOSK__CODES_A256(T, t, kind, offset, columns, minima)        \
+    AIOSK__FORM(T, t, kind, offset, columns, minima, V_NAME(codes_##t), AIOSK__FEW_OF(t), 0)
+/* V_HOT: all that there is for one column */
+#define AIOSK__A32_RARE(T, t, kind, offset, columns, minima, ...) \
+    V_HOT AIOSK__CODES_A32(T, t, offset, columns, minima)         \
+        AIOSK__FORM(T, t, kind, offset, columns, minima, V_NAME(codes_##t), NULL, NULL, 0)
+#define AIOSK__A256_RARE(T, t, kind, offset, columns, minima, ...) \
+    V_HOT AIOSK__CODES_A256(T, t, kind, offset, columns, minima)   \
+        AIOSK__FORM(T, t, kind, offset, columns, minima, V_NAME(codes_##t), NULL, NULL, 0)
+#ifndef V_LENDER
+#define AIOSK__A256_GRID(T, t, kind, offset, columns, minima, ...) \
+    AIOSK__CODES_A256(T, t, kind, offset, columns, minima)         \
+    AIOSK__FORM(T, t, kind, offset, columns, minima, V_NAME(codes_##t), NULL, NULL, 0)
+#else
+#ifdef AIOSK_UNIT
+#define AIOSK__LENT(t) \
+    AIOSK__SHARED void V_LENDER(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o);
+#else
+#define AIOSK__LENT(t)
+#endif
+#define AIOSK__A256_GRID(T, t, kind, offset, columns, minima, ...) \
+    AIOSK__LENT(t)                                                 \
+    AIOSK__FORM(T, t, kind, offset, columns, minima, V_LENDER(codes_##t), NULL, NULL, 1)
+#endif
+#endif
+#endif
+AIOSK__FORMATS(AIOSK__MATRIX)
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-AIOSK__ISA(V_NAME(isa), V_ISA_TEXT, V_ISA_ID, V_NAME)
+AIOSK__ISA(V_NAME(isa), V_ISA_TEXT, V_ISA_ID)
 #ifdef V_VBMI
 
 /* ======== kernels/vbmi.inc ======== */
@@ -8350,31 +8317,39 @@ AIOSK__STEP(iq1_m) {
 #undef AIOSK__STEP
 #undef AIOSK__DW
 
-#undef AIOSK__XG
-#define AIOSK__XG(T, t, kind, offset, columns, n_mn)                                 \
-    V_EXPORT V_HOT void V_OUT(one_##t)(const V_NAME(few) * f) {                      \
-        const V_OUT(grid) g = AIOSK__GRID_##T;                                       \
-        V_NAME(few_a256)                                                             \
-        (V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, n_mn,         \
-         AIOSK__BYTES_##T * 16, 1, f);                                               \
-    }                                                                                \
-    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {   \
-        const V_OUT(grid) g = AIOSK__GRID_##T;                                       \
-        (void)n;                                                                     \
-        V_NAME(codes_a256)                                                           \
-        (V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, n_mn,         \
-         AIOSK__BYTES_##T * 16, p, o);                                               \
-    }                                                                                \
-    static const V_NAME(form)                                                        \
-        V_OUT(form_##t) = { AIOSK_##T,        kind,           offset, columns, n_mn, \
-                            V_OUT(codes_##t), V_OUT(one_##t), NULL,   0 };           \
-    V_EXPORT void V_OUT(rows_##t)(const aiosk_matmul *m) {                           \
-        V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_ROWS);                             \
-    }                                                                                \
-    V_EXPORT void V_OUT(panels_##t)(const aiosk_matmul *m) {                         \
-        V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_PANELS);                           \
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
+#undef AIOSK__A256_GRID
+#define AIOSK__A32_HOT(...)
+#define AIOSK__A32_RARE(...)
+#define AIOSK__A256_HOT(...)
+#define AIOSK__A256_RARE(...)
+#define AIOSK__A256_GRID(T, t, kind, offset, columns, minima, ...)                     \
+    V_EXPORT V_HOT void V_OUT(one_##t)(const V_NAME(few) * f) {                        \
+        const V_OUT(grid) g = AIOSK__GRID_##T;                                         \
+        V_NAME(few_a256)                                                               \
+        (V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, minima,         \
+         AIOSK__BYTES_##T * 16, 1, f);                                                 \
+    }                                                                                  \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {     \
+        const V_OUT(grid) g = AIOSK__GRID_##T;                                         \
+        (void)n;                                                                       \
+        V_NAME(codes_a256)                                                             \
+        (V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, minima,         \
+         AIOSK__BYTES_##T * 16, p, o);                                                 \
+    }                                                                                  \
+    static const V_NAME(form)                                                          \
+        V_OUT(form_##t) = { AIOSK_##T,        kind,           offset, columns, minima, \
+                            V_OUT(codes_##t), V_OUT(one_##t), NULL,   0 };             \
+    V_EXPORT void V_OUT(rows_##t)(const aiosk_matmul *m) {                             \
+        V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_ROWS);                               \
+    }                                                                                  \
+    V_EXPORT void V_OUT(panels_##t)(const aiosk_matmul *m) {                           \
+        V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_PANELS);                             \
     }
-AIOSK__GRIDS(AIOSK__XG)
+AIOSK__FORMATS(AIOSK__MATRIX)
 #undef AIOSK__GRID_IQ1_M
 #undef AIOSK__GRID_IQ1_S
 #undef AIOSK__GRID_IQ3_S
@@ -8382,7 +8357,9 @@ AIOSK__GRIDS(AIOSK__XG)
 #undef AIOSK__GRID_IQ2_S
 #undef AIOSK__GRID_IQ2_XS
 #undef AIOSK__GRID_IQ2_XXS
-AIOSK__ISA(V_OUT(isa), "avx512_vbmi", AIOSK_ISA_AVX512_VBMI, V_OUT)
+#undef V_GRID
+#define V_GRID(x) V_OUT(x)
+AIOSK__ISA(V_OUT(isa), "avx512_vbmi", AIOSK_ISA_AVX512_VBMI)
 #undef V_OUT
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
@@ -8390,32 +8367,23 @@ AIOSK__ISA(V_OUT(isa), "avx512_vbmi", AIOSK_ISA_AVX512_VBMI, V_OUT)
 #endif
 
 /* What the loops and the products defined, and V_ISA_TEXT, V_ISA_ID, V_SOURCE, V_TILE8, V_LENDER */
-#undef AIOSK__XG
-#undef AIOSK__XKR
-#undef AIOSK__XK
-#undef AIOSK__XR
-#undef AIOSK__X
+#undef AIOSK__A256_GRID
+#undef AIOSK__A256_RARE
+#undef AIOSK__A256_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__A32_HOT
+#undef AIOSK__LENT
+#undef AIOSK__CODES_A256
+#undef AIOSK__CODES_A32
+#undef AIOSK__FEW_OF
+#undef AIOSK__FEW
+#undef AIOSK__FEW_A256
+#undef AIOSK__FEW_A32
 #undef AIOSK__FORM
 #undef AIOSK__ENTRY
-#undef AIOSK__FORM_A256
-#undef AIOSK__FORM_A32
-#undef AIOSK__CODES_K
-#undef AIOSK__FEW_K
-#undef AIOSK__ONE
-#undef AIOSK__ONE_K
-#undef AIOSK__CODES
-#undef AIOSK__FEW
-#undef AIOSK__SOME
 #undef AIOSK__BIAS
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
-#undef AIOSK__GRIDS
-#undef AIOSK__A256
-#undef AIOSK__A256_HOT
-#undef AIOSK__A256_RARE
-#undef AIOSK__A32
-#undef AIOSK__A32_HOT
-#undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
 #undef AIOSK__XQ
@@ -8426,6 +8394,7 @@ AIOSK__ISA(V_OUT(isa), "avx512_vbmi", AIOSK_ISA_AVX512_VBMI, V_OUT)
 #undef AIOSK__NEXT
 #undef AIOSK__XS
 #undef AIOSK__EACH
+#undef V_GRID
 #undef V_SOURCE
 #undef V_OWN
 #undef V_TILE8

@@ -30,34 +30,22 @@ static uint32_t rnd(void) {
     s ^= s << 17;
     return (uint32_t)(s >> 16);
 }
-static void put16(uint8_t *p, uint32_t v) { p[0] = (uint8_t)v; p[1] = (uint8_t)(v >> 8); }
 
 /* Random blocks with sane scales: infinities and subnormal floats would take another time than numbers do. */
 static void fill_blocks(const aiosk_type *t, int type, uint8_t *p, size_t n_bytes) {
-    size_t i, j;
-    for (i = 0; i < n_bytes; i++) p[i] = (uint8_t)rnd();
+    float w[256];
+    uint32_t i;
     for (; n_bytes; p += t->n_bytes, n_bytes -= t->n_bytes) {
-        const uint32_t h = 0x2C00u | (rnd() & 0x83FFu); /* +-1/16 to 1/8 */
-        float x = (float)(int32_t)rnd() * 0x1p-31f;
-        uint32_t u;
-        memcpy(&u, &x, 4);
-        switch (type) {
-        case AIOSK_F32: memcpy(p, &x, 4); break;
-        case AIOSK_F16: put16(p, aiosk_f32_to_f16(x)); break;
-        case AIOSK_BF16: put16(p, u >> 16); break;
-        case AIOSK_Q4_1: case AIOSK_Q5_1: case AIOSK_Q4_K: case AIOSK_Q5_K: put16(p, h); put16(p + 2, h); break;
-        case AIOSK_Q2_K: put16(p + 80, h); put16(p + 82, h); break;
-        case AIOSK_Q3_K: put16(p + 108, h); break;
-        case AIOSK_Q6_K: put16(p + 208, h); break;
-        case AIOSK_TQ1_0: put16(p + 52, h); break;
-        case AIOSK_TQ2_0: put16(p + 64, h); break;
-        case AIOSK_MXFP4: p[0] = (uint8_t)(120 + h % 8); break;                         /* an exponent */
-        case AIOSK_NVFP4: for (j = 0; j < 4; j++) p[j] = (uint8_t)(0x30 + p[j] % 16); break; /* e4m3 */
-        case AIOSK_IQ1_M: /* the nibbles of an f16 on top of four 16-bit words */
-            for (j = 0; j < 4; j++) p[49 + 2 * j] = (uint8_t)((p[49 + 2 * j] & 15) | (h >> (4 * j) & 15) << 4);
-            break;
-        default: put16(p, h);
-        }
+        int large, small;
+        do {
+            for (i = 0; i < t->n_bytes; i++) p[i] = (uint8_t)rnd();
+            aiosk_unpack(type, p, t->n_weights, w);
+            for (large = 0, small = 1, i = 0; i < t->n_weights; i++) {
+                const float x = w[i] < 0 ? -w[i] : w[i];
+                large |= !(x < 0x1p+7f);            /* or no number */
+                small &= x < 0x1p-7f;
+            }
+        } while (large || small);
     }
 }
 

@@ -202,15 +202,15 @@ static int is_float(const char *types) {
     return !strcmp(types, "f32") || !strcmp(types, "f16") || !strcmp(types, "bf16");
 }
 static double limit_of(const table *t) {
-    static const char *const blocks_of_32[] = { "q4_0",   "q4_1",  "q5_0",  "q5_1", "q8_0",
-                                                "iq4_nl", "mxfp4", "nvfp4", "q1_0", "q2_0" };
     const char *types = col(t, "types"),
                *peer = strchr(col(t, "dev_mainline"), '/'); /* max/rel/KL */
-    size_t i;
+    int32_t i;
     if (is_float(types)) return EXACT_REL;
     if (peer) return strtod(peer + 1, NULL) * PEER_MARGIN; /* else "refused" */
-    for (i = 0; i < sizeof blocks_of_32 / sizeof *blocks_of_32; i++)
-        if (!strcmp(types, blocks_of_32[i])) return 0.05;
+    for (i = 0; i < AIOSK_N_TYPES; i++) {
+        const aiosk_type *k = aiosk_type_info(i);
+        if (k && k->family == AIOSK_A32 && !strcmp(types, k->name)) return 0.05;
+    }
     return 0.07;
 }
 static int in_library(const table *t) {

@@ -6,52 +6,25 @@
 
 /* ---- panels ----
  * A panel is 16 rows, block by block: [block 0 of 16 rows][block 1 of 16 rows]... Each format
- * lists the segments of its block in the file, in the order they get in the panel: `count`
- * elements of `elem` bytes at `off`. Element i of row r goes to [i][r] of its segment, so that a
+ * (formats.h) lists the segments of its block in the file, in the order they get in the panel:
+ * `count` elements of `elem` bytes at `off`. Element i of row r goes to [i][r] of its segment, so that a
  * lane finds the element of its row; 4-byte elements are four codes, indices or scales, 2-byte
  * elements f16 scales. Nothing else is rearranged: even 6-bit scales are decoded as they are,
  * four in one dword. A panel is one ascending stream of bytes. */
-static const aiosk__panel aiosk__panels[] = {
-    { AIOSK_Q4_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
-    { AIOSK_Q4_1, { { 0, 2, 2, 0 }, { 4, 4, 4, 0 } } },   /* d and m, codes */
-    { AIOSK_Q5_0, { { 0, 2, 1, 0 }, { 2, 4, 5, 0 } } },   /* d, fifth bits and codes */
-    { AIOSK_Q5_1, { { 0, 2, 2, 0 }, { 4, 4, 5, 0 } } },   /* d and m, fifth bits and codes */
-    { AIOSK_Q8_0, { { 0, 2, 1, 0 }, { 2, 4, 8, 0 } } },   /* d, codes */
-    { AIOSK_IQ4_NL, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } }, /* d, codes */
-    { AIOSK_MXFP4, { { 0, 1, 1, 0 }, { 1, 4, 4, 0 } } },  /* e, codes */
-    { AIOSK_NVFP4, { { 0, 4, 9, 0 } } },                  /* scales, codes */
-    { AIOSK_Q1_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
-    { AIOSK_Q2_0, { { 0, 2, 1, 0 }, { 2, 4, 4, 0 } } },   /* d, codes */
-    { AIOSK_Q2_K, { { 80, 2, 2, 0 }, { 0, 4, 20, 0 } } }, /* d and dmin, scales and minima, codes */
-    { AIOSK_Q3_K,
-      { { 108, 2, 1, 0 }, { 96, 4, 3, 0 }, { 0, 4, 24, 0 } } }, /* d, scales, third bits, codes */
-    /* d and dmin, scales and minima, codes */
-    { AIOSK_Q4_K, { { 0, 2, 2, 0 }, { 4, 4, 3, 0 }, { 16, 4, 32, 0 } } },
-    { AIOSK_Q5_K,
-      { { 0, 2, 2, 0 }, { 4, 4, 3, 0 }, { 16, 4, 40, 0 } } }, /* the same, fifth bits, codes */
-    /* d, low nibbles, high bits, scales */
-    { AIOSK_Q6_K, { { 208, 2, 1, 0 }, { 0, 4, 32, 0 }, { 128, 4, 16, 0 }, { 192, 4, 4, 0 } } },
-    { AIOSK_IQ4_XS,
-      { { 0, 2, 2, 0 }, { 4, 4, 33, 0 } } }, /* d, upper and lower parts of scales, codes */
-    { AIOSK_TQ1_0, { { 52, 2, 1, 0 }, { 0, 4, 13, 0 } } },  /* d, codes */
-    { AIOSK_TQ2_0, { { 64, 2, 1, 0 }, { 0, 4, 16, 0 } } },  /* d, codes */
-    { AIOSK_IQ1_S, { { 0, 2, 1, 0 }, { 2, 4, 12, 0 } } },   /* d, indices, upper bits and scales */
-    { AIOSK_IQ1_M, { { 0, 4, 14, 0 } } },                   /* indices, upper bits, scales and d */
-    { AIOSK_IQ2_XXS, { { 0, 2, 1, 0 }, { 2, 4, 16, 0 } } }, /* d, indices with signs and scale */
-    /* d, scales, indices with signs */
-    { AIOSK_IQ2_XS, { { 0, 2, 1, 0 }, { 66, 4, 2, 0 }, { 2, 4, 16, 0 } } },
-    /* d, upper bits, scales, indices, signs */
-    { AIOSK_IQ2_S, { { 0, 2, 1, 0 }, { 66, 4, 4, 0 }, { 2, 4, 16, 0 } } },
-    { AIOSK_IQ3_XXS, { { 0, 2, 1, 0 }, { 2, 4, 24, 0 } } }, /* d, indices, signs and scales */
-    /* d, scales, indices, upper bits, signs */
-    { AIOSK_IQ3_S, { { 0, 2, 1, 0 }, { 106, 4, 1, 0 }, { 2, 4, 26, 0 } } }
+static const aiosk__panel aiosk__panels[AIOSK_N_TYPES] = {
+#define AIOSK__LIST(...) __VA_ARGS__
+#define AIOSK__X(N, n, id, w, b, f, loops, kind, offset, columns, minima, panel, fit) \
+    { { AIOSK__LIST panel } },
+#define AIOSK__GAP(id) { { { 0, 0, 0 } } },
+    AIOSK__IDS(AIOSK__X, AIOSK__GAP)
+#undef AIOSK__GAP
+#undef AIOSK__X
+#undef AIOSK__LIST
 };
 
 AIOSK__SHARED const aiosk__panel *aiosk__find_panel(int32_t type) {
-    size_t i;
-    for (i = 0; i < sizeof aiosk__panels / sizeof aiosk__panels[0]; i++)
-        if (aiosk__panels[i].type == type) return &aiosk__panels[i];
-    return NULL;
+    if ((uint32_t)type >= AIOSK_N_TYPES || !aiosk__panels[type].seg[0].count) return NULL;
+    return &aiosk__panels[type];
 }
 
 AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_rows,

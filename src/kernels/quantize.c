@@ -17,6 +17,7 @@
  * A block is first brought to |x| < 2 by a power of two, so that squares neither overflow nor
  * vanish. */
 
+struct aiosk__fit;
 typedef struct aiosk__levels {
     float low, high; /* every integer from low to high; or */
     int32_t n; /* n > 0: low, low + step[0], low + step[0] + step[1], .. with mid[] half way */
@@ -24,36 +25,20 @@ typedef struct aiosk__levels {
 } aiosk__levels;
 
 enum { AIOSK__ALL = 0, AIOSK__IQ4 = 1, AIOSK__FP4 = 2, AIOSK__SIGN = 3 }; /* levels of a recipe */
-enum { AIOSK__NO_MIN = 0, AIOSK__OWN_MIN = -1 };                          /* else the largest mn */
+enum { AIOSK__F16_SCALE = 0, AIOSK__E8M0_SCALE = 1, AIOSK__E4M3_SCALE = 2 };
 
+/* How a type is fitted: a row of formats.h */
 typedef struct aiosk__recipe {
-    int16_t type, n, sub; /* weights fitted together, and per scale */
-    int16_t levels, low, high;
-    int16_t sc_lo, sc_hi, mn; /* integer scales; 0, 0: the scale is a float */
+    /* writes what was fitted, with these codes; b is all zero. NULL: no quantiser */
+    void (*put)(const struct aiosk__fit *f, const uint8_t *c, uint8_t *b);
+    int16_t scale, levels;
+    int16_t n, sub; /* weights fitted together, and per scale */
+    int16_t low, high;
+    int16_t sc_lo, sc_hi; /* integer scales; 0, 0: the scale is a float */
+    int16_t mn;           /* the largest; 0: no minimum, -1: any number */
     /* the first scales tried: from .. to percent of the one that just avoids clipping */
     int16_t n_tries, from, to;
 } aiosk__recipe;
-
-static const aiosk__recipe aiosk__recipes[] = {
-    { AIOSK_Q4_0, 32, 32, AIOSK__ALL, -8, 7, 0, 0, AIOSK__NO_MIN, 19, 84, 118 },
-    { AIOSK_Q4_1, 32, 32, AIOSK__ALL, 0, 15, 0, 0, AIOSK__OWN_MIN, 19, 94, 124 },
-    { AIOSK_Q5_0, 32, 32, AIOSK__ALL, -16, 15, 0, 0, AIOSK__NO_MIN, 19, 90, 110 },
-    { AIOSK_Q5_1, 32, 32, AIOSK__ALL, 0, 31, 0, 0, AIOSK__OWN_MIN, 19, 97, 112 },
-    { AIOSK_Q8_0, 32, 32, AIOSK__ALL, -127, 127, 0, 0, AIOSK__NO_MIN, 17, 95, 101 },
-    { AIOSK_Q2_K, 256, 16, AIOSK__ALL, 0, 3, 0, 15, 15, 13, 80, 150 },
-    { AIOSK_Q3_K, 256, 16, AIOSK__ALL, -4, 3, -32, 31, AIOSK__NO_MIN, 15, 75, 130 },
-    { AIOSK_Q4_K, 256, 32, AIOSK__ALL, 0, 15, 0, 63, 63, 15, 94, 120 },
-    { AIOSK_Q5_K, 256, 32, AIOSK__ALL, 0, 31, 0, 63, 63, 13, 97, 110 },
-    { AIOSK_Q6_K, 256, 16, AIOSK__ALL, -32, 31, -128, 127, AIOSK__NO_MIN, 13, 95, 105 },
-    { AIOSK_IQ4_NL, 32, 32, AIOSK__IQ4, -127, 113, 0, 0, AIOSK__NO_MIN, 15, 80, 115 },
-    { AIOSK_IQ4_XS, 256, 32, AIOSK__IQ4, -127, 113, -32, 31, AIOSK__NO_MIN, 15, 80, 115 },
-    { AIOSK_TQ1_0, 256, 256, AIOSK__ALL, -1, 1, 0, 0, AIOSK__NO_MIN, 9, 95, 400 },
-    { AIOSK_TQ2_0, 256, 256, AIOSK__ALL, -1, 1, 0, 0, AIOSK__NO_MIN, 9, 95, 400 },
-    { AIOSK_MXFP4, 32, 32, AIOSK__FP4, -12, 12, 0, 0, AIOSK__NO_MIN, 9, 80, 115 },
-    { AIOSK_NVFP4, 16, 16, AIOSK__FP4, -12, 12, 0, 0, AIOSK__NO_MIN, 14, 50, 115 },
-    { AIOSK_Q1_0, 128, 128, AIOSK__SIGN, -1, 1, 0, 0, AIOSK__NO_MIN, 1, 100, 100 },
-    { AIOSK_Q2_0, 64, 64, AIOSK__ALL, -1, 2, 0, 0, AIOSK__NO_MIN, 15, 90, 320 },
-};
 
 /* Sums over a sub-block, each weight times w: 1, x, x^2; L, L^2, xL. */
 typedef struct aiosk__moments {
@@ -71,7 +56,9 @@ typedef struct aiosk__fit {
     /* the result, with l */
     uint16_t d, dmin; /* as stored (f16, or the byte of the type's scale) */
     int16_t isc[16], imn[16];
+    int32_t part; /* of a block, where several are fitted one by one: NVFP4 */
 } aiosk__fit;
+enum { AIOSK__NO_MIN = 0 };
 
 /* ---- a pass over a sub-block ----
  * n is a multiple of 16. Eight partial sums: a fixed order, and short chains of additions. */
@@ -239,15 +226,15 @@ AIOSK__STRICT static int aiosk__store_scale(const aiosk__fit *f, double a, int32
                                             uint16_t *h) {
     int32_t k, n;
     a = (a < 0 ? -a : a) * f->unit;
-    switch (f->r->type) {
+    switch (f->r->scale) {
     /* 2^(k-128), and both neighbours; above k = 252 the level 12 would be infinite */
-    case AIOSK_MXFP4:
+    case AIOSK__E8M0_SCALE:
         for (k = 1; k < 252 && (double)aiosk__e8m0_half((uint8_t)k) * 2 <= a; k++) {}
         k += i - 1;
         if (i > 2 || k > 252) return 0;
         *d = (double)aiosk__e8m0_half((uint8_t)k) / f->unit;
         break;
-    case AIOSK_NVFP4: /* the largest that is not above a, and the next */
+    case AIOSK__E4M3_SCALE: /* the largest that is not above a, and the next */
         for (k = 0, n = 64; n; n >>= 1)
             if (k + n < 0x7F && (double)aiosk__ue4m3_half((uint8_t)(k + n)) <= a) k += n;
         k += i;
@@ -263,7 +250,7 @@ AIOSK__STRICT static int aiosk__store_scale(const aiosk__fit *f, double a, int32
 /* ---- blocks with a scale of their own ---- */
 AIOSK__STRICT static void aiosk__fit_plain(aiosk__fit *f) {
     const aiosk__recipe *r = f->r;
-    int other = r->type == AIOSK_MXFP4 || r->type == AIOSK_NVFP4;
+    int other = r->scale != AIOSK__F16_SCALE;
     double best = -1, a, m, e;
     aiosk__moments s;
     int32_t round, i;
@@ -452,121 +439,144 @@ static void aiosk__put_bits(uint8_t *qh, const uint8_t *c, int bit) {
     for (k = 0; k < 256; k++) qh[k & 31] |= (uint8_t)((c[k] >> bit & 1) << (k >> 5));
 }
 
-/* Writes what was fitted; b is all zero. part: which 16 columns of an NVFP4 block. */
-static void aiosk__put_block(const aiosk__fit *f, int32_t part, uint8_t *b) {
-    const aiosk__recipe *r = f->r;
-    uint8_t c[256];
-    uint32_t high = 0;
-    int j, k;
-    for (k = 0; k < r->n; k++) c[k] = (uint8_t)aiosk__code(r, f->l[k]);
-    switch (r->type) {
-    case AIOSK_Q4_0:
-    case AIOSK_IQ4_NL:
-        aiosk__put16(b, f->d);
-        aiosk__put_halves(b + 2, c);
-        break;
-    case AIOSK_Q4_1:
-        aiosk__put16(b, f->d);
-        aiosk__put16(b + 2, f->dmin);
-        aiosk__put_halves(b + 4, c);
-        break;
-    case AIOSK_Q5_0:
-        aiosk__put16(b, f->d);
-        aiosk__put_fifth(b + 2, c);
-        aiosk__put_halves(b + 6, c);
-        break;
-    case AIOSK_Q5_1:
-        aiosk__put16(b, f->d);
-        aiosk__put16(b + 2, f->dmin);
-        aiosk__put_fifth(b + 4, c);
-        aiosk__put_halves(b + 8, c);
-        break;
-    case AIOSK_Q8_0:
-        aiosk__put16(b, f->d);
-        for (k = 0; k < 32; k++) b[2 + k] = (uint8_t)(c[k] - 127);
-        break;
-    case AIOSK_MXFP4:
-        b[0] = (uint8_t)f->d;
-        aiosk__put_halves(b + 1, c);
-        break;
-    case AIOSK_NVFP4:
-        b[part] = (uint8_t)f->d;
-        for (k = 0; k < 8; k++) b[4 + part * 8 + k] = (uint8_t)(c[k] | c[k + 8] << 4);
-        break;
-    case AIOSK_Q1_0:
-        aiosk__put16(b, f->d);
-        for (k = 0; k < 128; k++) b[2 + (k >> 3)] |= (uint8_t)(c[k] << (k & 7));
-        break;
-    case AIOSK_Q2_0:
-        aiosk__put16(b, f->d);
-        for (k = 0; k < 64; k++) b[2 + (k >> 2)] |= (uint8_t)(c[k] << (k & 3) * 2);
-        break;
-    case AIOSK_Q2_K:
-        for (j = 0; j < 16; j++) b[j] = (uint8_t)(f->isc[j] | f->imn[j] << 4);
-        aiosk__put_two(b + 16, c, 0);
-        aiosk__put16(b + 80, f->d);
-        aiosk__put16(b + 82, f->dmin);
-        break;
-    case AIOSK_Q3_K:
-        aiosk__put_bits(b, c, 2);
-        aiosk__put_two(b + 32, c, 0);
-        for (j = 0; j < 16; j++) {
-            int s = f->isc[j] + 32;
-            b[96 + (j & 7)] |= (uint8_t)((s & 15) << (j >> 3) * 4);
-            b[104 + (j & 3)] |= (uint8_t)((s >> 4) << (j >> 2) * 2);
-        }
-        aiosk__put16(b + 108, f->d);
-        break;
-    case AIOSK_Q4_K:
-    case AIOSK_Q5_K:
-        aiosk__put16(b, f->d);
-        aiosk__put16(b + 2, f->dmin);
-        for (j = 0; j < 4; j++) {
-            int s = f->isc[j + 4], m = f->imn[j + 4];
-            b[4 + j] = (uint8_t)(f->isc[j] | (s >> 4) << 6);
-            b[8 + j] = (uint8_t)(f->imn[j] | (m >> 4) << 6);
-            b[12 + j] = (uint8_t)((s & 15) | (m & 15) << 4);
-        }
-        if (r->type == AIOSK_Q5_K) aiosk__put_bits(b + 16, c, 4);
-        aiosk__put_four(b + (r->type == AIOSK_Q5_K ? 48 : 16), c);
-        break;
-    case AIOSK_Q6_K:
-        for (k = 0; k < 256; k++)
-            b[(k >> 7) * 64 + (k & 63)] |= (uint8_t)((c[k] & 15) << (k & 64 ? 4 : 0));
-        aiosk__put_two(b + 128, c, 4);
-        for (j = 0; j < 16; j++) b[192 + j] = (uint8_t)f->isc[j];
-        aiosk__put16(b + 208, f->d);
-        break;
-    case AIOSK_IQ4_XS:
-        aiosk__put16(b, f->d);
-        for (j = 0; j < 8; j++) {
-            uint32_t s = (uint32_t)(f->isc[j] + 32);
-            b[4 + (j >> 1)] |= (uint8_t)((s & 15) << (j & 1) * 4);
-            high |= (s >> 4) << 2 * j;
-            aiosk__put_halves(b + 8 + j * 16, c + j * 32);
-        }
-        aiosk__put16(b + 2, (uint16_t)high);
-        break;
-    case AIOSK_TQ2_0:
-        aiosk__put_two(b, c, 0);
-        aiosk__put16(b + 64, f->d);
-        break;
-    /* see aiosk__ints_tq1_0: digits 3^4 .. of bytes [32], [16], and 3^4 .. 3^1 of [4] */
-    case AIOSK_TQ1_0:
-        for (k = 0; k < 52; k++) {
-            uint32_t v = 0;
-            for (j = 0; j < 5; j++)
-                v = v * 3 + (k < 32   ? c[j * 32 + k]
-                             : k < 48 ? c[160 + j * 16 + k - 32]
-                             : j < 4  ? c[240 + j * 4 + k - 48]
-                                      : 0u);
-            b[k] = (uint8_t)((v * 256 + 242) / 243);
-        }
-        aiosk__put16(b + 52, f->d);
-        break;
-    default: break;
+/* Below, aiosk__put_*: a whole block; c: a byte for each code */
+#define AIOSK__PUT(t) static void aiosk__put_##t(const aiosk__fit *f, const uint8_t *c, uint8_t *b)
+AIOSK__PUT(q4_0) {
+    aiosk__put16(b, f->d);
+    aiosk__put_halves(b + 2, c);
+}
+AIOSK__PUT(q4_1) {
+    aiosk__put16(b, f->d);
+    aiosk__put16(b + 2, f->dmin);
+    aiosk__put_halves(b + 4, c);
+}
+AIOSK__PUT(q5_0) {
+    aiosk__put16(b, f->d);
+    aiosk__put_fifth(b + 2, c);
+    aiosk__put_halves(b + 6, c);
+}
+AIOSK__PUT(q5_1) {
+    aiosk__put16(b, f->d);
+    aiosk__put16(b + 2, f->dmin);
+    aiosk__put_fifth(b + 4, c);
+    aiosk__put_halves(b + 8, c);
+}
+AIOSK__PUT(q8_0) {
+    int k;
+    aiosk__put16(b, f->d);
+    for (k = 0; k < 32; k++) b[2 + k] = (uint8_t)(c[k] - 127);
+}
+AIOSK__PUT(mxfp4) {
+    b[0] = (uint8_t)f->d;
+    aiosk__put_halves(b + 1, c);
+}
+AIOSK__PUT(nvfp4) {
+    int k;
+    b[f->part] = (uint8_t)f->d;
+    for (k = 0; k < 8; k++) b[4 + f->part * 8 + k] = (uint8_t)(c[k] | c[k + 8] << 4);
+}
+AIOSK__PUT(q1_0) {
+    int k;
+    aiosk__put16(b, f->d);
+    for (k = 0; k < 128; k++) b[2 + (k >> 3)] |= (uint8_t)(c[k] << (k & 7));
+}
+AIOSK__PUT(q2_0) {
+    int k;
+    aiosk__put16(b, f->d);
+    for (k = 0; k < 64; k++) b[2 + (k >> 2)] |= (uint8_t)(c[k] << (k & 3) * 2);
+}
+AIOSK__PUT(q2_k) {
+    int j;
+    for (j = 0; j < 16; j++) b[j] = (uint8_t)(f->isc[j] | f->imn[j] << 4);
+    aiosk__put_two(b + 16, c, 0);
+    aiosk__put16(b + 80, f->d);
+    aiosk__put16(b + 82, f->dmin);
+}
+AIOSK__PUT(q3_k) {
+    int j;
+    aiosk__put_bits(b, c, 2);
+    aiosk__put_two(b + 32, c, 0);
+    for (j = 0; j < 16; j++) {
+        int s = f->isc[j] + 32;
+        b[96 + (j & 7)] |= (uint8_t)((s & 15) << (j >> 3) * 4);
+        b[104 + (j & 3)] |= (uint8_t)((s >> 4) << (j >> 2) * 2);
+    }
+    aiosk__put16(b + 108, f->d);
+}
+/* Scales and minima of Q4_K and Q5_K: aiosk__scales_k */
+static void aiosk__put_scales_k(const aiosk__fit *f, uint8_t *b) {
+    int j;
+    aiosk__put16(b, f->d);
+    aiosk__put16(b + 2, f->dmin);
+    for (j = 0; j < 4; j++) {
+        int s = f->isc[j + 4], m = f->imn[j + 4];
+        b[4 + j] = (uint8_t)(f->isc[j] | (s >> 4) << 6);
+        b[8 + j] = (uint8_t)(f->imn[j] | (m >> 4) << 6);
+        b[12 + j] = (uint8_t)((s & 15) | (m & 15) << 4);
     }
 }
+AIOSK__PUT(q4_k) {
+    aiosk__put_scales_k(f, b);
+    aiosk__put_four(b + 16, c);
+}
+AIOSK__PUT(q5_k) {
+    aiosk__put_scales_k(f, b);
+    aiosk__put_bits(b + 16, c, 4);
+    aiosk__put_four(b + 48, c);
+}
+AIOSK__PUT(q6_k) {
+    int j, k;
+    for (k = 0; k < 256; k++)
+        b[(k >> 7) * 64 + (k & 63)] |= (uint8_t)((c[k] & 15) << (k & 64 ? 4 : 0));
+    aiosk__put_two(b + 128, c, 4);
+    for (j = 0; j < 16; j++) b[192 + j] = (uint8_t)f->isc[j];
+    aiosk__put16(b + 208, f->d);
+}
+AIOSK__PUT(iq4_xs) {
+    uint32_t high = 0;
+    int j;
+    aiosk__put16(b, f->d);
+    for (j = 0; j < 8; j++) {
+        uint32_t s = (uint32_t)(f->isc[j] + 32);
+        b[4 + (j >> 1)] |= (uint8_t)((s & 15) << (j & 1) * 4);
+        high |= (s >> 4) << 2 * j;
+        aiosk__put_halves(b + 8 + j * 16, c + j * 32);
+    }
+    aiosk__put16(b + 2, (uint16_t)high);
+}
+AIOSK__PUT(tq2_0) {
+    aiosk__put_two(b, c, 0);
+    aiosk__put16(b + 64, f->d);
+}
+/* see aiosk__ints_tq1_0: digits 3^4 .. of bytes [32], [16], and 3^4 .. 3^1 of [4] */
+AIOSK__PUT(tq1_0) {
+    int j, k;
+    for (k = 0; k < 52; k++) {
+        uint32_t v = 0;
+        for (j = 0; j < 5; j++)
+            v = v * 3 + (k < 32   ? c[j * 32 + k]
+                         : k < 48 ? c[160 + j * 16 + k - 32]
+                         : j < 4  ? c[240 + j * 4 + k - 48]
+                                  : 0u);
+        b[k] = (uint8_t)((v * 256 + 242) / 243);
+    }
+    aiosk__put16(b + 52, f->d);
+}
+#undef AIOSK__PUT
+
+static const aiosk__recipe aiosk__recipes[AIOSK_N_TYPES] = {
+#define aiosk__put_none NULL
+#define AIOSK__RECIPE(put, scale, levels, ...) \
+    aiosk__put_##put, AIOSK__##scale##_SCALE, AIOSK__##levels, __VA_ARGS__
+#define AIOSK__X(N, n, id, w, b, f, loops, kind, offset, columns, minima, panel, fit) \
+    { AIOSK__RECIPE fit },
+#define AIOSK__GAP(id) { NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 },
+    AIOSK__IDS(AIOSK__X, AIOSK__GAP)
+#undef AIOSK__GAP
+#undef AIOSK__X
+#undef AIOSK__RECIPE
+#undef aiosk__put_none
+};
 
 /* ---- rows ---- */
 
@@ -627,7 +637,7 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
                                   const float *importance, void *dst) {
     uint64_t row_bytes = aiosk_row_bytes(type, n_in), row, i;
     const aiosk_type *t = aiosk_type_info(type);
-    uint8_t *out = (uint8_t *)dst;
+    uint8_t *out = (uint8_t *)dst, c[256];
     aiosk__fit f;
     int32_t k;
     if (!row_bytes || n_rows > UINT64_MAX / row_bytes) return 0;
@@ -640,17 +650,15 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
         }
         return n_rows * row_bytes;
     }
-    f.r = NULL;
-    for (i = 0; i < sizeof aiosk__recipes / sizeof *aiosk__recipes; i++)
-        if (aiosk__recipes[i].type == type) f.r = &aiosk__recipes[i];
-    if (!f.r) return 0;
+    f.r = &aiosk__recipes[type];
+    if (!f.r->put) return 0;
     aiosk__levels_of(&f.lv, f.r);
     aiosk__levels_all(&f.sc, f.r->sc_lo, f.r->sc_hi);
     aiosk__levels_all(&f.mn, 0, f.r->mn);
     for (row = 0; row < n_rows; row++)
         for (i = 0; i < n_in; i += (uint64_t)f.r->n, x += f.r->n) {
-            int32_t part = (int32_t)(i % t->n_weights) / f.r->n; /* 0 but for NVFP4 */
-            if (part == 0) memset(out, 0, t->n_bytes);
+            f.part = (int32_t)(i % t->n_weights) / f.r->n; /* 0 but for NVFP4 */
+            if (f.part == 0) memset(out, 0, t->n_bytes);
             f.unit = aiosk__normalise(x, f.r->n, 1, f.x);
             if (!importance || aiosk__normalise(importance + i, f.r->n, 0, f.w) == 0)
                 for (k = 0; k < f.r->n; k++) f.w[k] = 1;
@@ -664,7 +672,8 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
                 memset(f.isc, 0, sizeof f.isc);
                 memset(f.imn, 0, sizeof f.imn);
             }
-            aiosk__put_block(&f, part, out);
+            for (k = 0; k < f.r->n; k++) c[k] = (uint8_t)aiosk__code(f.r, f.l[k]);
+            f.r->put(&f, c, out);
             if (i % t->n_weights + (uint64_t)f.r->n == t->n_weights) out += t->n_bytes;
         }
     return n_rows * row_bytes;

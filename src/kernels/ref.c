@@ -13,27 +13,22 @@
 
 /* ---- the types ---- */
 
-static const aiosk_type aiosk__types[] = {
-#define AIOSK__X(N, n, id, w, b, f) { #n, w, b, AIOSK_##f, 0 },
-    AIOSK__FORMATS(AIOSK__X)
+static const aiosk_type aiosk__types[AIOSK_N_TYPES] = {
+#define AIOSK__X(N, n, id, w, b, f, ...) { #n, w, b, AIOSK_##f, 0 },
+#define AIOSK__GAP(id)                   { NULL, 0, 0, 0, 0 },
+    AIOSK__IDS(AIOSK__X, AIOSK__GAP)
+#undef AIOSK__GAP
 #undef AIOSK__X
 };
-
-enum { /* places in aiosk__types; the ids of the file format have gaps */
-#define AIOSK__X(N, n, id, w, b, f) AIOSK__AT_##N,
+enum { /* ids are places */
+#define AIOSK__X(N, n, id, ...) AIOSK__ID_##N = 1 / ((id) == AIOSK__AT_##N),
        AIOSK__FORMATS(AIOSK__X)
 #undef AIOSK__X
-           AIOSK__N_KNOWN
 };
 
 AIOSK_API const aiosk_type *aiosk_type_info(int32_t type) {
-    switch (type) {
-#define AIOSK__X(N, n, id, w, b, f) \
-    case AIOSK_##N: return &aiosk__types[AIOSK__AT_##N];
-        AIOSK__FORMATS(AIOSK__X)
-#undef AIOSK__X
-    default: return NULL;
-    }
+    if ((uint32_t)type >= AIOSK_N_TYPES || !aiosk__types[type].name) return NULL;
+    return &aiosk__types[type];
 }
 
 /* Also 0 when the bytes do not fit 64 bits: n may come from a file. */
@@ -426,7 +421,7 @@ AIOSK__SHARED void aiosk__unpack_ints(int32_t type, const void *block, aiosk__in
         out->unit = 256;         \
         aiosk__ints_##n(b, out); \
         break;
-#define AIOSK__X(N, n, id, w, bytes, f) AIOSK__INTS_##f(N, n)
+#define AIOSK__X(N, n, id, w, bytes, f, ...) AIOSK__INTS_##f(N, n)
         AIOSK__FORMATS(AIOSK__X)
         AIOSK__INTS_A32(Q8_1, q8_1)
         AIOSK__INTS_A256(Q8_K, q8_k)

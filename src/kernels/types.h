@@ -78,10 +78,9 @@ AIOSK__INLINE uint32_t aiosk__signs7(uint32_t s) {
 /* ---- panels: pack.c ---- */
 
 typedef struct aiosk__seg {
-    uint8_t off, elem, count, reserved;
+    uint8_t off, elem, count;
 } aiosk__seg;
 typedef struct aiosk__panel {
-    int32_t type;
     aiosk__seg seg[5];
 } aiosk__panel;
 
