@@ -569,14 +569,16 @@ enum { AIOSK__MAX_COLS = 128 };
  * tree passes O2 has to name to have them back: a third less time to compile, all sets of x86,
  * and the same speed. Without tree-ch, the copy of a loop's test to its end, vector loops are a
  * tenth slower: LOOPS gives it to O1. */
+/* clang-format off */
+#define AIOSK__PASSES(no)                                                      \
+    no "tree-dominator-opts," no "tree-bit-ccp," no "tree-fre,"                \
+    no "tree-copy-prop," no "tree-dse," no "tree-ch," no "tree-sink,"          \
+    no "guess-branch-probability"
+/* clang-format on */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && \
     !defined(__OPTIMIZE_SIZE__) && !defined(__SANITIZE_ADDRESS__)
 #define AIOSK__LIGHT
-/* clang-format off */
-#define AIOSK__FAST \
-    __attribute__((optimize("O2,tree-dominator-opts,tree-bit-ccp,tree-fre,tree-copy-prop", \
-                            "tree-dse,tree-ch,tree-sink,guess-branch-probability")))
-/* clang-format on */
+#define AIOSK__FAST  __attribute__((optimize("O2," AIOSK__PASSES(""))))
 #define AIOSK__LOOPS __attribute__((optimize("tree-ch")))
 #else
 #define AIOSK__FAST
@@ -603,7 +605,7 @@ enum { AIOSK__MAX_COLS = 128 };
 #define AIOSK__UNOPTIMISED
 #if !defined(AIOSK_ONLY_SSE41) && !defined(AIOSK_ONLY_AVXVNNI) && !defined(AIOSK_ONLY_AVX512) && \
     !defined(AIOSK_ONLY_AVX512BW) && !defined(AIOSK_NO_AVX2) && !defined(AIOSK_ALL) &&           \
-    !defined(AIOSK_UNIT)
+    !defined(AIOSK_UNIT) && !defined(AIOSK_ONLY_AVX2)
 #define AIOSK_ONLY_AVX2
 #endif
 #endif
@@ -4785,8 +4787,12 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
  * function would do the same and be parsed for each. Clang has nothing like it. */
 #if defined(AIOSK__UNOPTIMISED) || defined(AIOSK__LIGHT)
 #pragma GCC push_options
-#pragma GCC optimize ("O1,no-tree-dominator-opts,no-tree-bit-ccp,no-tree-fre,no-tree-copy-prop,no-tree-dse,no-tree-ch,no-tree-sink")
-#pragma GCC optimize ("no-guess-branch-probability,no-ipa-pure-const,no-ipa-reference,no-split-wide-types,no-if-conversion,no-if-conversion2")
+#define AIOSK__PRAGMA(x) _Pragma(#x)
+#define AIOSK__OPTIMIZE(list) AIOSK__PRAGMA(GCC optimize (list))
+AIOSK__OPTIMIZE("O1," AIOSK__PASSES("no-"))
+#undef AIOSK__OPTIMIZE
+#undef AIOSK__PRAGMA
+#pragma GCC optimize ("no-ipa-pure-const,no-ipa-reference,no-split-wide-types,no-if-conversion,no-if-conversion2")
 #pragma GCC optimize ("no-cprop-registers,no-dce,no-dse,no-shrink-wrap,no-compare-elim,no-combine-stack-adjustments,no-reorder-blocks")
 #endif
 #ifdef AIOSK__UNOPTIMISED

@@ -73,14 +73,16 @@ enum { AIOSK__MAX_COLS = 128 };
  * tree passes O2 has to name to have them back: a third less time to compile, all sets of x86,
  * and the same speed. Without tree-ch, the copy of a loop's test to its end, vector loops are a
  * tenth slower: LOOPS gives it to O1. */
+/* clang-format off */
+#define AIOSK__PASSES(no)                                                      \
+    no "tree-dominator-opts," no "tree-bit-ccp," no "tree-fre,"                \
+    no "tree-copy-prop," no "tree-dse," no "tree-ch," no "tree-sink,"          \
+    no "guess-branch-probability"
+/* clang-format on */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && \
     !defined(__OPTIMIZE_SIZE__) && !defined(__SANITIZE_ADDRESS__)
 #define AIOSK__LIGHT
-/* clang-format off */
-#define AIOSK__FAST \
-    __attribute__((optimize("O2,tree-dominator-opts,tree-bit-ccp,tree-fre,tree-copy-prop", \
-                            "tree-dse,tree-ch,tree-sink,guess-branch-probability")))
-/* clang-format on */
+#define AIOSK__FAST  __attribute__((optimize("O2," AIOSK__PASSES(""))))
 #define AIOSK__LOOPS __attribute__((optimize("tree-ch")))
 #else
 #define AIOSK__FAST
@@ -107,7 +109,7 @@ enum { AIOSK__MAX_COLS = 128 };
 #define AIOSK__UNOPTIMISED
 #if !defined(AIOSK_ONLY_SSE41) && !defined(AIOSK_ONLY_AVXVNNI) && !defined(AIOSK_ONLY_AVX512) && \
     !defined(AIOSK_ONLY_AVX512BW) && !defined(AIOSK_NO_AVX2) && !defined(AIOSK_ALL) &&           \
-    !defined(AIOSK_UNIT)
+    !defined(AIOSK_UNIT) && !defined(AIOSK_ONLY_AVX2)
 #define AIOSK_ONLY_AVX2
 #endif
 #endif
