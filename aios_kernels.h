@@ -7853,29 +7853,18 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-#if V_BIAS8 && (!V_OWN || defined V_LENDER)
-/* Adds `by` to the codes of n times 32 columns. */
-V_EXPORT void V_NAME(raise)(aiosk__codes *t, int32_t n, int32_t by) {
-    const vi b = v_set1i((int32_t)((uint32_t)by * 0x01010101u));
-    for (int32_t i = 0; i < n * 8; i++)
-        for (int h = 0; h < V_PER16; h++) {
-            uint8_t *code = t->code[i] + h * V_W * 4;
-            v_storei(code, i_addb(v_loadi(code), b));
-        }
-}
-#endif
-
 /* What all parts of a matrix have in common */
 typedef struct V_NAME(job) {
     const aiosk_matmul *m;
     const V_SOURCE(form) * f;
     const uint8_t *w;
     uint64_t row_bytes, block16; /* of a row; of a block of 16 rows */
-    int32_t n, n_bytes, panels;  /* blocks of a row; bytes of one; the layout is PANELS */
+    int32_t n, n_bytes, layout;  /* blocks of a row; bytes of one */
+    int32_t family, units, even; /* units of a block; codes are made equal: AIOSK__EVEN */
 } V_NAME(job);
 V_FN const uint8_t *V_NAME(at)(const V_NAME(job) * j, int32_t row, int32_t k) {
     return j->w + (uint64_t)row * j->row_bytes +
-           (uint64_t)k * (j->panels ? j->block16 : (uint64_t)j->n_bytes);
+           (uint64_t)k * (j->layout == AIOSK_PANELS ? j->block16 : (uint64_t)j->n_bytes);
 }
 
 #if V_W > 1
@@ -7885,7 +7874,7 @@ V_FN const uint8_t *V_NAME(panel)(const V_NAME(job) * j, int32_t row, int32_t k,
                                   int32_t next, uint8_t *run) {
     const uint8_t *src = V_NAME(at)(j, row, k);
     const int32_t left = j->m->row1 - row;
-    if (j->panels) return src;
+    if (j->layout == AIOSK_PANELS) return src;
     V_SOURCE(gather)
     (j->f->type, src, j->row_bytes, left < 16 ? left : 16, k1 - k, run,
      k1 < j->n ? (uintptr_t)V_NAME(at)(j, row, k1)
@@ -7894,15 +7883,17 @@ V_FN const uint8_t *V_NAME(panel)(const V_NAME(job) * j, int32_t row, int32_t k,
 }
 #endif
 
+/* ---- few columns ---- */
 #if V_FEW && V_OWN
-/* Few columns: blocks at a time, all of them where they lie in a panel, else what is gathered
+/* Blocks at a time, all of them where they lie in a panel, else what is gathered
  * stays in the first-level cache. */
 V_EXPORT AIOSK__NOINLINE void V_NAME(matmul_few)(const V_NAME(job) * j) {
     const aiosk_matmul *m = j->m;
     uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
     float AIOSK__ALIGN(64) acc[V_FEW * 16];
     V_NAME(few) f;
-    const int32_t most = j->panels ? j->n : (int32_t)(V_NAME(run_bytes) / j->block16);
+    const int32_t most =
+        j->layout == AIOSK_PANELS ? j->n : (int32_t)(V_NAME(run_bytes) / j->block16);
     const V_NAME(few_fn) few = m->n_cols == 1 ? j->f->one : j->f->few;
     f.x = (const uint8_t *)m->x;
     f.xs = m->x_stride;
@@ -7919,33 +7910,157 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(matmul_few)(const V_NAME(job) * j) {
         for (int32_t c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
     }
 }
+V_FN int V_NAME(is_few)(const V_NAME(job) * j) {
+    const int32_t n_cols = j->m->n_cols;
+    return n_cols == 1 ? j->f->one != NULL : j->f->few && n_cols <= V_FEW;
+}
+#else
+V_FN int V_NAME(is_few)(const V_NAME(job) * j) {
+    (void)j;
+    return 0;
+}
+V_FN void V_NAME(matmul_few)(const V_NAME(job) * j) { (void)j; }
 #endif
+
+/* ---- many columns ---- */
+#if V_BIAS8 && (!V_OWN || defined V_LENDER)
+/* Codes as they were unpacked, of n times 32 columns, to 128 above their meaning */
+V_EXPORT void V_NAME(raise)(const V_SOURCE(form) * f, aiosk__codes *t, int32_t n) {
+    const int32_t by = 128 - (f->offset < 0 ? 0 : f->offset);
+    const vi b = v_set1i((int32_t)((uint32_t)by * 0x01010101u));
+    for (int32_t i = 0; i < n * 8; i++)
+        for (int h = 0; h < V_PER16; h++) {
+            uint8_t *code = t->code[i] + h * V_W * 4;
+            v_storei(code, i_addb(v_loadi(code), b));
+        }
+}
+#endif
+
+/* Blocks k .. k + nb - 1 of the 16 rows from row on as codes */
+#if V_W == 1
+V_FN void V_NAME(unpack)(const V_NAME(job) * j, int32_t row, int32_t k, int32_t nb, uint8_t *run,
+                         aiosk__codes *o) {
+    const int32_t left = j->m->row1 - row, whole = j->layout == AIOSK_PANELS || left >= 16;
+    (void)run;
+    V_NAME(codes_any)
+    (j->f->type, j->layout, V_NAME(at)(j, row, k), j->row_bytes, whole ? 16 : left, nb, o);
+}
+#else
+V_FN void V_NAME(unpack)(const V_NAME(job) * j, int32_t row, int32_t k, int32_t nb, uint8_t *run,
+                         aiosk__codes *o) {
+    j->f->codes(V_NAME(panel)(j, row, k, k + nb, row + 16 * V_NP, run), nb, o);
+#if V_OWN && defined V_LENDER
+    if (j->even && j->f->lent) V_NAME(raise)(j->f, o, nb * j->units);
+#endif
+}
+#endif
+
+/* Codes of all panels, of n times 32 columns, as the loop of many columns wants them */
+V_FN void V_NAME(prepare)(const V_NAME(job) * j, const aiosk__cols *p, int32_t n) {
+#if V_BIAS8 && !V_OWN
+    for (int32_t e = 0; e < V_NP && j->even; e++) V_NAME(raise)(j->f, p->t + e, n);
+#elif V_XOR
+    for (int32_t e = 0; e < V_NP && p->kind == 8 && p->columns == 32; e++)
+        V_NAME(absolute)(p->t + e, j->family, n);
+#endif
+    (void)j;
+    (void)p;
+    (void)n;
+}
+
+/* Codes times columns, by cols where it has enough of them: the rest one by one, with codes as
+ * they were unpacked */
+V_FN void V_NAME(multiply)(const V_NAME(job) * j, V_NAME(cols_fn) cols, aiosk__cols *p) {
+    const int32_t n_cols = p->n_cols, groups = cols ? n_cols / V_NC * V_NC : 0;
+    if (groups < n_cols) {
+        aiosk__cols last = *p;
+        if (!V_OWN) {
+            last.kind = j->f->kind;
+            last.offset = j->f->offset < 0 ? 0 : j->f->offset;
+        }
+        if (j->family == AIOSK_A32)
+            V_SOURCE(last_a32)(&last, groups);
+        else
+            V_SOURCE(last_a256)(&last, groups);
+    }
+    if (!groups) return;
+    p->n_cols = groups;
+    V_NAME(prepare)(j, p, p->n);
+    cols(p);
+    p->n_cols = n_cols;
+}
+
+V_FN void V_NAME(matmul_many)(const V_NAME(job) * j, V_NAME(cols_fn) cols, int32_t kind) {
+    const aiosk_matmul *m = j->m;
+    const int32_t per = j->family == AIOSK_A256 ? 1 : 8 / j->units;
+    uint8_t AIOSK__ALIGN(64) run[V_W > 1 ? V_NAME(run_bytes) : 1];
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    aiosk__cols p;
+    p.t = codes;
+    p.xs = m->x_stride;
+    p.acc = acc;
+    p.n_in = m->n_in;
+    p.kind = kind;
+    p.offset = j->even || j->f->offset < 0 ? 0 : j->f->offset;
+    p.columns = j->f->columns;
+    p.n_mn = j->f->n_mn;
+    if (V_NP > 1) memset(codes, 0, sizeof codes);
+    /* codes without scales: 1 */
+    for (int32_t e = 0; e < V_NP && !p.columns; e++) memset(codes[e].sc, 1, sizeof codes[e].sc);
+    for (int32_t c0 = 0; c0 < m->n_cols; c0 += p.n_cols) {
+        p.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+        p.x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+        for (int32_t row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)p.n_cols * V_NP * 64);
+            for (int32_t k = 0; k < j->n; k += per) {
+                const int32_t nb = j->n - k < per ? j->n - k : per;
+                /* behind the last row what is there already: nobody keeps what it gives */
+                for (int32_t e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                    V_NAME(unpack)(j, row + 16 * e, k, nb, run, &codes[e]);
+                p.k = j->family == AIOSK_A256 ? k : k * j->units;
+                p.n = nb * j->units;
+                V_NAME(multiply)(j, cols, &p);
+            }
+            for (int32_t e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (int32_t c = 0; c < p.n_cols; c++)
+                    V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- a matrix ---- */
+/* 1: another set has done it: few columns and codes without a loop of their own where this one
+ * has products alone, few columns of lent codes */
+V_FN int V_NAME(passed_on)(const aiosk_matmul *m, const V_SOURCE(form) * f, int32_t layout,
+                           V_NAME(cols_fn) cols) {
+#if !V_OWN
+    if (cols && m->n_cols >= 2 * V_NC) return 0;
+    V_SOURCE(matmul)(m, f, layout);
+    return 1;
+#elif defined V_LENDER
+    (void)cols;
+    if (!f->lent || m->n_cols >= 2 * V_NC) return 0;
+    V_LENDER(isa).matmul[f->type][layout](m);
+    return 1;
+#else
+    (void)m;
+    (void)f;
+    (void)layout;
+    (void)cols;
+    return 0;
+#endif
+}
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) * f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
-    const int32_t per = 256 / (int32_t)t->n_weights, units = (int32_t)t->n_weights / 32,
-                  family = (int32_t)t->family;
+    const int32_t family = (int32_t)t->family;
     const int32_t even =
         V_BIAS8 && f->columns && AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns);
+    const int32_t kind = V_W == 1 || even || (V_BIAS8 && !f->columns) ? 8 : f->kind;
+    const V_NAME(cols_fn) cols = V_NAME(find_cols)(family, kind, f->columns);
     V_NAME(job) j;
-    aiosk__cols job;
-    V_NAME(cols_fn) cols;
-    job.kind = V_W == 1 || even || (V_BIAS8 && !f->columns) ? 8 : f->kind;
-    job.offset = even || f->offset < 0 ? 0 : f->offset;
-    job.columns = f->columns;
-    job.n_mn = f->n_mn;
-    cols = V_NAME(find_cols)(family, job.kind, f->columns);
-#if !V_OWN
-    if (!cols || m->n_cols < 2 * V_NC) { /* few columns, and codes without a loop of their own */
-        V_SOURCE(matmul)(m, f, layout);
-        return;
-    }
-#elif defined V_LENDER
-    if (f->lent && m->n_cols < 2 * V_NC) {
-        V_LENDER(isa).matmul[f->type][layout](m);
-        return;
-    }
-#endif
+    if (V_NAME(passed_on)(m, f, layout, cols)) return;
     j.m = m;
     j.f = f;
     j.w = (const uint8_t *)m->w;
@@ -7953,79 +8068,14 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) * f, in
     j.n_bytes = (int32_t)t->n_bytes;
     j.row_bytes = (uint64_t)j.n * t->n_bytes;
     j.block16 = 16 * t->n_bytes;
-    j.panels = layout == AIOSK_PANELS;
-#if V_FEW && V_OWN
-    if (m->n_cols == 1 ? f->one != NULL : f->few && m->n_cols <= V_FEW) {
+    j.layout = layout;
+    j.family = family;
+    j.units = (int32_t)t->n_weights / 32;
+    j.even = even;
+    if (V_NAME(is_few)(&j))
         V_NAME(matmul_few)(&j);
-        return;
-    }
-#endif
-#if V_W > 1
-    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
-#endif
-    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
-    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
-    job.t = codes;
-    job.xs = m->x_stride;
-    job.acc = acc;
-    job.n_in = m->n_in;
-    if (V_NP > 1) memset(codes, 0, sizeof codes);
-    /* codes without scales: 1 */
-    for (int32_t e = 0; e < V_NP && !f->columns; e++) memset(codes[e].sc, 1, sizeof codes[e].sc);
-    int32_t n_cols;
-    for (int32_t c0 = 0; c0 < m->n_cols; c0 += n_cols) {
-        n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
-        job.x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
-        for (int32_t row = m->row0; row < m->row1; row += 16 * V_NP) {
-            memset(acc, 0, (size_t)n_cols * V_NP * 64);
-            for (int32_t k = 0; k < j.n; k += per) {
-                const int32_t nb = j.n - k < per ? j.n - k : per,
-                              groups = cols ? n_cols / V_NC * V_NC : 0;
-                for (int32_t e = 0; e < V_NP; e++) {
-                    const int32_t r = row + 16 * e;
-                    /* what is there already: nobody keeps what it gives */
-                    if (r >= m->row1) continue;
-#if V_W == 1
-                    const int32_t nr = j.panels || m->row1 - r >= 16 ? 16 : m->row1 - r;
-                    V_NAME(codes_any)
-                    (f->type, layout, V_NAME(at)(&j, r, k), j.row_bytes, nr, nb, &codes[e]);
-#else
-                    f->codes(V_NAME(panel)(&j, r, k, k + nb, r + 16 * V_NP, run), nb, &codes[e]);
-#endif
-#if V_OWN && defined V_LENDER
-                    if (even && f->lent)
-                        V_NAME(raise)(&codes[e], nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
-#endif
-                }
-                job.k = family == AIOSK_A256 ? k : k * units;
-                job.n = nb * units;
-                job.n_cols = n_cols;
-                if (groups < n_cols) {
-                    aiosk__cols last = job;
-                    /* codes as they were unpacked */
-                    if (!V_OWN) last.kind = f->kind, last.offset = f->offset < 0 ? 0 : f->offset;
-                    if (family == AIOSK_A32)
-                        V_SOURCE(last_a32)(&last, groups);
-                    else
-                        V_SOURCE(last_a256)(&last, groups);
-                }
-                if (!groups) continue;
-                job.n_cols = groups;
-#if V_BIAS8 && !V_OWN
-                for (int32_t e = 0; e < V_NP && even; e++)
-                    V_NAME(raise)(codes + e, nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
-#endif
-#if V_XOR
-                for (int32_t e = 0; e < V_NP && job.kind == 8 && job.columns == 32; e++)
-                    V_NAME(absolute)(codes + e, family, job.n);
-#endif
-                cols(&job);
-            }
-            for (int32_t e = 0; e < V_NP && row + 16 * e < m->row1; e++)
-                for (int32_t c = 0; c < n_cols; c++)
-                    V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
-        }
-    }
+    else
+        V_NAME(matmul_many)(&j, cols, kind);
 }
 
 /* ---- the types: formats.h ----
