@@ -7160,44 +7160,75 @@ typedef void V_NAME(head_fn)(const uint8_t *p, const int h, vi *sc, vi *mn, vf *
 typedef void V_NAME(step_fn)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc,
                              const void *grid);
 
-/* One more register to the parts of a group: [nc][np] */
-#define AIOSK__EACH(M)             \
-    AIOSK__UNROLL                  \
-    for (c = 0; c < nc; c++) {     \
-        AIOSK__UNROLL              \
-        for (e = 0; e < np; e++) { \
-            M;                     \
-        }                          \
-    }
+/* Every column of a group, every panel: [nc][np] */
+/* clang-format off */
+#define AIOSK__EACH(c, e)            \
+    AIOSK__UNROLL                    \
+    for (int c = 0; c < nc; c++)     \
+        AIOSK__UNROLL                \
+        for (int e = 0; e < np; e++)
+/* clang-format on */
 
-/* Register i of panel e, from the step's first row of codes: loading them where they are used
- * keeps registers free for sums. */
-#define AIOSK__W(e, i) v_loadi(t[e].code[at + (i)] + h * V_W * 4)
-/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of
- * a step are in xq [nc][2], sixteen codes in each; else each four are asked for where they are
- * used, from AIOSK__X(i). */
+/* The part of a register of codes and its activations, the first one with z or one more: register i
+ * of a step of a panel, which lies at `at` of t. Loading codes where they are used keeps registers
+ * free for sums. x: the activations of the step of one column. Where V_QUAD they are in xq,
+ * sixteen codes in each; else each four are asked for where they are used. */
 #if V_QUAD
-#define AIOSK__XQ                        \
-    vi xq[V_NC][2];                      \
-    AIOSK__UNROLL                        \
-    for (c = 0; c < nc; c++) {           \
-        xq[c][0] = v_loadi(AIOSK__X(0)); \
-        xq[c][1] = v_loadi(AIOSK__X(4)); \
-    }
-#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i)&3)
-#define AIOSK__NEXT(p, e, i)  i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i)&3)
+#define AIOSK__N_XQ 2
+V_FN void V_NAME(load_x)(vi *xq, const uint8_t *x) {
+    xq[0] = v_loadi(x);
+    xq[1] = v_loadi(x + 16);
+}
+V_FN i_part V_NAME(first)(const int kind, vi z, vi w, const vi *xq, const uint8_t *x, const int i) {
+    (void)x;
+    return i_first(kind, z, w, xq[i >> 2], i & 3);
+}
+V_FN i_part V_NAME(next)(const int kind, i_part p, vi w, const vi *xq, const uint8_t *x,
+                         const int i) {
+    (void)x;
+    return i_next(kind, p, w, xq[i >> 2], i & 3);
+}
 #else
-#define AIOSK__XQ
-#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
-#define AIOSK__NEXT(p, e, i)  i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__N_XQ 1
+V_FN void V_NAME(load_x)(vi *xq, const uint8_t *x) {
+    (void)xq;
+    (void)x;
+}
+V_FN i_part V_NAME(first)(const int kind, vi z, vi w, const vi *xq, const uint8_t *x, const int i) {
+    (void)xq;
+    return i_first(kind, z, w, i_dup(x + i * 4));
+}
+V_FN i_part V_NAME(next)(const int kind, i_part p, vi w, const vi *xq, const uint8_t *x,
+                         const int i) {
+    (void)xq;
+    return i_next(kind, p, w, i_dup(x + i * 4));
+}
 #endif
 #if V_XOR /* kind 9: with the sign of codes */
-#define AIOSK__XS(e, i)                                                                \
-    (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) \
-               : i_dup(AIOSK__X(i)))
-#else
-#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+V_FN vi V_NAME(signed_x)(const int kind, const aiosk__codes *t, int at, int h, const uint8_t *x) {
+    return kind == 9 ? i_xor(i_dup(x), v_loadi(t->sign[at] + h * V_W * 4)) : i_dup(x);
+}
 #endif
+V_FN i_part V_NAME(first_of)(const int kind, vi z, const aiosk__codes *t, int at, int h,
+                             const vi *xq, const uint8_t *x, const int i) {
+    const vi w = v_loadi(t->code[at + i] + h * V_W * 4);
+#if V_XOR
+    (void)xq;
+    return i_first(kind, z, w, V_NAME(signed_x)(kind, t, at + i, h, x + i * 4));
+#else
+    return V_NAME(first)(kind, z, w, xq, x, i);
+#endif
+}
+V_FN i_part V_NAME(next_of)(const int kind, i_part p, const aiosk__codes *t, int at, int h,
+                            const vi *xq, const uint8_t *x, const int i) {
+    const vi w = v_loadi(t->code[at + i] + h * V_W * 4);
+#if V_XOR
+    (void)xq;
+    return i_next(kind, p, w, V_NAME(signed_x)(kind, t, at + i, h, x + i * 4));
+#else
+    return V_NAME(next)(kind, p, w, xq, x, i);
+#endif
+}
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes
@@ -7222,64 +7253,59 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
                           int at, int h, vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs,
                           const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
-    int c, e, f, g, i;
-#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i)*4)
-    AIOSK__XQ
+    vi xq[V_NC][AIOSK__N_XQ];
     AIOSK__UNROLL
-    for (g = 0; g < 8; g += n) { /* columns of one scale */
+    for (int c = 0; c < nc; c++) V_NAME(load_x)(xq[c], x + (uint64_t)c * xs + k * 32);
+    AIOSK__UNROLL
+    for (int g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
-                              : n == 4
-                                  ? V_NAME(start16)(offset, any_offset,
-                                                    x + (uint64_t)c * xs + k * 32 + g * 4)
-                                  : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH (c, e)
+            s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                      : n == 4  ? V_NAME(start16)(offset, any_offset,
+                                                 x + (uint64_t)c * xs + k * 32 + g * 4)
+                                : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k);
         AIOSK__UNROLL
-        for (f = g; f < g + n; f += run) {
+        for (int f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
+            AIOSK__EACH (c, e)
+                p[c][e] = V_NAME(first_of)(kind, s[c][e], t + e, at, h, xq[c],
+                                           x + (uint64_t)c * xs + k * 32, f);
             AIOSK__UNROLL
-            for (i = f + 1; i < f + run; i++) AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
-            AIOSK__EACH(s[c][e] =
-                            V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            for (int i = f + 1; i < f + run; i++)
+                AIOSK__EACH (c, e)
+                    p[c][e] = V_NAME(next_of)(kind, p[c][e], t + e, at, h, xq[c],
+                                              x + (uint64_t)c * xs + k * 32, i);
+            AIOSK__EACH (c, e)
+                s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e]));
         }
-        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0],
-                                                 x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+        AIOSK__EACH (c, e)
+            acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4,
+                                         s[c][e]);
     }
-    if (has_min) {
-        AIOSK__EACH(acc[c][e] =
-                        V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
-                                         i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
-    }
-#undef AIOSK__X
+    if (has_min)
+        AIOSK__EACH (c, e)
+            acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                         i_dup(x + (uint64_t)c * xs + a.sum + k * 4));
 }
 
 #if V_W > 1 && V_OWN
 #if V_FEW
-/* Register i of codes times the activations of one column, 32 of them at x: xq where V_QUAD */
-#if V_QUAD
-#define AIOSK__XQ1(x)       const vi xq[2] = { v_loadi(x), v_loadi((x) + 16) };
-#define AIOSK__FIRST1(z, i) i_first(kind, z, w[i], xq[(i) >> 2], (i)&3)
-#define AIOSK__NEXT1(p, i)  i_next(kind, p, w[i], xq[(i) >> 2], (i)&3)
-#else
-#define AIOSK__XQ1(x)
-#define AIOSK__FIRST1(z, i) i_first(kind, z, w[i], i_dup(x + (i)*4))
-#define AIOSK__NEXT1(p, i)  i_next(kind, p, w[i], i_dup(x + (i)*4))
-#endif
 /* times32 for one column and one panel: acc + codes times column */
 V_FN vf V_NAME(one32)(const int kind, const int offset, const int columns, const int has_min,
                       const vi *w, const vf *d, vf dmin, const uint8_t *xc, const aiosk__a32 a,
                       int64_t k, vf acc) {
     const int n = columns / 4, run = I_RUN(kind, n);
     const uint8_t *x = xc + k * 32;
-    vi s = v_zeroi();
+    vi s = v_zeroi(), xq[AIOSK__N_XQ];
     i_part p;
-    AIOSK__XQ1(x)
+    V_NAME(load_x)(xq, x);
     AIOSK__UNROLL
     for (int i = 0; i < 8; i++) {
         if (i % n == 0)
             s = n == 4 ? V_NAME(start16)(offset, 0, x + i * 4)
                        : V_NAME(start32)(offset, 0, xc, a, k);
-        p = i % run == 0 ? AIOSK__FIRST1(s, i) : AIOSK__NEXT1(p, i);
+        p = i % run == 0 ? V_NAME(first)(kind, s, w[i], xq, x, i)
+                         : V_NAME(next)(kind, p, w[i], xq, x, i);
         if (i % run == run - 1) s = V_START ? i_sum(kind, p) : v_addi(s, i_sum(kind, p));
         if (i % n == n - 1) acc = V_NAME(step_add)(acc, d[i >= n], xc + a.d + k * 4, s);
     }
@@ -7355,17 +7381,16 @@ V_FN void V_NAME(group_a32)(const aiosk__cols *m, const int kind, const int offs
     const int np = V_NP, has_min = m->n_mn;
     const int64_t n_u = m->n, k0 = m->k;
     int64_t u;
-    int h, i, e, c;
-    for (c = 0; c < nc; c++) /* the next group */
-        for (i = 0; i < m->n * 32; i += 64)
+    for (int c = 0; c < nc; c++) /* the next group */
+        for (int i = 0; i < m->n * 32; i += 64)
             AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
-    for (h = 0; h < V_PER16; h++) {
+    for (int h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
-        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        AIOSK__EACH (c, e) acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W);
         for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
+            for (int e = 0; e < np; e++) {
                 d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
@@ -7374,7 +7399,7 @@ V_FN void V_NAME(group_a32)(const aiosk__cols *m, const int kind, const int offs
             (kind, V_BIAS8 ? 128 : offset, m->offset, columns, has_min, np, nc, m->t, (int)u * 8, h,
              d, dmin, x, xs, a, k0 + u, acc);
         }
-        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+        AIOSK__EACH (c, e) v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]);
     }
 }
 
@@ -7413,30 +7438,42 @@ V_FN void V_NAME(times256)(const int kind, const int bias, const int columns, co
                            uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind),
               at = j * 8;
-    int c, e, f, i;
-#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i)*4)
-#define AIOSK__Z(i) V_NAME(start_run)(bias, run, x + (uint64_t)c * xs, a, k, j, i)
-    AIOSK__XQ
+    vi xq[V_NC][AIOSK__N_XQ];
     AIOSK__UNROLL
-    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+    for (int c = 0; c < nc; c++) V_NAME(load_x)(xq[c], x + (uint64_t)c * xs + k * 256 + j * 32);
+    AIOSK__UNROLL
+    for (int f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-        AIOSK__EACH(p[c][e] = AIOSK__FIRST(columns ? AIOSK__Z(f) : s[c][e], e, f))
-        if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z(f + run), e, f + run))
+        AIOSK__EACH (c, e) {
+            const vi z =
+                columns ? V_NAME(start_run)(bias, run, x + (uint64_t)c * xs, a, k, j, f) : s[c][e];
+            p[c][e] = V_NAME(first_of)(kind, z, t + e, at, h, xq[c],
+                                       x + (uint64_t)c * xs + k * 256 + j * 32, f);
+        }
+        if (pair)
+            AIOSK__EACH (c, e) {
+                const vi z = V_NAME(start_run)(bias, run, x + (uint64_t)c * xs, a, k, j, f + run);
+                q[c][e] = V_NAME(first_of)(kind, z, t + e, at, h, xq[c],
+                                           x + (uint64_t)c * xs + k * 256 + j * 32, f + run);
+            }
         AIOSK__UNROLL
-        for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
-            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
+        for (int i = f + 1; i < f + run; i++) {
+            AIOSK__EACH (c, e)
+                p[c][e] = V_NAME(next_of)(kind, p[c][e], t + e, at, h, xq[c],
+                                          x + (uint64_t)c * xs + k * 256 + j * 32, i);
+            if (pair)
+                AIOSK__EACH (c, e)
+                    q[c][e] = V_NAME(next_of)(kind, q[c][e], t + e, at, h, xq[c],
+                                              x + (uint64_t)c * xs + k * 256 + j * 32, i + run);
         }
-        if (columns == 0) {
-            AIOSK__EACH(s[c][e] =
-                            V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
-        } else {
-            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e],
-                                        r[e][n == 4 && f >= 4]))
-        }
+        if (columns == 0)
+            AIOSK__EACH (c, e)
+                s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e]));
+        else
+            AIOSK__EACH (c, e)
+                s[c][e] =
+                    i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]);
     }
-#undef AIOSK__Z
-#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) \
@@ -7479,17 +7516,18 @@ V_FN vi V_NAME(one256)(const int kind, const int columns, const vi *w, const vi 
               bias = AIOSK__BIAS(kind, columns);
     const uint8_t *x = xc + k * 256 + j * 32;
     i_part p, q;
-    AIOSK__XQ1(x)
+    vi xq[AIOSK__N_XQ];
+    V_NAME(load_x)(xq, x);
     AIOSK__UNROLL
     for (int i = 0; i < 8; i++) {
         const int begins = i % run == 0, ends = i % run == run - 1, second = pair && (i / run & 1);
+        const vi z = begins && columns ? V_NAME(start_run)(bias, run, xc, a, k, j, i) : s;
         if (second)
-            q = begins ? AIOSK__FIRST1(V_NAME(start_run)(bias, run, xc, a, k, j, i), i)
-                       : AIOSK__NEXT1(q, i);
+            q = begins ? V_NAME(first)(kind, z, w[i], xq, x, i)
+                       : V_NAME(next)(kind, q, w[i], xq, x, i);
         else
-            p = begins
-                    ? AIOSK__FIRST1(columns ? V_NAME(start_run)(bias, run, xc, a, k, j, i) : s, i)
-                    : AIOSK__NEXT1(p, i);
+            p = begins ? V_NAME(first)(kind, z, w[i], xq, x, i)
+                       : V_NAME(next)(kind, p, w[i], xq, x, i);
         if (!ends || (pair && !second)) continue;
         if (columns)
             s = i_end(kind, s, p, pair ? q : p, r[n == 4 && i >= 4]);
@@ -7573,18 +7611,19 @@ V_FN void V_NAME(group_a256)(const aiosk__cols *m, const int kind, const int col
     const int32_t k = m->k;
     const int np = V_NP, n_mn = m->n_mn,
               left = columns == 16 ? AIOSK__LEFT(m->kind, m->offset, m->columns) : 0;
-    int h, i, e, c, j;
-    for (c = 0; c < nc; c++) /* the next group */
-        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
-    for (h = 0; h < V_PER16; h++) {
+    for (int c = 0; c < nc; c++) /* the next group */
+        for (int i = 0; i < 256; i += 64)
+            AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (int h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W)
-                                        : V_NAME(start256)(m->columns ? 0 : m->offset,
-                                                           x + (uint64_t)c * xs, a, k))
-        for (j = 0; j < 8; j++) {
+        AIOSK__EACH (c, e)
+            s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W)
+                                : V_NAME(start256)(m->columns ? 0 : m->offset, x + (uint64_t)c * xs,
+                                                   a, k);
+        for (int j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
+            for (int e = 0; e < np; e++) {
                 int32_t(*const sc)[16] = m->t[e].sc;
                 if (!any) V_NAME(step_scales)
                 (kind, columns, v_loadi(sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
@@ -7600,13 +7639,13 @@ V_FN void V_NAME(group_a256)(const aiosk__cols *m, const int kind, const int col
              nc, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
-        for (e = 0; e < np; e++) {
+        for (int e = 0; e < np; e++) {
             const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
             vi mn[8], sc[4];
-            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            for (int i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
             if (left)
-                for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
-            for (c = 0; c < nc; c++) {
+                for (int i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (int c = 0; c < nc; c++) {
                 const uint8_t *xc = x + (uint64_t)c * xs;
                 float *y = o + (c * np + e) * 16 + h * V_W;
                 vi z = s[c][e];
@@ -8441,14 +8480,7 @@ AIOSK__ISA(V_OUT(isa), "avx512_vbmi", AIOSK_ISA_AVX512_VBMI)
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__SC_AT
-#undef AIOSK__W
-#undef AIOSK__XQ
-#undef AIOSK__XQ1
-#undef AIOSK__FIRST1
-#undef AIOSK__NEXT1
-#undef AIOSK__FIRST
-#undef AIOSK__NEXT
-#undef AIOSK__XS
+#undef AIOSK__N_XQ
 #undef AIOSK__EACH
 #undef V_GRID
 #undef V_SOURCE
