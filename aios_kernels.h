@@ -7136,12 +7136,11 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
     return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
 }
 
-/* ---- formats ---- */
-
 /* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a
  * product is not packed in halves, all codes are made equal: 128 above their meaning. */
-#define AIOSK__EVEN(kind, columns) \
-    (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
+V_FN int V_NAME(is_even)(const int kind, const int columns) {
+    return V_BIAS8 && !(kind == 4 && columns == 32) && !(kind == 6 && columns == 16);
+}
 
 /* Codes of n blocks of a panel */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
@@ -7405,7 +7404,9 @@ V_FN void V_NAME(group_a32)(const aiosk__cols *m, const int kind, const int offs
 
 /* ---- A256 ---- */
 /* Which dword of scales step j needs, and its scales from that dword */
-#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN int V_NAME(scale_at)(const int columns, const int j) {
+    return columns == 32 ? j >> 2 : j >> 1;
+}
 V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
     t[0] = t[1] = sc;
     if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
@@ -7415,10 +7416,17 @@ V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const in
         t[1] = i_scale(kind, i_srl(sc, 8));
     }
 }
+V_FN void V_NAME(scales_of)(const int kind, const int columns, const aiosk__codes *p, int h,
+                            const int j, vi *t) {
+    const vi dword = v_loadi(p->sc[V_NAME(scale_at)(columns, j)] + h * V_W);
+    V_NAME(step_scales)(kind, columns, dword, j, t);
+}
 /* What a sum over n registers of step j, from register f on, begins with: -bias * sum of x.
  * bias: 0, 32 or 128 */
-#define AIOSK__BIAS(kind, columns) \
-    (!V_BIAS8 || (columns) == 0 || (kind) < 6 ? 0 : (kind) == 6 ? 32 : 128)
+V_FN int V_NAME(bias_of)(const int kind, const int columns) {
+    if (!V_BIAS8 || columns == 0 || kind < 6) return 0;
+    return kind == 6 ? 32 : 128;
+}
 V_FN vi V_NAME(start_run)(const int bias, const int n, const uint8_t *xc, const aiosk__a256 a,
                           int32_t k, const int j, const int f) {
     if (bias == 32) { /* sums of 8 columns */
@@ -7476,8 +7484,9 @@ V_FN void V_NAME(times256)(const int kind, const int bias, const int columns, co
     }
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
-#define AIOSK__LEFT(kind, offset, columns) \
-    (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
+V_FN int V_NAME(left_of)(const int kind, const int offset, const int columns) {
+    return columns == 16 && offset > 0 && (kind != 6 || V_FIX) ? offset : 0;
+}
 V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
     vi t = v_zeroi(), p[2];
     int i;
@@ -7513,7 +7522,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
 V_FN vi V_NAME(one256)(const int kind, const int columns, const vi *w, const vi *r,
                        const uint8_t *xc, const aiosk__a256 a, int32_t k, const int j, vi s) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind),
-              bias = AIOSK__BIAS(kind, columns);
+              bias = V_NAME(bias_of)(kind, columns);
     const uint8_t *x = xc + k * 256 + j * 32;
     i_part p, q;
     vi xq[AIOSK__N_XQ];
@@ -7540,7 +7549,7 @@ V_FN void V_NAME(few_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const voi
                            const int kind, const int offset, const int columns, const int n_mn,
                            const int bytes, const int one, const V_NAME(few) * f) {
     const aiosk__a256 a = aiosk__a256_parts(f->n_in);
-    const int part = bytes / 8 / V_PER16, left = AIOSK__LEFT(kind, offset, columns),
+    const int part = bytes / 8 / V_PER16, left = V_NAME(left_of)(kind, offset, columns),
               nc = one ? 1 : f->nc, first = one || V_MIXED;
     /* steps in straight code; a grid's is long as it is, and several columns have work enough
      * between two loads */
@@ -7562,7 +7571,7 @@ V_FN void V_NAME(few_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const voi
                     vi w[8], r[2];
                     V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);
                     step(p, h, j, w, sc, grid);
-                    V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r);
+                    V_NAME(step_scales)(kind, columns, sc[V_NAME(scale_at)(columns, j)], j, r);
                     if (first) s0 = V_NAME(one256)(kind, columns, w, r, f->x, a, k, j, s0);
                     x = f->x + (uint64_t)first * f->xs;
                     for (int c = first; c < nc; c++, x += f->xs)
@@ -7582,7 +7591,8 @@ V_FN void V_NAME(codes_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const v
                              const int kind, const int offset, const int columns, const int n_mn,
                              const int bytes, const uint8_t *p, aiosk__codes *o) {
     const int part = bytes / 8 / V_PER16, n_sc = columns == 0 ? 0 : columns == 16 ? 4 : 2;
-    const int even = columns != 0 && offset >= 0 && AIOSK__EVEN(kind, columns) ? 128 - offset : 0;
+    const int even =
+        columns != 0 && offset >= 0 && V_NAME(is_even)(kind, columns) ? 128 - offset : 0;
     for (int h = 0; h < V_PER16; h++) {
         vi sc[4], mn[8], w[8];
         vf d, dmin = v_zero();
@@ -7610,7 +7620,7 @@ V_FN void V_NAME(group_a256)(const aiosk__cols *m, const int kind, const int col
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int32_t k = m->k;
     const int np = V_NP, n_mn = m->n_mn,
-              left = columns == 16 ? AIOSK__LEFT(m->kind, m->offset, m->columns) : 0;
+              left = columns == 16 ? V_NAME(left_of)(m->kind, m->offset, m->columns) : 0;
     for (int c = 0; c < nc; c++) /* the next group */
         for (int i = 0; i < 256; i += 64)
             AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
@@ -7624,19 +7634,19 @@ V_FN void V_NAME(group_a256)(const aiosk__cols *m, const int kind, const int col
             vi r[V_NP][2];
             AIOSK__UNROLL
             for (int e = 0; e < np; e++) {
-                int32_t(*const sc)[16] = m->t[e].sc;
-                if (!any) V_NAME(step_scales)
-                (kind, columns, v_loadi(sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
-                else if (m->columns == 16) V_NAME(
-                    step_scales)(kind, 16, v_loadi(sc[AIOSK__SC_AT(16, j)] + h * V_W), j, r[e]);
-                else if (m->columns) V_NAME(
-                    step_scales)(kind, 32, v_loadi(sc[AIOSK__SC_AT(32, j)] + h * V_W), j, r[e]);
-                else r[e][0] = i_scale(kind, v_set1i(1));
+                if (!any)
+                    V_NAME(scales_of)(kind, columns, m->t + e, h, j, r[e]);
+                else if (m->columns == 16)
+                    V_NAME(scales_of)(kind, 16, m->t + e, h, j, r[e]);
+                else if (m->columns)
+                    V_NAME(scales_of)(kind, 32, m->t + e, h, j, r[e]);
+                else
+                    r[e][0] = i_scale(kind, v_set1i(1));
                 if (any && m->columns != 16) r[e][1] = r[e][0];
             }
             V_NAME(times256)
-            (kind, any ? AIOSK__BIAS(m->kind, m->columns) : AIOSK__BIAS(kind, columns), columns, np,
-             nc, m->t, h, r, x, xs, a, k, j, s);
+            (kind, any ? V_NAME(bias_of)(m->kind, m->columns) : V_NAME(bias_of)(kind, columns),
+             columns, np, nc, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
         for (int e = 0; e < np; e++) {
@@ -7674,8 +7684,7 @@ V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
                 v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
             }
             if (family == AIOSK_A256) {
-                V_NAME(step_scales)
-                (8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), (int)u, r);
+                V_NAME(scales_of)(8, 32, t, h, (int)u, r);
                 all = i_end(8, all, part, part, r[0]);
             } else
                 v_storei(t->mn[u] + h * V_W, i_sum(8, part));
@@ -7899,7 +7908,7 @@ typedef struct V_NAME(job) {
     const uint8_t *w;
     uint64_t row_bytes, block16; /* of a row; of a block of 16 rows */
     int32_t n, n_bytes, layout;  /* blocks of a row; bytes of one */
-    int32_t family, units, even; /* units of a block; codes are made equal: AIOSK__EVEN */
+    int32_t family, units, even; /* units of a block; codes are made equal: is_even */
 } V_NAME(job);
 V_FN const uint8_t *V_NAME(at)(const V_NAME(job) * j, int32_t row, int32_t k) {
     return j->w + (uint64_t)row * j->row_bytes +
@@ -8095,7 +8104,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) * f, in
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t family = (int32_t)t->family;
     const int32_t even =
-        V_BIAS8 && f->columns && AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns);
+        V_BIAS8 && f->columns && V_NAME(is_even)(f->kind, family == AIOSK_A32 ? 0 : f->columns);
     const int32_t kind = V_W == 1 || even || (V_BIAS8 && !f->columns) ? 8 : f->kind;
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(family, kind, f->columns);
     V_NAME(job) j;
@@ -8476,10 +8485,6 @@ AIOSK__ISA(V_OUT(isa), "avx512_vbmi", AIOSK_ISA_AVX512_VBMI)
 #undef AIOSK__FEW_A32
 #undef AIOSK__FORM
 #undef AIOSK__ENTRY
-#undef AIOSK__BIAS
-#undef AIOSK__LEFT
-#undef AIOSK__EVEN
-#undef AIOSK__SC_AT
 #undef AIOSK__N_XQ
 #undef AIOSK__EACH
 #undef V_GRID
