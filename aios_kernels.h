@@ -2080,13 +2080,14 @@ enum { AIOSK__F16_SCALE = 0, AIOSK__E8M0_SCALE = 1, AIOSK__E4M3_SCALE = 2 };
 typedef struct aiosk__recipe {
     /* writes what was fitted, with these codes; b is all zero. NULL: no quantiser */
     void (*put)(const struct aiosk__fit *f, const uint8_t *c, uint8_t *b);
-    int16_t scale, levels;
-    int16_t n, sub; /* weights fitted together, and per scale */
-    int16_t low, high;
-    int16_t sc_lo, sc_hi; /* integer scales; 0, 0: the scale is a float */
-    int16_t mn;           /* the largest; 0: no minimum, -1: any number */
+    uint8_t scale, levels;
+    uint16_t n, sub; /* weights fitted together, and per scale */
+    int8_t low, high;
+    int8_t sc_lo, sc_hi; /* integer scales; 0, 0: the scale is a float */
+    int8_t mn;           /* the largest; 0: no minimum, -1: any number */
     /* the first scales tried: from .. to percent of the one that just avoids clipping */
-    int16_t n_tries, from, to;
+    uint8_t n_tries;
+    uint16_t from, to;
 } aiosk__recipe;
 
 /* Sums over a sub-block, each weight times w: 1, x, x^2; L, L^2, xL. */
