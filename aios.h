@@ -6636,7 +6636,7 @@ enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3, AIOS__IS_EX
   X(POST_FFN_NORM,  "post_ffw_norm",       VECTOR,  'E', '-', 1, AIOS__POST_NORM, 0)
 /* clang-format on */
 
-#define AIOS__X(N, n, k, i, o, m, y, x) AIOS__T_##N,
+#define AIOS__X(N, n, k, i, o, m, y, x) AIOS__ROLE_##N,
 enum { AIOS__MODEL_ROLES(AIOS__X) AIOS__N_MODEL_ROLES };
 enum { AIOS__LAYER_ROLES(AIOS__X) AIOS__N_LAYER_ROLES };
 #undef AIOS__X
@@ -7275,7 +7275,7 @@ static int32_t aios__role_dim(const aios_model *m, char c, int32_t l) {
     /* gate and up in one */
     case 'U':
         return p->n_ff *
-               (m->arch->flags & AIOS__GATED && m->layer[l][AIOS__T_FFN_GATE].w < 0 ? 2 : 1);
+               (m->arch->flags & AIOS__GATED && m->layer[l][AIOS__ROLE_FFN_GATE].w < 0 ? 2 : 1);
     case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : p->hd_k;
     case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : p->hd_k;
     case 'X': return p->n_expert;
@@ -7416,11 +7416,12 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     const aios__hp_layer *hp = &m->hp.layer[l < 0 ? 0 : l];
     uint64_t in = (uint64_t)aios__role_dim(m, r->in, l),
              out = (uint64_t)aios__role_dim(m, r->out, l);
-    uint32_t has =
-        m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
-    if (layer && hp->n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
-        has |= (uint32_t)AIOS__ROUTED |
-               (hp->n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
+    uint32_t has = m->arch->flags |
+                   (layer && layer[AIOS__ROLE_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
+    if (layer && hp->n_expert && layer[AIOS__ROLE_FFN_ROUTER].w >= 0)
+        has |=
+            (uint32_t)AIOS__ROUTED |
+            (hp->n_ff_shared || layer[AIOS__ROLE_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
     int32_t place, i;
     aios_status st = AIOS_OK;
     place = (has & r->need) == r->need && !(has & r->not_with);
@@ -7476,9 +7477,9 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].next = -1;
     for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
         aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
-    if (m->role[AIOS__T_TOKEN_EMBD].w < 0)
-        return aios__missing(&aios__model_role[AIOS__T_TOKEN_EMBD], -1, err);
-    t = &m->gguf.tensor[m->role[AIOS__T_TOKEN_EMBD].w];
+    if (m->role[AIOS__ROLE_TOKEN_EMBD].w < 0)
+        return aios__missing(&aios__model_role[AIOS__ROLE_TOKEN_EMBD], -1, err);
+    t = &m->gguf.tensor[m->role[AIOS__ROLE_TOKEN_EMBD].w];
     if (t->n[1] > 1 << 28)
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, 1 << 28, t->n[1],
                            "tensor % has % rows, more than a vocabulary can have", aios__s(t->name),
@@ -7490,16 +7491,17 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
                            aios__s(t->name), aios__u(t->n[1]));
     for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
         if ((st = aios__role_check(m, &aios__model_role[r], &m->role[r], -1, err)) != 0) return st;
-    if ((m->role[AIOS__T_ROPE_LONG].w < 0) != (m->role[AIOS__T_ROPE_SHORT].w < 0))
+    if ((m->role[AIOS__ROLE_ROPE_LONG].w < 0) != (m->role[AIOS__ROLE_ROPE_SHORT].w < 0))
         return aios__missing(
-            &aios__model_role[m->role[AIOS__T_ROPE_LONG].w < 0 ? AIOS__T_ROPE_LONG
-                                                               : AIOS__T_ROPE_SHORT],
+            &aios__model_role[m->role[AIOS__ROLE_ROPE_LONG].w < 0 ? AIOS__ROLE_ROPE_LONG
+                                                                  : AIOS__ROLE_ROPE_SHORT],
             -1, err);
     /* tied: multiplied with too */
-    if (m->role[AIOS__T_OUTPUT].w < 0)
-        m->place[m->role[AIOS__T_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;
+    if (m->role[AIOS__ROLE_OUTPUT].w < 0)
+        m->place[m->role[AIOS__ROLE_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;
     for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].group = AIOS__GROUP_FIXED;
-    m->place[m->role[m->role[AIOS__T_OUTPUT].w >= 0 ? AIOS__T_OUTPUT : AIOS__T_TOKEN_EMBD].w]
+    m->place[m->role[m->role[AIOS__ROLE_OUTPUT].w >= 0 ? AIOS__ROLE_OUTPUT : AIOS__ROLE_TOKEN_EMBD]
+                 .w]
         .group = AIOS__GROUP_OUT;
 
     for (l = 0; l < m->hp.n_layer; l++) {
@@ -7513,8 +7515,9 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         aios__put_z(&x, ".");
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
             aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
-        for (r = AIOS__T_FFN_GATE_EXPS; r <= AIOS__T_FFN_DOWN_EXPS && m->hp.layer[l].n_expert &&
-                                        m->layer[l][AIOS__T_FFN_ROUTER].w >= 0;
+        for (r = AIOS__ROLE_FFN_GATE_EXPS;
+             r <= AIOS__ROLE_FFN_DOWN_EXPS && m->hp.layer[l].n_expert &&
+             m->layer[l][AIOS__ROLE_FFN_ROUTER].w >= 0;
              r++)
             if (m->layer[l][r].w < 0 &&
                 (st = aios__experts_find(m, l, r, prefix, &n_found, err)) != 0)
@@ -7524,10 +7527,10 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
                 return st;
             if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;
             /* a router is small, and everything waits for it */
-            m->place[m->layer[l][r].w].group = r == AIOS__T_FFN_ROUTER || r == AIOS__T_FFN_SHARED
-                                                   ? AIOS__GROUP_FIXED
-                                               : r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN
-                                                                      : AIOS__GROUP_FFN;
+            m->place[m->layer[l][r].w].group =
+                r == AIOS__ROLE_FFN_ROUTER || r == AIOS__ROLE_FFN_SHARED ? AIOS__GROUP_FIXED
+                : r < AIOS__ROLE_FFN_NORM                                ? AIOS__GROUP_ATTN
+                                                                         : AIOS__GROUP_FFN;
             m->place[m->layer[l][r].w].layer = (int16_t)l;
         }
     }
@@ -7865,7 +7868,7 @@ static void aios__lookup(aios__drawing *d, const char *name, int32_t role, float
     aios__writes(n, 0, y);
     n->w = d->m->role[role];
     n->scale = scale;
-    n->which = (uint8_t)(role == AIOS__T_POS_EMBD ? AIOS__POS_TABLE : AIOS__EMBD_TABLE);
+    n->which = (uint8_t)(role == AIOS__ROLE_POS_EMBD ? AIOS__POS_TABLE : AIOS__EMBD_TABLE);
 }
 static int32_t aios__angles(aios__drawing *d, int32_t rope) {
     aios__node *n = aios__node_add(d, AIOS__NODE_ANGLES, "angles", -1);
@@ -7936,9 +7939,9 @@ static int32_t aios__experts(aios__drawing *d, const char *name, int32_t l, int3
                              int32_t lists, int32_t pairs, int32_t alone, int32_t y) {
     aios__node *n = aios__node_add(d, AIOS__NODE_EXPERTS, name, l);
     n->w = d->m->layer[l][role];
-    n->which = (uint8_t)(role == AIOS__T_FFN_GATE_EXPS ? AIOS__GATE_PART
-                         : role == AIOS__T_FFN_UP_EXPS ? AIOS__UP_PART
-                                                       : AIOS__DOWN_PART);
+    n->which = (uint8_t)(role == AIOS__ROLE_FFN_GATE_EXPS ? AIOS__GATE_PART
+                         : role == AIOS__ROLE_FFN_UP_EXPS ? AIOS__UP_PART
+                                                          : AIOS__DOWN_PART);
     if (y < 0) y = aios__rows_of(d, AIOS__OF_PAIRS, (int32_t)d->m->gguf.tensor[n->w.w].n[1]);
     aios__reads(n, 0, pairs);
     aios__reads(n, 1, lists);
@@ -7956,7 +7959,7 @@ static void aios__combine(aios__drawing *d, int32_t l, int32_t lists, int32_t lo
     aios__reads(n, 3, d->x);
     aios__writes(n, 0, d->x);
     aios__reads(n, 4, shared);
-    n->which = d->m->layer[l][AIOS__T_FFN_SHARED].w >= 0; /* the shared one has a gate */
+    n->which = d->m->layer[l][AIOS__ROLE_FFN_SHARED].w >= 0; /* the shared one has a gate */
     n->scale = d->m->hp.residual_scale;
 }
 
@@ -7967,12 +7970,12 @@ static int32_t aios__attention_draw(aios__drawing *d, int32_t l, int32_t x) {
     const aios__ref *r = d->m->layer[l];
     int32_t q = h->n_head * h->hd_k, k = h->n_head_kv * h->hd_k, v = h->n_head_kv * h->hd_v;
     int32_t qkv = aios__rows_of(d, AIOS__OF_TOKENS, q + k + v);
-    if (r[AIOS__T_ATTN_QKV].w >= 0)
-        aios__project(d, "qkv", l, r[AIOS__T_ATTN_QKV], x, qkv);
+    if (r[AIOS__ROLE_ATTN_QKV].w >= 0)
+        aios__project(d, "qkv", l, r[AIOS__ROLE_ATTN_QKV], x, qkv);
     else {
-        aios__project(d, "q", l, r[AIOS__T_ATTN_Q], x, aios__view(d, qkv, 0, q));
-        aios__project(d, "k", l, r[AIOS__T_ATTN_K], x, aios__view(d, qkv, q, k));
-        aios__project(d, "v", l, r[AIOS__T_ATTN_V], x, aios__view(d, qkv, q + k, v));
+        aios__project(d, "q", l, r[AIOS__ROLE_ATTN_Q], x, aios__view(d, qkv, 0, q));
+        aios__project(d, "k", l, r[AIOS__ROLE_ATTN_K], x, aios__view(d, qkv, q, k));
+        aios__project(d, "v", l, r[AIOS__ROLE_ATTN_V], x, aios__view(d, qkv, q + k, v));
     }
     aios__heads(d, l, qkv);
     return aios__attend(d, l, qkv);
@@ -7983,11 +7986,11 @@ static int32_t aios__ffn_draw(aios__drawing *d, int32_t l, int32_t x) {
     int32_t gated = (d->m->arch->flags & AIOS__GATED) != 0, n = d->m->hp.layer[l].n_ff;
     int32_t y = aios__rows_of(d, AIOS__OF_TOKENS, gated ? 2 * n : n);
     int32_t gate = gated ? aios__view(d, y, 0, n) : y, up = gated ? aios__view(d, y, n, n) : -1;
-    if (r[AIOS__T_FFN_GATE].w >= 0) {
-        aios__project(d, "gate", l, r[AIOS__T_FFN_GATE], x, gate);
-        aios__project(d, "up", l, r[AIOS__T_FFN_UP], x, up);
+    if (r[AIOS__ROLE_FFN_GATE].w >= 0) {
+        aios__project(d, "gate", l, r[AIOS__ROLE_FFN_GATE], x, gate);
+        aios__project(d, "up", l, r[AIOS__ROLE_FFN_UP], x, up);
     } else
-        aios__project(d, "up", l, r[AIOS__T_FFN_UP], x, y);
+        aios__project(d, "up", l, r[AIOS__ROLE_FFN_UP], x, y);
     return aios__activate(d, "act", l, gate, up);
 }
 /* The end of a sub-layer: its last matrix, then a norm or a scale where the family has one, into
@@ -8012,70 +8015,72 @@ static void aios__moe_draw(aios__drawing *d, int32_t l, int32_t x) {
             up = -1;
     int32_t logits =
         aios__rows_of(d, AIOS__OF_TOKENS, (int32_t)aios__round_up((uint64_t)h->n_expert + 1, 16));
-    aios__project(d, "router", l, r[AIOS__T_FFN_ROUTER], x, aios__view(d, logits, 0, h->n_expert));
-    if (r[AIOS__T_FFN_SHARED].w >= 0)
-        aios__project(d, "shared_weight", l, r[AIOS__T_FFN_SHARED], x,
+    aios__project(d, "router", l, r[AIOS__ROLE_FFN_ROUTER], x,
+                  aios__view(d, logits, 0, h->n_expert));
+    if (r[AIOS__ROLE_FFN_SHARED].w >= 0)
+        aios__project(d, "shared_weight", l, r[AIOS__ROLE_FFN_SHARED], x,
                       aios__view(d, logits, h->n_expert, 1));
-    if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) {
+    if (r[AIOS__ROLE_FFN_UP_SHEXP].w >= 0) {
         y = aios__rows_of(d, AIOS__OF_TOKENS, 2 * n);
-        gate = aios__project(d, "shared_gate", l, r[AIOS__T_FFN_GATE_SHEXP], x,
+        gate = aios__project(d, "shared_gate", l, r[AIOS__ROLE_FFN_GATE_SHEXP], x,
                              aios__view(d, y, 0, n));
-        up = aios__project(d, "shared_up", l, r[AIOS__T_FFN_UP_SHEXP], x, aios__view(d, y, n, n));
+        up =
+            aios__project(d, "shared_up", l, r[AIOS__ROLE_FFN_UP_SHEXP], x, aios__view(d, y, n, n));
     }
     lists = aios__route(d, l, logits);
-    if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) shared = aios__activate(d, "shared_act", l, gate, up);
+    if (r[AIOS__ROLE_FFN_UP_SHEXP].w >= 0) shared = aios__activate(d, "shared_act", l, gate, up);
     aios__group(d, l, lists);
     if (shared >= 0)
-        shared = aios__project(d, "shared_down", l, r[AIOS__T_FFN_DOWN_SHEXP], shared, -1);
+        shared = aios__project(d, "shared_down", l, r[AIOS__ROLE_FFN_DOWN_SHEXP], shared, -1);
     pairs = aios__gather(d, l, lists, x);
     n = h->n_ff_exp;
     y = aios__rows_of(d, AIOS__OF_PAIRS, 2 * n);
-    gate = aios__experts(d, "experts_gate", l, AIOS__T_FFN_GATE_EXPS, lists, pairs, x,
+    gate = aios__experts(d, "experts_gate", l, AIOS__ROLE_FFN_GATE_EXPS, lists, pairs, x,
                          aios__view(d, y, 0, n));
-    up = aios__experts(d, "experts_up", l, AIOS__T_FFN_UP_EXPS, lists, pairs, x,
+    up = aios__experts(d, "experts_up", l, AIOS__ROLE_FFN_UP_EXPS, lists, pairs, x,
                        aios__view(d, y, n, n));
     y = aios__activate(d, "experts_act", l, gate, up);
-    y = aios__experts(d, "experts_down", l, AIOS__T_FFN_DOWN_EXPS, lists, y, -1, -1);
+    y = aios__experts(d, "experts_down", l, AIOS__ROLE_FFN_DOWN_EXPS, lists, y, -1, -1);
     aios__combine(d, l, lists, logits, y, shared);
 }
 static void aios__layer_draw(aios__drawing *d, int32_t l) {
     const aios__ref *r = d->m->layer[l];
     int32_t n, two, y;
     if (d->m->arch->flags & AIOS__PARALLEL) { /* both read what goes into the layer */
-        n = two = aios__norm(d, "norm", l, r[AIOS__T_ATTN_NORM], d->x, AIOS__OF_TOKENS);
-        if (r[AIOS__T_ATTN_NORM_2].w >= 0)
-            two = aios__norm(d, "norm_2", l, r[AIOS__T_ATTN_NORM_2], d->x, AIOS__OF_TOKENS);
+        n = two = aios__norm(d, "norm", l, r[AIOS__ROLE_ATTN_NORM], d->x, AIOS__OF_TOKENS);
+        if (r[AIOS__ROLE_ATTN_NORM_2].w >= 0)
+            two = aios__norm(d, "norm_2", l, r[AIOS__ROLE_ATTN_NORM_2], d->x, AIOS__OF_TOKENS);
         y = aios__attention_draw(d, l, two);
     } else {
-        n = aios__norm(d, "attn_norm", l, r[AIOS__T_ATTN_NORM], d->x, AIOS__OF_TOKENS);
+        n = aios__norm(d, "attn_norm", l, r[AIOS__ROLE_ATTN_NORM], d->x, AIOS__OF_TOKENS);
         y = aios__attention_draw(d, l, n);
     }
-    aios__sublayer_end(d, l, "attn_out", AIOS__T_ATTN_OUT, "post_attn", AIOS__T_POST_ATTN_NORM,
-                       "attn_add", y);
+    aios__sublayer_end(d, l, "attn_out", AIOS__ROLE_ATTN_OUT, "post_attn",
+                       AIOS__ROLE_POST_ATTN_NORM, "attn_add", y);
     if (!(d->m->arch->flags & AIOS__PARALLEL))
-        n = aios__norm(d, "ffn_norm", l, r[AIOS__T_FFN_NORM], d->x, AIOS__OF_TOKENS);
-    if (r[AIOS__T_FFN_ROUTER].w >= 0)
+        n = aios__norm(d, "ffn_norm", l, r[AIOS__ROLE_FFN_NORM], d->x, AIOS__OF_TOKENS);
+    if (r[AIOS__ROLE_FFN_ROUTER].w >= 0)
         aios__moe_draw(d, l, n);
     else
-        aios__sublayer_end(d, l, "down", AIOS__T_FFN_DOWN, "post_ffn", AIOS__T_POST_FFN_NORM,
+        aios__sublayer_end(d, l, "down", AIOS__ROLE_FFN_DOWN, "post_ffn", AIOS__ROLE_POST_FFN_NORM,
                            "ffn_add", aios__ffn_draw(d, l, n));
 }
 static void aios__model_draw(aios__drawing *d) {
     const aios_model *m = d->m;
     const aios__hp *hp = &m->hp;
-    aios__ref head =
-        m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
+    aios__ref head = m->role[AIOS__ROLE_OUTPUT].w >= 0 ? m->role[AIOS__ROLE_OUTPUT]
+                                                       : m->role[AIOS__ROLE_TOKEN_EMBD];
     int32_t i;
     d->cache = aios__rows_of(d, AIOS__OF_NOTHING, 0);
     aios__writes(aios__node_add(d, AIOS__NODE_COPY, "copy", -1), 0, d->cache);
     d->x = aios__rows_of(d, AIOS__OF_TOKENS, hp->n_embd);
-    aios__lookup(d, "embed", AIOS__T_TOKEN_EMBD, hp->embd_scale, 0, d->x);
+    aios__lookup(d, "embed", AIOS__ROLE_TOKEN_EMBD, hp->embd_scale, 0, d->x);
     for (i = 0; i < hp->n_ropes; i++) d->angles[i] = aios__angles(d, i);
     if (m->arch->flags & AIOS__POS_EMBD)
-        aios__lookup(d, "positions", AIOS__T_POS_EMBD, 1.0f, 1, d->x);
+        aios__lookup(d, "positions", AIOS__ROLE_POS_EMBD, 1.0f, 1, d->x);
     for (i = 0; i < hp->n_layer; i++) aios__layer_draw(d, i);
     d->g->embedding =
-        aios__norm(d, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], d->x, AIOS__OF_OUTPUTS);
+        aios__norm(d, "output_norm", -1, m->role[AIOS__ROLE_OUTPUT_NORM], d->x, AIOS__OF_OUTPUTS);
     d->g->logits = aios__project(d, "output", -1, head, d->g->embedding, -1);
     if (hp->logit_scale != 1.0f)
         aios__in_place(d, AIOS__NODE_SCALE, "logit_scale", hp->logit_scale, d->g->logits);
@@ -12146,7 +12151,7 @@ static const aios__op_kind aios__kind_cached_experts[] = {
 AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, const aios__rope *p,
                                                   int32_t n_ctx, double *freq, float *mult_out,
                                                   aios_error *err) {
-    int32_t i, n = p->n_rot / 2, r = AIOS__T_ROPE_FREQS;
+    int32_t i, n = p->n_rot / 2, r = AIOS__ROLE_ROPE_FREQS;
     double log_base = aios__log(p->base), mult = p->attn_factor, low = 0, high = 0;
     const float *div;
     if (p->scaling == AIOS__SCALE_YARN) {
@@ -12158,8 +12163,8 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, const aio
         if (high - low < 0.001) high = low + 0.001;
         if (p->ext != 0) mult *= 1 + 0.1 * aios__log(p->factor);
     }
-    if (m->role[AIOS__T_ROPE_LONG].w >= 0 && m->role[AIOS__T_ROPE_SHORT].w >= 0)
-        r = n_ctx > p->orig_ctx ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT;
+    if (m->role[AIOS__ROLE_ROPE_LONG].w >= 0 && m->role[AIOS__ROLE_ROPE_SHORT].w >= 0)
+        r = n_ctx > p->orig_ctx ? AIOS__ROLE_ROPE_LONG : AIOS__ROLE_ROPE_SHORT;
     div = p->divide && m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
     for (i = 0; i < n; i++) {
         double f = aios__exp(-(double)(2 * i) / (double)p->n_rot * log_base);
@@ -12546,8 +12551,8 @@ static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
 static void aios__emit_heads(aios__emitter *e, const aios__node *n) {
     aios__op *o = aios__op_new(e, n, &aios__kind_heads);
     aios__op_heads *x = &o->u.heads;
-    int32_t q = e->m->layer[n->layer][AIOS__T_ATTN_Q_NORM].w,
-            k = e->m->layer[n->layer][AIOS__T_ATTN_K_NORM].w;
+    int32_t q = e->m->layer[n->layer][AIOS__ROLE_ATTN_Q_NORM].w,
+            k = e->m->layer[n->layer][AIOS__ROLE_ATTN_K_NORM].w;
     x->x = aios__f32_at(e, n->in[0], &x->x_stride);
     x->cs = aios__f32_at(e, n->in[1], NULL);
     x->q_norm = aios__vec(e, q);
@@ -14323,8 +14328,8 @@ static uint64_t aios__n_experts(const aios_model *m) {
     uint64_t n = 0;
     int32_t l, k;
     for (l = 0; l < m->hp.n_layer; l++) {
-        if (m->layer[l][AIOS__T_FFN_ROUTER].w < 0) continue;
-        for (k = AIOS__T_FFN_GATE_EXPS; k <= AIOS__T_FFN_DOWN_EXPS; k++)
+        if (m->layer[l][AIOS__ROLE_FFN_ROUTER].w < 0) continue;
+        for (k = AIOS__ROLE_FFN_GATE_EXPS; k <= AIOS__ROLE_FFN_DOWN_EXPS; k++)
             /* a slot counts in 32 bits, panels that are not full included */
             if (m->gguf.tensor[m->layer[l][k].w].row_bytes * m->gguf.tensor[m->layer[l][k].w].n[1] >
                 UINT32_MAX / 32)
@@ -14413,7 +14418,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
                            (uint64_t)p->n_batch * (uint64_t)m->hp.n_head,
                            "a batch of % tokens of % heads is too large: plan a smaller n_batch",
                            aios__i(p->n_batch), aios__i(m->hp.n_head));
-    if (m->role[AIOS__T_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
+    if (m->role[AIOS__ROLE_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train,
                            (uint64_t)p->n_ctx,
                            "n_ctx % is past the % positions that the model has learned",
@@ -14983,11 +14988,11 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
                          : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     x.token_bytes = aios__token_share(m, i, x.token_bytes);
-    if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w)
+    if (id == m->role[AIOS__ROLE_TOKEN_EMBD].w || id == m->role[AIOS__ROLE_POS_EMBD].w)
         x.token_bytes += m->gguf.tensor[i].row_bytes;
     /* read once, at opening */
-    if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w ||
-        id == m->role[AIOS__T_ROPE_SHORT].w)
+    if (id == m->role[AIOS__ROLE_ROPE_FREQS].w || id == m->role[AIOS__ROLE_ROPE_LONG].w ||
+        id == m->role[AIOS__ROLE_ROPE_SHORT].w)
         x.token_bytes = 0;
     return aios__desc_fill(AIOS__ID_aios_tensor_place, out, &x);
 }
@@ -15110,7 +15115,7 @@ AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from,
     if ((st = aios__spill_whole(c, seq, 0, err)) != 0) return st;
     if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
     if (to < q->n_done) {
-        if (c->model->role[AIOS__T_POS_EMBD].w >= 0)
+        if (c->model->role[AIOS__ROLE_POS_EMBD].w >= 0)
             return aios__fail(
                 err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
                 "this family has learned positions: what follows tokens that are taken out "

@@ -81,8 +81,8 @@ static uint64_t aios__n_experts(const aios_model *m) {
     uint64_t n = 0;
     int32_t l, k;
     for (l = 0; l < m->hp.n_layer; l++) {
-        if (m->layer[l][AIOS__T_FFN_ROUTER].w < 0) continue;
-        for (k = AIOS__T_FFN_GATE_EXPS; k <= AIOS__T_FFN_DOWN_EXPS; k++)
+        if (m->layer[l][AIOS__ROLE_FFN_ROUTER].w < 0) continue;
+        for (k = AIOS__ROLE_FFN_GATE_EXPS; k <= AIOS__ROLE_FFN_DOWN_EXPS; k++)
             /* a slot counts in 32 bits, panels that are not full included */
             if (m->gguf.tensor[m->layer[l][k].w].row_bytes * m->gguf.tensor[m->layer[l][k].w].n[1] >
                 UINT32_MAX / 32)
@@ -171,7 +171,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
                            (uint64_t)p->n_batch * (uint64_t)m->hp.n_head,
                            "a batch of % tokens of % heads is too large: plan a smaller n_batch",
                            aios__i(p->n_batch), aios__i(m->hp.n_head));
-    if (m->role[AIOS__T_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
+    if (m->role[AIOS__ROLE_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train,
                            (uint64_t)p->n_ctx,
                            "n_ctx % is past the % positions that the model has learned",
@@ -741,11 +741,11 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
                          : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     x.token_bytes = aios__token_share(m, i, x.token_bytes);
-    if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w)
+    if (id == m->role[AIOS__ROLE_TOKEN_EMBD].w || id == m->role[AIOS__ROLE_POS_EMBD].w)
         x.token_bytes += m->gguf.tensor[i].row_bytes;
     /* read once, at opening */
-    if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w ||
-        id == m->role[AIOS__T_ROPE_SHORT].w)
+    if (id == m->role[AIOS__ROLE_ROPE_FREQS].w || id == m->role[AIOS__ROLE_ROPE_LONG].w ||
+        id == m->role[AIOS__ROLE_ROPE_SHORT].w)
         x.token_bytes = 0;
     return aios__desc_fill(AIOS__ID_aios_tensor_place, out, &x);
 }

@@ -115,7 +115,7 @@ AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from,
     if ((st = aios__spill_whole(c, seq, 0, err)) != 0) return st;
     if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
     if (to < q->n_done) {
-        if (c->model->role[AIOS__T_POS_EMBD].w >= 0)
+        if (c->model->role[AIOS__ROLE_POS_EMBD].w >= 0)
             return aios__fail(
                 err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
                 "this family has learned positions: what follows tokens that are taken out "

@@ -135,7 +135,7 @@ enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3, AIOS__IS_EX
   X(POST_FFN_NORM,  "post_ffw_norm",       VECTOR,  'E', '-', 1, AIOS__POST_NORM, 0)
 /* clang-format on */
 
-#define AIOS__X(N, n, k, i, o, m, y, x) AIOS__T_##N,
+#define AIOS__X(N, n, k, i, o, m, y, x) AIOS__ROLE_##N,
 enum { AIOS__MODEL_ROLES(AIOS__X) AIOS__N_MODEL_ROLES };
 enum { AIOS__LAYER_ROLES(AIOS__X) AIOS__N_LAYER_ROLES };
 #undef AIOS__X

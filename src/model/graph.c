@@ -122,7 +122,7 @@ static void aios__lookup(aios__drawing *d, const char *name, int32_t role, float
     aios__writes(n, 0, y);
     n->w = d->m->role[role];
     n->scale = scale;
-    n->which = (uint8_t)(role == AIOS__T_POS_EMBD ? AIOS__POS_TABLE : AIOS__EMBD_TABLE);
+    n->which = (uint8_t)(role == AIOS__ROLE_POS_EMBD ? AIOS__POS_TABLE : AIOS__EMBD_TABLE);
 }
 static int32_t aios__angles(aios__drawing *d, int32_t rope) {
     aios__node *n = aios__node_add(d, AIOS__NODE_ANGLES, "angles", -1);
@@ -193,9 +193,9 @@ static int32_t aios__experts(aios__drawing *d, const char *name, int32_t l, int3
                              int32_t lists, int32_t pairs, int32_t alone, int32_t y) {
     aios__node *n = aios__node_add(d, AIOS__NODE_EXPERTS, name, l);
     n->w = d->m->layer[l][role];
-    n->which = (uint8_t)(role == AIOS__T_FFN_GATE_EXPS ? AIOS__GATE_PART
-                         : role == AIOS__T_FFN_UP_EXPS ? AIOS__UP_PART
-                                                       : AIOS__DOWN_PART);
+    n->which = (uint8_t)(role == AIOS__ROLE_FFN_GATE_EXPS ? AIOS__GATE_PART
+                         : role == AIOS__ROLE_FFN_UP_EXPS ? AIOS__UP_PART
+                                                          : AIOS__DOWN_PART);
     if (y < 0) y = aios__rows_of(d, AIOS__OF_PAIRS, (int32_t)d->m->gguf.tensor[n->w.w].n[1]);
     aios__reads(n, 0, pairs);
     aios__reads(n, 1, lists);
@@ -213,7 +213,7 @@ static void aios__combine(aios__drawing *d, int32_t l, int32_t lists, int32_t lo
     aios__reads(n, 3, d->x);
     aios__writes(n, 0, d->x);
     aios__reads(n, 4, shared);
-    n->which = d->m->layer[l][AIOS__T_FFN_SHARED].w >= 0; /* the shared one has a gate */
+    n->which = d->m->layer[l][AIOS__ROLE_FFN_SHARED].w >= 0; /* the shared one has a gate */
     n->scale = d->m->hp.residual_scale;
 }
 
@@ -224,12 +224,12 @@ static int32_t aios__attention_draw(aios__drawing *d, int32_t l, int32_t x) {
     const aios__ref *r = d->m->layer[l];
     int32_t q = h->n_head * h->hd_k, k = h->n_head_kv * h->hd_k, v = h->n_head_kv * h->hd_v;
     int32_t qkv = aios__rows_of(d, AIOS__OF_TOKENS, q + k + v);
-    if (r[AIOS__T_ATTN_QKV].w >= 0)
-        aios__project(d, "qkv", l, r[AIOS__T_ATTN_QKV], x, qkv);
+    if (r[AIOS__ROLE_ATTN_QKV].w >= 0)
+        aios__project(d, "qkv", l, r[AIOS__ROLE_ATTN_QKV], x, qkv);
     else {
-        aios__project(d, "q", l, r[AIOS__T_ATTN_Q], x, aios__view(d, qkv, 0, q));
-        aios__project(d, "k", l, r[AIOS__T_ATTN_K], x, aios__view(d, qkv, q, k));
-        aios__project(d, "v", l, r[AIOS__T_ATTN_V], x, aios__view(d, qkv, q + k, v));
+        aios__project(d, "q", l, r[AIOS__ROLE_ATTN_Q], x, aios__view(d, qkv, 0, q));
+        aios__project(d, "k", l, r[AIOS__ROLE_ATTN_K], x, aios__view(d, qkv, q, k));
+        aios__project(d, "v", l, r[AIOS__ROLE_ATTN_V], x, aios__view(d, qkv, q + k, v));
     }
     aios__heads(d, l, qkv);
     return aios__attend(d, l, qkv);
@@ -240,11 +240,11 @@ static int32_t aios__ffn_draw(aios__drawing *d, int32_t l, int32_t x) {
     int32_t gated = (d->m->arch->flags & AIOS__GATED) != 0, n = d->m->hp.layer[l].n_ff;
     int32_t y = aios__rows_of(d, AIOS__OF_TOKENS, gated ? 2 * n : n);
     int32_t gate = gated ? aios__view(d, y, 0, n) : y, up = gated ? aios__view(d, y, n, n) : -1;
-    if (r[AIOS__T_FFN_GATE].w >= 0) {
-        aios__project(d, "gate", l, r[AIOS__T_FFN_GATE], x, gate);
-        aios__project(d, "up", l, r[AIOS__T_FFN_UP], x, up);
+    if (r[AIOS__ROLE_FFN_GATE].w >= 0) {
+        aios__project(d, "gate", l, r[AIOS__ROLE_FFN_GATE], x, gate);
+        aios__project(d, "up", l, r[AIOS__ROLE_FFN_UP], x, up);
     } else
-        aios__project(d, "up", l, r[AIOS__T_FFN_UP], x, y);
+        aios__project(d, "up", l, r[AIOS__ROLE_FFN_UP], x, y);
     return aios__activate(d, "act", l, gate, up);
 }
 /* The end of a sub-layer: its last matrix, then a norm or a scale where the family has one, into
@@ -269,70 +269,72 @@ static void aios__moe_draw(aios__drawing *d, int32_t l, int32_t x) {
             up = -1;
     int32_t logits =
         aios__rows_of(d, AIOS__OF_TOKENS, (int32_t)aios__round_up((uint64_t)h->n_expert + 1, 16));
-    aios__project(d, "router", l, r[AIOS__T_FFN_ROUTER], x, aios__view(d, logits, 0, h->n_expert));
-    if (r[AIOS__T_FFN_SHARED].w >= 0)
-        aios__project(d, "shared_weight", l, r[AIOS__T_FFN_SHARED], x,
+    aios__project(d, "router", l, r[AIOS__ROLE_FFN_ROUTER], x,
+                  aios__view(d, logits, 0, h->n_expert));
+    if (r[AIOS__ROLE_FFN_SHARED].w >= 0)
+        aios__project(d, "shared_weight", l, r[AIOS__ROLE_FFN_SHARED], x,
                       aios__view(d, logits, h->n_expert, 1));
-    if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) {
+    if (r[AIOS__ROLE_FFN_UP_SHEXP].w >= 0) {
         y = aios__rows_of(d, AIOS__OF_TOKENS, 2 * n);
-        gate = aios__project(d, "shared_gate", l, r[AIOS__T_FFN_GATE_SHEXP], x,
+        gate = aios__project(d, "shared_gate", l, r[AIOS__ROLE_FFN_GATE_SHEXP], x,
                              aios__view(d, y, 0, n));
-        up = aios__project(d, "shared_up", l, r[AIOS__T_FFN_UP_SHEXP], x, aios__view(d, y, n, n));
+        up =
+            aios__project(d, "shared_up", l, r[AIOS__ROLE_FFN_UP_SHEXP], x, aios__view(d, y, n, n));
     }
     lists = aios__route(d, l, logits);
-    if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) shared = aios__activate(d, "shared_act", l, gate, up);
+    if (r[AIOS__ROLE_FFN_UP_SHEXP].w >= 0) shared = aios__activate(d, "shared_act", l, gate, up);
     aios__group(d, l, lists);
     if (shared >= 0)
-        shared = aios__project(d, "shared_down", l, r[AIOS__T_FFN_DOWN_SHEXP], shared, -1);
+        shared = aios__project(d, "shared_down", l, r[AIOS__ROLE_FFN_DOWN_SHEXP], shared, -1);
     pairs = aios__gather(d, l, lists, x);
     n = h->n_ff_exp;
     y = aios__rows_of(d, AIOS__OF_PAIRS, 2 * n);
-    gate = aios__experts(d, "experts_gate", l, AIOS__T_FFN_GATE_EXPS, lists, pairs, x,
+    gate = aios__experts(d, "experts_gate", l, AIOS__ROLE_FFN_GATE_EXPS, lists, pairs, x,
                          aios__view(d, y, 0, n));
-    up = aios__experts(d, "experts_up", l, AIOS__T_FFN_UP_EXPS, lists, pairs, x,
+    up = aios__experts(d, "experts_up", l, AIOS__ROLE_FFN_UP_EXPS, lists, pairs, x,
                        aios__view(d, y, n, n));
     y = aios__activate(d, "experts_act", l, gate, up);
-    y = aios__experts(d, "experts_down", l, AIOS__T_FFN_DOWN_EXPS, lists, y, -1, -1);
+    y = aios__experts(d, "experts_down", l, AIOS__ROLE_FFN_DOWN_EXPS, lists, y, -1, -1);
     aios__combine(d, l, lists, logits, y, shared);
 }
 static void aios__layer_draw(aios__drawing *d, int32_t l) {
     const aios__ref *r = d->m->layer[l];
     int32_t n, two, y;
     if (d->m->arch->flags & AIOS__PARALLEL) { /* both read what goes into the layer */
-        n = two = aios__norm(d, "norm", l, r[AIOS__T_ATTN_NORM], d->x, AIOS__OF_TOKENS);
-        if (r[AIOS__T_ATTN_NORM_2].w >= 0)
-            two = aios__norm(d, "norm_2", l, r[AIOS__T_ATTN_NORM_2], d->x, AIOS__OF_TOKENS);
+        n = two = aios__norm(d, "norm", l, r[AIOS__ROLE_ATTN_NORM], d->x, AIOS__OF_TOKENS);
+        if (r[AIOS__ROLE_ATTN_NORM_2].w >= 0)
+            two = aios__norm(d, "norm_2", l, r[AIOS__ROLE_ATTN_NORM_2], d->x, AIOS__OF_TOKENS);
         y = aios__attention_draw(d, l, two);
     } else {
-        n = aios__norm(d, "attn_norm", l, r[AIOS__T_ATTN_NORM], d->x, AIOS__OF_TOKENS);
+        n = aios__norm(d, "attn_norm", l, r[AIOS__ROLE_ATTN_NORM], d->x, AIOS__OF_TOKENS);
         y = aios__attention_draw(d, l, n);
     }
-    aios__sublayer_end(d, l, "attn_out", AIOS__T_ATTN_OUT, "post_attn", AIOS__T_POST_ATTN_NORM,
-                       "attn_add", y);
+    aios__sublayer_end(d, l, "attn_out", AIOS__ROLE_ATTN_OUT, "post_attn",
+                       AIOS__ROLE_POST_ATTN_NORM, "attn_add", y);
     if (!(d->m->arch->flags & AIOS__PARALLEL))
-        n = aios__norm(d, "ffn_norm", l, r[AIOS__T_FFN_NORM], d->x, AIOS__OF_TOKENS);
-    if (r[AIOS__T_FFN_ROUTER].w >= 0)
+        n = aios__norm(d, "ffn_norm", l, r[AIOS__ROLE_FFN_NORM], d->x, AIOS__OF_TOKENS);
+    if (r[AIOS__ROLE_FFN_ROUTER].w >= 0)
         aios__moe_draw(d, l, n);
     else
-        aios__sublayer_end(d, l, "down", AIOS__T_FFN_DOWN, "post_ffn", AIOS__T_POST_FFN_NORM,
+        aios__sublayer_end(d, l, "down", AIOS__ROLE_FFN_DOWN, "post_ffn", AIOS__ROLE_POST_FFN_NORM,
                            "ffn_add", aios__ffn_draw(d, l, n));
 }
 static void aios__model_draw(aios__drawing *d) {
     const aios_model *m = d->m;
     const aios__hp *hp = &m->hp;
-    aios__ref head =
-        m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
+    aios__ref head = m->role[AIOS__ROLE_OUTPUT].w >= 0 ? m->role[AIOS__ROLE_OUTPUT]
+                                                       : m->role[AIOS__ROLE_TOKEN_EMBD];
     int32_t i;
     d->cache = aios__rows_of(d, AIOS__OF_NOTHING, 0);
     aios__writes(aios__node_add(d, AIOS__NODE_COPY, "copy", -1), 0, d->cache);
     d->x = aios__rows_of(d, AIOS__OF_TOKENS, hp->n_embd);
-    aios__lookup(d, "embed", AIOS__T_TOKEN_EMBD, hp->embd_scale, 0, d->x);
+    aios__lookup(d, "embed", AIOS__ROLE_TOKEN_EMBD, hp->embd_scale, 0, d->x);
     for (i = 0; i < hp->n_ropes; i++) d->angles[i] = aios__angles(d, i);
     if (m->arch->flags & AIOS__POS_EMBD)
-        aios__lookup(d, "positions", AIOS__T_POS_EMBD, 1.0f, 1, d->x);
+        aios__lookup(d, "positions", AIOS__ROLE_POS_EMBD, 1.0f, 1, d->x);
     for (i = 0; i < hp->n_layer; i++) aios__layer_draw(d, i);
     d->g->embedding =
-        aios__norm(d, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], d->x, AIOS__OF_OUTPUTS);
+        aios__norm(d, "output_norm", -1, m->role[AIOS__ROLE_OUTPUT_NORM], d->x, AIOS__OF_OUTPUTS);
     d->g->logits = aios__project(d, "output", -1, head, d->g->embedding, -1);
     if (hp->logit_scale != 1.0f)
         aios__in_place(d, AIOS__NODE_SCALE, "logit_scale", hp->logit_scale, d->g->logits);

@@ -22,7 +22,7 @@ static int32_t aios__role_dim(const aios_model *m, char c, int32_t l) {
     /* gate and up in one */
     case 'U':
         return p->n_ff *
-               (m->arch->flags & AIOS__GATED && m->layer[l][AIOS__T_FFN_GATE].w < 0 ? 2 : 1);
+               (m->arch->flags & AIOS__GATED && m->layer[l][AIOS__ROLE_FFN_GATE].w < 0 ? 2 : 1);
     case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : p->hd_k;
     case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : p->hd_k;
     case 'X': return p->n_expert;
@@ -163,11 +163,12 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     const aios__hp_layer *hp = &m->hp.layer[l < 0 ? 0 : l];
     uint64_t in = (uint64_t)aios__role_dim(m, r->in, l),
              out = (uint64_t)aios__role_dim(m, r->out, l);
-    uint32_t has =
-        m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
-    if (layer && hp->n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
-        has |= (uint32_t)AIOS__ROUTED |
-               (hp->n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
+    uint32_t has = m->arch->flags |
+                   (layer && layer[AIOS__ROLE_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
+    if (layer && hp->n_expert && layer[AIOS__ROLE_FFN_ROUTER].w >= 0)
+        has |=
+            (uint32_t)AIOS__ROUTED |
+            (hp->n_ff_shared || layer[AIOS__ROLE_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
     int32_t place, i;
     aios_status st = AIOS_OK;
     place = (has & r->need) == r->need && !(has & r->not_with);
@@ -223,9 +224,9 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].next = -1;
     for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
         aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
-    if (m->role[AIOS__T_TOKEN_EMBD].w < 0)
-        return aios__missing(&aios__model_role[AIOS__T_TOKEN_EMBD], -1, err);
-    t = &m->gguf.tensor[m->role[AIOS__T_TOKEN_EMBD].w];
+    if (m->role[AIOS__ROLE_TOKEN_EMBD].w < 0)
+        return aios__missing(&aios__model_role[AIOS__ROLE_TOKEN_EMBD], -1, err);
+    t = &m->gguf.tensor[m->role[AIOS__ROLE_TOKEN_EMBD].w];
     if (t->n[1] > 1 << 28)
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, 1 << 28, t->n[1],
                            "tensor % has % rows, more than a vocabulary can have", aios__s(t->name),
@@ -237,16 +238,17 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
                            aios__s(t->name), aios__u(t->n[1]));
     for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
         if ((st = aios__role_check(m, &aios__model_role[r], &m->role[r], -1, err)) != 0) return st;
-    if ((m->role[AIOS__T_ROPE_LONG].w < 0) != (m->role[AIOS__T_ROPE_SHORT].w < 0))
+    if ((m->role[AIOS__ROLE_ROPE_LONG].w < 0) != (m->role[AIOS__ROLE_ROPE_SHORT].w < 0))
         return aios__missing(
-            &aios__model_role[m->role[AIOS__T_ROPE_LONG].w < 0 ? AIOS__T_ROPE_LONG
-                                                               : AIOS__T_ROPE_SHORT],
+            &aios__model_role[m->role[AIOS__ROLE_ROPE_LONG].w < 0 ? AIOS__ROLE_ROPE_LONG
+                                                                  : AIOS__ROLE_ROPE_SHORT],
             -1, err);
     /* tied: multiplied with too */
-    if (m->role[AIOS__T_OUTPUT].w < 0)
-        m->place[m->role[AIOS__T_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;
+    if (m->role[AIOS__ROLE_OUTPUT].w < 0)
+        m->place[m->role[AIOS__ROLE_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;
     for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].group = AIOS__GROUP_FIXED;
-    m->place[m->role[m->role[AIOS__T_OUTPUT].w >= 0 ? AIOS__T_OUTPUT : AIOS__T_TOKEN_EMBD].w]
+    m->place[m->role[m->role[AIOS__ROLE_OUTPUT].w >= 0 ? AIOS__ROLE_OUTPUT : AIOS__ROLE_TOKEN_EMBD]
+                 .w]
         .group = AIOS__GROUP_OUT;
 
     for (l = 0; l < m->hp.n_layer; l++) {
@@ -260,8 +262,9 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         aios__put_z(&x, ".");
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
             aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
-        for (r = AIOS__T_FFN_GATE_EXPS; r <= AIOS__T_FFN_DOWN_EXPS && m->hp.layer[l].n_expert &&
-                                        m->layer[l][AIOS__T_FFN_ROUTER].w >= 0;
+        for (r = AIOS__ROLE_FFN_GATE_EXPS;
+             r <= AIOS__ROLE_FFN_DOWN_EXPS && m->hp.layer[l].n_expert &&
+             m->layer[l][AIOS__ROLE_FFN_ROUTER].w >= 0;
              r++)
             if (m->layer[l][r].w < 0 &&
                 (st = aios__experts_find(m, l, r, prefix, &n_found, err)) != 0)
@@ -271,10 +274,10 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
                 return st;
             if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;
             /* a router is small, and everything waits for it */
-            m->place[m->layer[l][r].w].group = r == AIOS__T_FFN_ROUTER || r == AIOS__T_FFN_SHARED
-                                                   ? AIOS__GROUP_FIXED
-                                               : r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN
-                                                                      : AIOS__GROUP_FFN;
+            m->place[m->layer[l][r].w].group =
+                r == AIOS__ROLE_FFN_ROUTER || r == AIOS__ROLE_FFN_SHARED ? AIOS__GROUP_FIXED
+                : r < AIOS__ROLE_FFN_NORM                                ? AIOS__GROUP_ATTN
+                                                                         : AIOS__GROUP_FFN;
             m->place[m->layer[l][r].w].layer = (int16_t)l;
         }
     }

@@ -15,7 +15,7 @@
 AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, const aios__rope *p,
                                                   int32_t n_ctx, double *freq, float *mult_out,
                                                   aios_error *err) {
-    int32_t i, n = p->n_rot / 2, r = AIOS__T_ROPE_FREQS;
+    int32_t i, n = p->n_rot / 2, r = AIOS__ROLE_ROPE_FREQS;
     double log_base = aios__log(p->base), mult = p->attn_factor, low = 0, high = 0;
     const float *div;
     if (p->scaling == AIOS__SCALE_YARN) {
@@ -27,8 +27,8 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, const aio
         if (high - low < 0.001) high = low + 0.001;
         if (p->ext != 0) mult *= 1 + 0.1 * aios__log(p->factor);
     }
-    if (m->role[AIOS__T_ROPE_LONG].w >= 0 && m->role[AIOS__T_ROPE_SHORT].w >= 0)
-        r = n_ctx > p->orig_ctx ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT;
+    if (m->role[AIOS__ROLE_ROPE_LONG].w >= 0 && m->role[AIOS__ROLE_ROPE_SHORT].w >= 0)
+        r = n_ctx > p->orig_ctx ? AIOS__ROLE_ROPE_LONG : AIOS__ROLE_ROPE_SHORT;
     div = p->divide && m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
     for (i = 0; i < n; i++) {
         double f = aios__exp(-(double)(2 * i) / (double)p->n_rot * log_base);
@@ -415,8 +415,8 @@ static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
 static void aios__emit_heads(aios__emitter *e, const aios__node *n) {
     aios__op *o = aios__op_new(e, n, &aios__kind_heads);
     aios__op_heads *x = &o->u.heads;
-    int32_t q = e->m->layer[n->layer][AIOS__T_ATTN_Q_NORM].w,
-            k = e->m->layer[n->layer][AIOS__T_ATTN_K_NORM].w;
+    int32_t q = e->m->layer[n->layer][AIOS__ROLE_ATTN_Q_NORM].w,
+            k = e->m->layer[n->layer][AIOS__ROLE_ATTN_K_NORM].w;
     x->x = aios__f32_at(e, n->in[0], &x->x_stride);
     x->cs = aios__f32_at(e, n->in[1], NULL);
     x->q_norm = aios__vec(e, q);
