@@ -10175,7 +10175,7 @@ AIOS__SMALL_END
 /* ======== kv/kv.c ======== */
 /* kv.c: where the cache is. Knows pages, tables and who sees what; not what is in a tile.
  *
- * A position of a sequence has a slot; 64 slots are a tile; a page holds the tiles of 64 slots
+ * A position of a sequence has a cell; 64 cells are a tile; a page holds the tiles of 64 cells
  * for every head of a group of layers: [layer][head][tile]. Layers with a sliding window are a
  * group of their own, so that they hold no more than they see. A tile can exist in up to three
  * forms, each in pages of its own pool, found through a table per sequence:
@@ -10184,7 +10184,7 @@ AIOS__SMALL_END
  *   SEALED   of the type that was planned, made when all 64 positions are there
  *   OLD      of a cheaper type, made when the tile is more than `recent` tiles back
  *
- * Which form a query sees follows from its slot alone, so that no chunking and no company
+ * Which form a query sees follows from its cell alone, so that no chunking and no company
  * changes a bit: its own tile and the first `keep` ones open, the others sealed, those far back
  * old (aios__kv_look). A type that is not coded has open tiles alone.
  *
@@ -10193,7 +10193,7 @@ AIOS__SMALL_END
  * sequence that is cut back a little goes on at once.
  *
  * Slots are positions until tokens are taken out of the middle (aios__kv_remove): then spans say
- * which slots are alive, and by how much a query is to be turned before it meets their keys. */
+ * which cells are alive, and by how much a query is to be turned before it meets their keys. */
 
 enum { AIOS__NO_PAGE = -1 };
 enum {
@@ -10221,7 +10221,7 @@ typedef struct aios__span {
 } aios__span;
 typedef struct aios__kv_seq {
     int32_t n_spans, n_spilled, n_spares[AIOS__N_GROUPS];
-    /* of the next slot; past the last that has pages; first that is not old yet */
+    /* of the next cell; past the last that has pages; first that is not old yet */
     int32_t tile, top, aged;
     aios__span span[AIOS__MAX_SPANS];
 } aios__kv_seq;
@@ -10522,13 +10522,13 @@ static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32
 }
 /* Where a position is written. */
 static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head,
-                                int32_t slot) {
+                                int32_t cell) {
     int32_t g = kv->group[layer];
     return aios__tile_of(kv, g, AIOS__KV_OPEN,
-                         aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
+                         aios__page_at(kv, g, AIOS__KV_OPEN, seq, cell / AIOSK_TILE), layer, head);
 }
 /* Slot of a position, which may be the next one after the last. */
-static int32_t aios__kv_slot(const aios__kv_seq *s, int32_t pos) {
+static int32_t aios__kv_cell(const aios__kv_seq *s, int32_t pos) {
     int32_t i, n;
     for (i = 0; i < s->n_spans - 1 && pos >= (n = s->span[i].to - s->span[i].from); i++) pos -= n;
     return s->span[i].from + pos;
@@ -10540,16 +10540,16 @@ AIOS__SMALL_BEGIN
 static int32_t aios__kv_whole(const aios__kv_seq *s) {
     return s->n_spans == 1 && s->span[0].off == 0;
 }
-/* The slot behind the first n positions. */
+/* The cell behind the first n positions. */
 static int32_t aios__kv_end(const aios__kv_seq *s, int32_t n) {
-    return n ? aios__kv_slot(s, n - 1) + 1 : 0;
+    return n ? aios__kv_cell(s, n - 1) + 1 : 0;
 }
-/* Position of the first slot that is alive and not before slot. */
-static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t slot) {
+/* Position of the first cell that is alive and not before cell. */
+static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t cell) {
     int32_t i, pos = 0;
-    for (i = 0; i < s->n_spans - 1 && slot >= s->span[i].to; i++)
+    for (i = 0; i < s->n_spans - 1 && cell >= s->span[i].to; i++)
         pos += s->span[i].to - s->span[i].from;
-    return slot < s->span[i].from ? pos : pos + slot - s->span[i].from;
+    return cell < s->span[i].from ? pos : pos + cell - s->span[i].from;
 }
 
 /* ---- pages that come and go ---- */
@@ -10592,7 +10592,7 @@ static int32_t aios__kv_pages(const aios__kv *kv) {
 }
 
 /* ---- growing and cutting ---- */
-/* What slots from .. upto-1 of a sequence ask for, counted into need; or, with need NULL, taken. */
+/* What cells from .. upto-1 of a sequence ask for, counted into need; or, with need NULL, taken. */
 static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto,
                            int32_t (*need)[AIOS__N_FORMS]) {
     aios__kv_seq *s = &kv->seq[seq];
@@ -10630,7 +10630,7 @@ static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto
         }
     }
 }
-/* Is there room for slots from .. upto-1? If not, the first pool that is short, in *g and *f,
+/* Is there room for cells from .. upto-1? If not, the first pool that is short, in *g and *f,
  * looking from the one that they name. */
 static int32_t aios__kv_room(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t *g,
                              int32_t *f) {
@@ -10650,7 +10650,7 @@ static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t up
     int32_t g = 0, f = 0;
     return aios__kv_room(kv, seq, from, upto, &g, &f);
 }
-/* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has
+/* Gives cells from .. upto-1 their pages, for a pass that will write them, and notes what it has
  * to copy, to seal and to age. */
 static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
@@ -10699,16 +10699,16 @@ static void aios__kv_thin(aios__kv *kv, int32_t seq, int32_t own) {
         aios__tile_drop(kv, 0, seq, least);
     }
 }
-/* How many slots from this one on a pass may write: with heavy tiles, what one tile sees is
+/* How many cells from this one on a pass may write: with heavy tiles, what one tile sees is
  * settled before the next begins. */
-static int32_t aios__kv_stride(const aios__kv *kv, int32_t slot) {
+static int32_t aios__kv_stride(const aios__kv *kv, int32_t cell) {
     /* behind: AIOS__ALL where all are seen */
     int64_t whole = ((int64_t)kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;
-    return !kv->heavy || whole - slot > INT32_MAX ? INT32_MAX
-           : slot < whole                         ? (int32_t)(whole - slot)
-                                                  : AIOSK_TILE - slot % AIOSK_TILE;
+    return !kv->heavy || whole - cell > INT32_MAX ? INT32_MAX
+           : cell < whole                         ? (int32_t)(whole - cell)
+                                                  : AIOSK_TILE - cell % AIOSK_TILE;
 }
-/* The pass has written slots below upto: what no later query needs goes. */
+/* The pass has written cells below upto: what no later query needs goes. */
 static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
     int32_t g, t, was = s->tile, own = upto / AIOSK_TILE,
@@ -10750,7 +10750,7 @@ static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t
     }
     return 0;
 }
-/* Forgets slots from n on. Gives the slot to go on from: n, or one before it when what was
+/* Forgets cells from n on. Gives the cell to go on from: n, or one before it when what was
  * written behind it is gone: then the tokens from there on have to go through the model again. */
 static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
     aios__kv_seq *s = &kv->seq[seq];
@@ -10814,7 +10814,7 @@ static void aios__kv_settle(aios__kv *kv) {
 }
 
 /* ---- sharing ---- */
-/* dst, which is empty, shares the first n slots of src. Gives the slot that dst goes on from, as
+/* dst, which is empty, shares the first n cells of src. Gives the cell that dst goes on from, as
  * aios__kv_cut does. */
 static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) {
     aios__kv_seq *s = &kv->seq[src], *d = &kv->seq[dst];
@@ -10853,12 +10853,12 @@ static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) 
 }
 
 /* Takes positions a .. b-1 (all written, others behind them) out of the middle: later ones move
- * down. Tiles that are wholly dead go, and so do their slots. 0: the sequence would fall into
+ * down. Tiles that are wholly dead go, and so do their cells. 0: the sequence would fall into
  * more pieces than are kept. */
 static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) {
     aios__kv_seq *s = &kv->seq[seq];
     aios__span x[AIOS__MAX_SPANS + 1];
-    int32_t from = aios__kv_slot(s, a), to = aios__kv_slot(s, b - 1) + 1, g, f, i, n = 0, at = 0, k,
+    int32_t from = aios__kv_cell(s, a), to = aios__kv_cell(s, b - 1) + 1, g, f, i, n = 0, at = 0, k,
             t, t0, t1;
     for (i = 0; i < s->n_spans; i++) {
         aios__span p = s->span[i];
@@ -10946,7 +10946,7 @@ typedef struct aios__pass {
     int32_t n, n_out, n_blocks;
     int32_t n_runs[2]; /* most runs of keys that a block sees: in all positions, in a window */
     int32_t *id, *seq, *pos; /* [n_batch] */
-    int32_t *slot, *turn;    /* [n_batch] place in the cache; position that rope turns for */
+    int32_t *cell, *turn;    /* [n_batch] cell of the cache; position that rope turns for */
     int32_t *out;            /* [n_outputs] which of the tokens get logits */
     int32_t *block; /* [n_batch + 1] first token of each attention block (one sequence, one tile) */
 } aios__pass;
@@ -11384,7 +11384,7 @@ static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t,
     const aios__hp_layer *l = &r->hp->layer[o->layer];
     float *q = x->x + (uint64_t)t * x->x_stride, *k = q + (int64_t)l->n_head * l->hd_k,
           *v = k + (int64_t)l->n_head_kv * l->hd_k;
-    int32_t h, slot = r->pass->slot[t], rotated = r->kv->rotated[o->layer],
+    int32_t h, cell = r->pass->cell[t], rotated = r->kv->rotated[o->layer],
                type = r->kv->type[AIOS__KV_OPEN][o->layer];
     (void)worker;
     if (x->q_norm)
@@ -11402,8 +11402,8 @@ static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t,
     if (rotated & AIOS__ROTATED_K) r->k->rotate(k, l->n_head_kv, l->hd_k, 0);
     if (rotated & AIOS__ROTATED_V) r->k->rotate(v, l->n_head_kv, l->hd_v, 0);
     for (h = 0; h < l->n_head_kv; h++)
-        r->k->store[type](aios__kv_open_tile(r->kv, r->pass->seq[t], o->layer, h, slot),
-                          slot % AIOSK_TILE, k + (int64_t)h * l->hd_k, v + (int64_t)h * l->hd_v,
+        r->k->store[type](aios__kv_open_tile(r->kv, r->pass->seq[t], o->layer, h, cell),
+                          cell % AIOSK_TILE, k + (int64_t)h * l->hd_k, v + (int64_t)h * l->hd_v,
                           l->hd_k, l->hd_v);
 }
 static void aios__heads_wrote(const aios__op *o, aios__acts *a) {
@@ -11543,7 +11543,7 @@ static const aios__op_kind aios__kind_streamed_matrix = { "streamed_matrix", aio
  *
  * It is cut into tasks of (block of tokens of one sequence and one tile, key/value head, part of
  * its query heads, run of keys), so that a tile is read once for up to AIOS__MAX_Q queries. A
- * run is 512 slots; what is alive and seen of it may be in several stretches, which are put
+ * run is 512 cells; what is alive and seen of it may be in several stretches, which are put
  * together in ascending order, and so are a token's runs, always. There are two ways, which give
  * the same bits:
  *   spread  few tokens: all runs at once, each leaves a result of its own; ATTEND_END merges
@@ -11576,23 +11576,23 @@ static int32_t aios__attend_most_parts(int32_t n_ctx) {
     int32_t runs = (int32_t)(((int64_t)n_ctx + AIOS__RUN_POS - 1) / AIOS__RUN_POS);
     return runs < 2 ? 0 : runs > 128 ? runs : 4 * runs > 128 ? 128 : 4 * runs;
 }
-/* The first slot that a token sees, but for sinks and tiles that a policy hides. */
+/* The first cell that a token sees, but for sinks and tiles that a policy hides. */
 static inline int32_t aios__attend_first(const aios__kv *kv, int32_t seq, int32_t window,
                                          int32_t pos) {
-    return window && pos >= window ? aios__kv_slot(&kv->seq[seq], pos - window + 1) : 0;
+    return window && pos >= window ? aios__kv_cell(&kv->seq[seq], pos - window + 1) : 0;
 }
 /* The runs that a token sees are the first *sinks ones, and those from *from on up to its own.
  * Gives how many. */
 static int32_t aios__attend_seen(const aios__kv *kv, int32_t window, int32_t seq, int32_t pos,
-                                 int32_t slot, int32_t *sinks, int32_t *from) {
-    int32_t first = kv->heavy ? 0 : slot / AIOSK_TILE - kv->behind[0];
+                                 int32_t cell, int32_t *sinks, int32_t *from) {
+    int32_t first = kv->heavy ? 0 : cell / AIOSK_TILE - kv->behind[0];
     *sinks = window ? 0 : (kv->sinks[0] + AIOSK_RUN - 1) / AIOSK_RUN;
     *from = window      ? aios__attend_first(kv, seq, window, pos) / AIOS__RUN_POS
             : first > 0 ? first / AIOSK_RUN
                         : 0;
-    if (*sinks > slot / AIOS__RUN_POS) *sinks = slot / AIOS__RUN_POS;
+    if (*sinks > cell / AIOS__RUN_POS) *sinks = cell / AIOS__RUN_POS;
     if (*from < *sinks) *from = *sinks;
-    return *sinks + slot / AIOS__RUN_POS - *from + 1;
+    return *sinks + cell / AIOS__RUN_POS - *from + 1;
 }
 static inline int32_t aios__attend_n_runs(const aios__op *o, const aios__run *r) {
     return r->pass->n_runs[o->u.attend.window != 0];
@@ -11644,7 +11644,7 @@ typedef struct aios__stretch {
     uint32_t open;
     uint64_t bytes;
 } aios__stretch;
-/* The next piece between slots at and end, which are of the run that starts at base. 0 = there
+/* The next piece between cells at and end, which are of the run that starts at base. 0 = there
  * is none. */
 static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head,
                                     int32_t own, int32_t base, int32_t at, int32_t end,
@@ -11692,7 +11692,7 @@ static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t lay
 typedef struct aios__attend_task {
     int32_t t0, n_t, h0, n_h, kvh, run0, run1, spread, n_runs;
     int32_t seq, own;   /* the block's sequence; the tile that it is in */
-    int32_t first, end; /* slots that it sees, but for sinks and tiles that a policy hides */
+    int32_t first, end; /* cells that it sees, but for sinks and tiles that a policy hides */
     int32_t sinks, from, n_seen;
 } aios__attend_task;
 static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t task,
@@ -11716,13 +11716,13 @@ static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t 
     x->n_t = ps->block[block + 1] - x->t0;
     last = x->t0 + x->n_t - 1;
     x->seq = ps->seq[x->t0];
-    x->own = ps->slot[x->t0] / AIOSK_TILE;
+    x->own = ps->cell[x->t0] / AIOSK_TILE;
     x->first = aios__attend_first(r->kv, x->seq, o->u.attend.window, ps->pos[x->t0]);
-    x->end = ps->slot[last] + 1;
+    x->end = ps->cell[last] + 1;
     x->n_seen = aios__attend_seen(r->kv, o->u.attend.window, x->seq, ps->pos[x->t0],
-                                  ps->slot[x->t0], &x->sinks, &x->from);
+                                  ps->cell[x->t0], &x->sinks, &x->from);
 }
-/* The first slot of a run. */
+/* The first cell of a run. */
 static inline int32_t aios__attend_base(const aios__attend_task *x, int32_t run) {
     return (run < x->sinks ? run : x->from + run - x->sinks) * AIOS__RUN_POS;
 }
@@ -11801,7 +11801,7 @@ static void aios__attend_note_mass(const aios__op *o, const aios__run *r,
         }
     }
 }
-/* One stretch s of the run that starts at slot base, into results `which` of w. next: the first
+/* One stretch s of the run that starts at cell base, into results `which` of w. next: the first
  * tiles of what comes after it, or NULL. */
 static void aios__attend_piece(const aios__op *o, const aios__run *r, const aios__attend_work *w,
                                const aios__attend_task *x, aiosk_attend *a, aios__stretch *s,
@@ -11819,9 +11819,9 @@ static void aios__attend_piece(const aios__op *o, const aios__run *r, const aios
     a->next = next;
     a->type = s->type >= 0 ? s->type : r->kv->type[AIOS__KV_OPEN][o->layer];
     for (t = i = 0; t < x->n_t; t++) {
-        int32_t slot = ps->slot[x->t0 + t],
+        int32_t cell = ps->cell[x->t0 + t],
                 low = aios__attend_first(r->kv, x->seq, o->u.attend.window, ps->pos[x->t0 + t]),
-                high = slot + 1 < s->to ? slot + 1 : s->to;
+                high = cell + 1 < s->to ? cell + 1 : s->to;
         if (low < s->from) low = s->from;
         for (h = 0; h < x->n_h; h++, i++) {
             w->low[i] = low < high ? low - base : 0;
@@ -11930,7 +11930,7 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *
                                             const float *m, const float *l) {
     const aios__kv *kv = r->kv;
     int32_t n_head = r->hp->layer[o->layer].n_head, seq = r->pass->seq[token],
-            own = r->pass->slot[token] / AIOSK_TILE, t, h,
+            own = r->pass->cell[token] / AIOSK_TILE, t, h,
             *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
     float part = 65536.0f / (float)(n_head * r->hp->n_layer);
     for (t = 0; t <= own; t++) {
@@ -13273,12 +13273,12 @@ static void aios__spill_forget(aios_context *c, int32_t seq) {
 static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64_t deadline,
                                  int32_t *done, aios_error *err) {
     aios__sequence *q = &c->seq[s];
-    int32_t slot, g, f, r, n = q->n_fed - q->n_done;
+    int32_t cell, g, f, r, n = q->n_fed - q->n_done;
     if ((r = aios__spill_bring(c, s, any, deadline, done, err)) != 1) return r;
     if (n > c->plan.n_batch) n = c->plan.n_batch;
-    slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
+    cell = aios__kv_cell(&c->kv.seq[s], q->n_done);
     q->held++;
-    for (r = 1, g = f = 0; r == 1 && !aios__kv_room(&c->kv, s, slot, slot + n, &g, &f);) {
+    for (r = 1, g = f = 0; r == 1 && !aios__kv_room(&c->kv, s, cell, cell + n, &g, &f);) {
         if (*done && aios__time_up(&c->exec, deadline))
             r = AIOS_MORE + 1;
         else if ((r = aios__spill_one(c, g, f, any, err)) == 1)
@@ -13290,7 +13290,7 @@ static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64
         }
     }
     q->held--;
-    return r == 1 ? aios__kv_fits(&c->kv, s, slot, slot + 1) : r;
+    return r == 1 ? aios__kv_fits(&c->kv, s, cell, cell + 1) : r;
 }
 /* Before a pass: what the waiting sequences have spilled comes back, and room is made for their
  * tokens. AIOS_OK, AIOS_MORE when time is up (something has been done), or an error; a sequence
@@ -13318,9 +13318,9 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
     }
     /* looked at now: what comes back takes room as well */
     for (s = 0; s < c->plan.n_seq && !ready; s++) {
-        int32_t slot = aios__kv_slot(&c->kv.seq[s], c->seq[s].n_done);
+        int32_t cell = aios__kv_cell(&c->kv.seq[s], c->seq[s].n_done);
         ready = c->seq[s].n_done < c->seq[s].n_fed && !c->kv.seq[s].n_spilled &&
-                aios__kv_fits(&c->kv, s, slot, slot + 1);
+                aios__kv_fits(&c->kv, s, cell, cell + 1);
     }
     while (!ready) {
         for (next = -1, s = 0; s < c->plan.n_seq; s++) { /* by (used, s) */
@@ -13376,24 +13376,24 @@ static void aios__pass_gather(aios_context *c) {
     later = aios__pass_choose(c);
     for (s = 0; s < c->plan.n_seq; s++) {
         aios__sequence *q = &c->seq[s];
-        int32_t most, room, slot, in_block = 0;
+        int32_t most, room, cell, in_block = 0;
         if (!q->its_turn) continue;
         later--;
         /* one place for each that comes later */
         most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;
         if (most > c->plan.n_batch) most = c->plan.n_batch;
-        slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
+        cell = aios__kv_cell(&c->kv.seq[s], q->n_done);
         room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
-        if (room > aios__kv_stride(&c->kv, slot)) room = aios__kv_stride(&c->kv, slot);
+        if (room > aios__kv_stride(&c->kv, cell)) room = aios__kv_stride(&c->kv, cell);
         /* down to the end of the tile before, or but one */
-        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {
-            int32_t over = (slot + room) % AIOSK_TILE;
+        while (room > 0 && !aios__kv_fits(&c->kv, s, cell, cell + room)) {
+            int32_t over = (cell + room) % AIOSK_TILE;
             /* a tile's last token may be the one for whose sealing there is no room */
             room -= over ? over : 1;
         }
-        for (i = q->n_done; room > 0; room--, i++, slot++) {
+        for (i = q->n_done; room > 0; room--, i++, cell++) {
             if (q->want[i] && p->n_out == c->plan.n_outputs) break;
-            if (in_block == 0 || slot % AIOSK_TILE == 0) {
+            if (in_block == 0 || cell % AIOSK_TILE == 0) {
                 p->block[p->n_blocks++] = p->n;
                 in_block = 0;
             }
@@ -13402,11 +13402,11 @@ static void aios__pass_gather(aios_context *c) {
             p->id[p->n] = q->token[i];
             p->seq[p->n] = s;
             p->pos[p->n] = i;
-            p->slot[p->n] = slot;
+            p->cell[p->n] = cell;
             p->turn[p->n] = i + aios__kv_off(&c->kv.seq[s]);
             p->n++;
         }
-        if (i > q->n_done) aios__kv_grow(&c->kv, s, slot - (i - q->n_done), slot);
+        if (i > q->n_done) aios__kv_grow(&c->kv, s, cell - (i - q->n_done), cell);
     }
     p->block[p->n_blocks] = p->n;
     for (i = 0; i < 2; i++) p->n_runs[i] = 1;
@@ -13414,7 +13414,7 @@ static void aios__pass_gather(aios_context *c) {
         int32_t t0 = p->block[i], w, n, sinks, from;
         for (w = 0; w < 2; w++) {
             n = aios__attend_seen(&c->kv, w ? c->model->hp.window : 0, p->seq[t0], p->pos[t0],
-                                  p->slot[t0], &sinks, &from);
+                                  p->cell[t0], &sinks, &from);
             if (n > p->n_runs[w]) p->n_runs[w] = n;
         }
     }
@@ -13439,7 +13439,7 @@ static void aios__pass_finish(aios_context *c) {
         c->seq[p->seq[i]].used = c->n_passed;
         c->seq[p->seq[i]].n_done = p->pos[i] + 1;
         if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i])
-            aios__kv_done(&c->kv, p->seq[i], p->slot[i] + 1);
+            aios__kv_done(&c->kv, p->seq[i], p->cell[i] + 1);
     }
     aios__kv_settle(&c->kv);
     for (i = 0; i < c->prog.n_ops; i++) {
@@ -13467,10 +13467,10 @@ static int32_t aios__waiting(const aios_context *c) {
         if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
     return 0;
 }
-/* A sequence of which the slots before `slot` are left, n positions at the most, goes on from
+/* A sequence of which the cells before `cell` are left, n positions at the most, goes on from
  * there. */
-static void aios__seq_resume(aios_context *c, int32_t s, int32_t slot, int32_t n) {
-    int32_t at = aios__kv_pos(&c->kv.seq[s], slot);
+static void aios__seq_resume(aios_context *c, int32_t s, int32_t cell, int32_t n) {
+    int32_t at = aios__kv_pos(&c->kv.seq[s], cell);
     if (at > n) at = n;
     c->seq[s].n_done = at;
     /* goes through the model again, for the cache alone */
@@ -14207,7 +14207,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->pass.id = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.seq = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.pos = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.slot = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.cell = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.turn = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.block = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
     x->pass.out = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
@@ -15355,7 +15355,7 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
     aios__span span;
     const uint8_t *map, *open = NULL;
     uint64_t sum, pages = 0;
-    int64_t slot;
+    int64_t cell;
     uint32_t i;
     int32_t g, f, last = 0;
     if (n < sizeof *h) return aios__state_bad(err, "it is shorter than its header");
@@ -15399,22 +15399,22 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
             return aios__state_bad(err, "its spans contradict each other");
         last = i + 1 == h->n_spans ? span.from : span.to;
     }
-    slot = (int64_t)span.from; /* of the next token: in the last span */
-    for (g = 0, slot += h->n_done; g + 1 < (int32_t)h->n_spans; g++) {
+    cell = (int64_t)span.from; /* of the next token: in the last span */
+    for (g = 0, cell += h->n_done; g + 1 < (int32_t)h->n_spans; g++) {
         memcpy(&span, p + sizeof *h + (uint32_t)g * 12, 12);
-        slot -= span.to - span.from;
+        cell -= span.to - span.from;
     }
-    if (slot + h->n_tokens - h->n_done > (int64_t)kv->seq_tiles * AIOSK_TILE)
+    if (cell + h->n_tokens - h->n_done > (int64_t)kv->seq_tiles * AIOSK_TILE)
         return aios__fail2(
             err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)kv->seq_tiles * AIOSK_TILE,
-            (uint64_t)(slot + h->n_tokens - h->n_done),
+            (uint64_t)(cell + h->n_tokens - h->n_done),
             "the sequence takes % places with what was taken out of it, and this context has %",
-            aios__i(slot + h->n_tokens - h->n_done), aios__i((int64_t)kv->seq_tiles * AIOSK_TILE));
-    if (slot < last || (slot && !h->n_done) || h->tile != (uint64_t)slot / AIOSK_TILE ||
-        h->top != h->tile + (slot % AIOSK_TILE != 0))
+            aios__i(cell + h->n_tokens - h->n_done), aios__i((int64_t)kv->seq_tiles * AIOSK_TILE));
+    if (cell < last || (cell && !h->n_done) || h->tile != (uint64_t)cell / AIOSK_TILE ||
+        h->top != h->tile + (cell % AIOSK_TILE != 0))
         return aios__state_bad(err, "its spans do not hold its tokens");
     /* one pass has no room to make up for that */
-    if ((int64_t)h->aged < (slot - 1) / AIOSK_TILE - kv->recent)
+    if ((int64_t)h->aged < (cell - 1) / AIOSK_TILE - kv->recent)
         return aios__state_bad(err, "its tiles are not as old as they should be");
     for (i = 0; i < h->n_tokens - h->base_tiles * AIOSK_TILE; i++) {
         int32_t id;
@@ -15457,7 +15457,7 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
                         aios__u(i));
                 need += *map == 1;
             }
-            if (f == AIOS__KV_OPEN && aios__state_form(kv, g, f) && slot % AIOSK_TILE &&
+            if (f == AIOS__KV_OPEN && aios__state_form(kv, g, f) && cell % AIOSK_TILE &&
                 map[-1] != 1)
                 return aios__state_bad(err, "its newest tile is missing");
             pages += (uint64_t)need * kv->pool[g][f].bytes;
@@ -15798,7 +15798,7 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
                                uint32_t flags, aios_error *err) {
     aios__sequence *q;
     uint64_t i;
-    int32_t room, slots;
+    int32_t room, cells;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
@@ -15809,8 +15809,8 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
     q = &c->seq[seq];
     room = c->plan.n_ctx - q->n_fed;
     /* fewer after tokens were taken out of the middle of tiles */
-    slots = c->kv.seq_tiles * AIOSK_TILE - aios__kv_slot(&c->kv.seq[seq], q->n_fed);
-    if (slots < room) room = slots;
+    cells = c->kv.seq_tiles * AIOSK_TILE - aios__kv_cell(&c->kv.seq[seq], q->n_fed);
+    if (cells < room) room = cells;
     if (n > (uint64_t)room)
         return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n,
                            "% tokens do not fit: the sequence has room for %", aios__u(n),

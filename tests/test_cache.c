@@ -118,9 +118,9 @@ static void follow(world *w, int32_t s) {
 static uint64_t tag_of(uint64_t before, int32_t token) {
     return (before ^ (uint64_t)(token + 1)) * 0x9E3779B97F4A7C15u ^ before >> 31;
 }
-static uint64_t *tag_at(void *tile, int32_t slot) { return (uint64_t *)tile + slot % 64; }
+static uint64_t *tag_at(void *tile, int32_t cell) { return (uint64_t *)tile + cell % 64; }
 
-/* What the rules say that a query at slot s sees of tile t: -1 nothing, else a form. */
+/* What the rules say that a query at cell s sees of tile t: -1 nothing, else a form. */
 static int32_t rule(const world *w, const config *f, int32_t layer, int32_t own, int32_t t) {
     int32_t windowed = w->layer[layer].window != 0;
     int32_t sinks =
@@ -137,31 +137,31 @@ static int32_t rule(const world *w, const config *f, int32_t layer, int32_t own,
 static int sees(world *w, const config *f, int32_t seq, int32_t pos, const uint64_t *tag) {
     const aios__kv *kv = &w->c->kv;
     const aios__kv_seq *s = &kv->seq[seq];
-    int32_t own = aios__kv_slot(s, pos) / 64, layer, p, form = -1, i, lo;
+    int32_t own = aios__kv_cell(s, pos) / 64, layer, p, form = -1, i, lo;
     for (layer = 0; layer < w->m.hp.n_layer; layer++)
         for (i = 0; i < w->layer[layer].n_head_kv; i++) {
             int32_t head = i;
             int32_t window = w->layer[layer].window;
             lo = aios__attend_first(kv, seq, window, pos);
             for (p = 0; p <= pos; p++) {
-                int32_t slot = aios__kv_slot(s, p), want = rule(w, f, layer, own, slot / 64);
+                int32_t cell = aios__kv_cell(s, p), want = rule(w, f, layer, own, cell / 64);
                 const void *tile;
-                if (aios__kv_pos(s, slot) != p) {
-                    printf("  %s: position %d has slot %d, which has position %d\n", w->name, p,
-                           slot, aios__kv_pos(s, slot));
+                if (aios__kv_pos(s, cell) != p) {
+                    printf("  %s: position %d has cell %d, which has position %d\n", w->name, p,
+                           cell, aios__kv_pos(s, cell));
                     return 0;
                 }
-                if (slot < lo) continue;
-                tile = aios__kv_look(kv, seq, layer, head, own, slot / 64, &form);
+                if (cell < lo) continue;
+                tile = aios__kv_look(kv, seq, layer, head, own, cell / 64, &form);
                 if (w->loose[seq] && (!tile || want < 0))
                     continue; /* tiles moved down, or the past of a window is gone */
                 if ((want < 0) != !tile || (tile && !w->loose[seq] && form != want)) {
                     printf(
-                        "  %s: seq %d pos %d layer %d sees position %d (slot %d) in form %d, wanted %d\n",
-                        w->name, seq, pos, layer, p, slot, tile ? form : -1, want);
+                        "  %s: seq %d pos %d layer %d sees position %d (cell %d) in form %d, wanted %d\n",
+                        w->name, seq, pos, layer, p, cell, tile ? form : -1, want);
                     return 0;
                 }
-                if (tile && *tag_at((void *)(uintptr_t)tile, slot) !=
+                if (tile && *tag_at((void *)(uintptr_t)tile, cell) !=
                                 (tag[p] ^ (uint64_t)(layer * 4 + head))) {
                     printf(
                         "  %s: seq %d pos %d layer %d: position %d has other contents (form %d)\n",
@@ -198,7 +198,7 @@ static int pass_work(world *w, const config *f) {
         }
         for (l = 0; l < kv->n_layer; l++)
             for (h = 0; h < w->layer[l].n_head_kv; h++)
-                *tag_at(aios__kv_open_tile(kv, s, l, h, c->pass.slot[i]), c->pass.slot[i]) =
+                *tag_at(aios__kv_open_tile(kv, s, l, h, c->pass.cell[i]), c->pass.cell[i]) =
                     t ^ (uint64_t)(l * 4 + h);
     }
     for (i = 0; i < kv->n_seals; i++)
@@ -215,7 +215,7 @@ static int pass_work(world *w, const config *f) {
                 }
             }
     for (i = 0; kv->heavy && i < c->pass.n; i++) { /* attention goes where a hash says */
-        int32_t s = c->pass.seq[i], own = c->pass.slot[i] / 64, t, at;
+        int32_t s = c->pass.seq[i], own = c->pass.cell[i] / 64, t, at;
         for (t = 0; t <= own; t++)
             if (aios__kv_look(kv, s, 0, 0, own, t, &at))
                 kv->mass_now[(int64_t)s * kv->seq_tiles + t] +=
@@ -439,8 +439,8 @@ static void any_order_of_operations_finds_the_right_pages(const config *f, uint6
                 ok &= CHECK_EQ(c->seq[s].n_done, w->n_done[s]);
                 for (k = 0; k < w->n_done[s] && ok;
                      k++) { /* the turn that the spans know of each position */
-                    int32_t slot = aios__kv_slot(&c->kv.seq[s], k);
-                    for (j = 0; slot >= c->kv.seq[s].span[j].to; j++) {}
+                    int32_t cell = aios__kv_cell(&c->kv.seq[s], k);
+                    for (j = 0; cell >= c->kv.seq[s].span[j].to; j++) {}
                     ok &= c->kv.seq[s].span[j].off == w->off[s][k];
                 }
                 CHECK(ok);

@@ -19,14 +19,14 @@ enum { WINDOW = 512 };
 static int block_bits, block_rotated,
     /* 0 bits: none; late: a tile at a time when it is full, but for the first: as our types do */
     block_late;
-static void blocks_slot(const aios__op *op, const aios__run *r, int32_t seq, int32_t slot) {
+static void blocks_cell(const aios__op *op, const aios__run *r, int32_t seq, int32_t cell) {
     const int32_t hk = r->hp->layer[op->layer].hd_k, hv = r->hp->layer[op->layer].hd_v;
     int32_t h, i;
     for (h = 0; h < r->hp->layer[op->layer].n_head_kv; h++) {
         float k[256],
-            *K = (float *)aios__kv_open_tile(r->kv, seq, op->layer, h, slot) + slot % AIOSK_TILE;
+            *K = (float *)aios__kv_open_tile(r->kv, seq, op->layer, h, cell) + cell % AIOSK_TILE;
         float *V =
-            K - slot % AIOSK_TILE + hk * AIOSK_TILE + slot % AIOSK_TILE * ((hv + 15) / 16 * 16);
+            K - cell % AIOSK_TILE + hk * AIOSK_TILE + cell % AIOSK_TILE * ((hv + 15) / 16 * 16);
         for (i = 0; i < hk; i++) k[i] = K[i * AIOSK_TILE];
         blocks_head(r->k, k, hk, block_bits, block_rotated);
         for (i = 0; i < hk; i++) K[i * AIOSK_TILE] = k[i];
@@ -34,14 +34,14 @@ static void blocks_slot(const aios__op *op, const aios__run *r, int32_t seq, int
     }
 }
 static void heads(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    const int32_t slot = r->pass->slot[t];
+    const int32_t cell = r->pass->cell[t];
     int32_t i;
     aios__op_heads_run(op, r, t, worker);
     if (block_bits && !block_late)
-        blocks_slot(op, r, r->pass->seq[t], slot);
-    else if (block_bits && slot % AIOSK_TILE == 0)
-        for (i = slot - AIOSK_TILE; i >= AIOSK_TILE && i < slot; i++)
-            blocks_slot(op, r, r->pass->seq[t], i);
+        blocks_cell(op, r, r->pass->seq[t], cell);
+    else if (block_bits && cell % AIOSK_TILE == 0)
+        for (i = cell - AIOSK_TILE; i >= AIOSK_TILE && i < cell; i++)
+            blocks_cell(op, r, r->pass->seq[t], i);
 }
 
 /* ---- divergence ---- */

@@ -269,7 +269,7 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
                                uint32_t flags, aios_error *err) {
     aios__sequence *q;
     uint64_t i;
-    int32_t room, slots;
+    int32_t room, cells;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
@@ -280,8 +280,8 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
     q = &c->seq[seq];
     room = c->plan.n_ctx - q->n_fed;
     /* fewer after tokens were taken out of the middle of tiles */
-    slots = c->kv.seq_tiles * AIOSK_TILE - aios__kv_slot(&c->kv.seq[seq], q->n_fed);
-    if (slots < room) room = slots;
+    cells = c->kv.seq_tiles * AIOSK_TILE - aios__kv_cell(&c->kv.seq[seq], q->n_fed);
+    if (cells < room) room = cells;
     if (n > (uint64_t)room)
         return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n,
                            "% tokens do not fit: the sequence has room for %", aios__u(n),

@@ -18,7 +18,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->pass.id = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.seq = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.pos = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.slot = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.cell = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.turn = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.block = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
     x->pass.out = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);

@@ -30,24 +30,24 @@ static void aios__pass_gather(aios_context *c) {
     later = aios__pass_choose(c);
     for (s = 0; s < c->plan.n_seq; s++) {
         aios__sequence *q = &c->seq[s];
-        int32_t most, room, slot, in_block = 0;
+        int32_t most, room, cell, in_block = 0;
         if (!q->its_turn) continue;
         later--;
         /* one place for each that comes later */
         most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;
         if (most > c->plan.n_batch) most = c->plan.n_batch;
-        slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
+        cell = aios__kv_cell(&c->kv.seq[s], q->n_done);
         room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
-        if (room > aios__kv_stride(&c->kv, slot)) room = aios__kv_stride(&c->kv, slot);
+        if (room > aios__kv_stride(&c->kv, cell)) room = aios__kv_stride(&c->kv, cell);
         /* down to the end of the tile before, or but one */
-        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {
-            int32_t over = (slot + room) % AIOSK_TILE;
+        while (room > 0 && !aios__kv_fits(&c->kv, s, cell, cell + room)) {
+            int32_t over = (cell + room) % AIOSK_TILE;
             /* a tile's last token may be the one for whose sealing there is no room */
             room -= over ? over : 1;
         }
-        for (i = q->n_done; room > 0; room--, i++, slot++) {
+        for (i = q->n_done; room > 0; room--, i++, cell++) {
             if (q->want[i] && p->n_out == c->plan.n_outputs) break;
-            if (in_block == 0 || slot % AIOSK_TILE == 0) {
+            if (in_block == 0 || cell % AIOSK_TILE == 0) {
                 p->block[p->n_blocks++] = p->n;
                 in_block = 0;
             }
@@ -56,11 +56,11 @@ static void aios__pass_gather(aios_context *c) {
             p->id[p->n] = q->token[i];
             p->seq[p->n] = s;
             p->pos[p->n] = i;
-            p->slot[p->n] = slot;
+            p->cell[p->n] = cell;
             p->turn[p->n] = i + aios__kv_off(&c->kv.seq[s]);
             p->n++;
         }
-        if (i > q->n_done) aios__kv_grow(&c->kv, s, slot - (i - q->n_done), slot);
+        if (i > q->n_done) aios__kv_grow(&c->kv, s, cell - (i - q->n_done), cell);
     }
     p->block[p->n_blocks] = p->n;
     for (i = 0; i < 2; i++) p->n_runs[i] = 1;
@@ -68,7 +68,7 @@ static void aios__pass_gather(aios_context *c) {
         int32_t t0 = p->block[i], w, n, sinks, from;
         for (w = 0; w < 2; w++) {
             n = aios__attend_seen(&c->kv, w ? c->model->hp.window : 0, p->seq[t0], p->pos[t0],
-                                  p->slot[t0], &sinks, &from);
+                                  p->cell[t0], &sinks, &from);
             if (n > p->n_runs[w]) p->n_runs[w] = n;
         }
     }
@@ -93,7 +93,7 @@ static void aios__pass_finish(aios_context *c) {
         c->seq[p->seq[i]].used = c->n_passed;
         c->seq[p->seq[i]].n_done = p->pos[i] + 1;
         if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i])
-            aios__kv_done(&c->kv, p->seq[i], p->slot[i] + 1);
+            aios__kv_done(&c->kv, p->seq[i], p->cell[i] + 1);
     }
     aios__kv_settle(&c->kv);
     for (i = 0; i < c->prog.n_ops; i++) {
@@ -121,10 +121,10 @@ static int32_t aios__waiting(const aios_context *c) {
         if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
     return 0;
 }
-/* A sequence of which the slots before `slot` are left, n positions at the most, goes on from
+/* A sequence of which the cells before `cell` are left, n positions at the most, goes on from
  * there. */
-static void aios__seq_resume(aios_context *c, int32_t s, int32_t slot, int32_t n) {
-    int32_t at = aios__kv_pos(&c->kv.seq[s], slot);
+static void aios__seq_resume(aios_context *c, int32_t s, int32_t cell, int32_t n) {
+    int32_t at = aios__kv_pos(&c->kv.seq[s], cell);
     if (at > n) at = n;
     c->seq[s].n_done = at;
     /* goes through the model again, for the cache alone */

@@ -129,12 +129,12 @@ static void aios__spill_forget(aios_context *c, int32_t seq) {
 static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64_t deadline,
                                  int32_t *done, aios_error *err) {
     aios__sequence *q = &c->seq[s];
-    int32_t slot, g, f, r, n = q->n_fed - q->n_done;
+    int32_t cell, g, f, r, n = q->n_fed - q->n_done;
     if ((r = aios__spill_bring(c, s, any, deadline, done, err)) != 1) return r;
     if (n > c->plan.n_batch) n = c->plan.n_batch;
-    slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
+    cell = aios__kv_cell(&c->kv.seq[s], q->n_done);
     q->held++;
-    for (r = 1, g = f = 0; r == 1 && !aios__kv_room(&c->kv, s, slot, slot + n, &g, &f);) {
+    for (r = 1, g = f = 0; r == 1 && !aios__kv_room(&c->kv, s, cell, cell + n, &g, &f);) {
         if (*done && aios__time_up(&c->exec, deadline))
             r = AIOS_MORE + 1;
         else if ((r = aios__spill_one(c, g, f, any, err)) == 1)
@@ -146,7 +146,7 @@ static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64
         }
     }
     q->held--;
-    return r == 1 ? aios__kv_fits(&c->kv, s, slot, slot + 1) : r;
+    return r == 1 ? aios__kv_fits(&c->kv, s, cell, cell + 1) : r;
 }
 /* Before a pass: what the waiting sequences have spilled comes back, and room is made for their
  * tokens. AIOS_OK, AIOS_MORE when time is up (something has been done), or an error; a sequence
@@ -174,9 +174,9 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
     }
     /* looked at now: what comes back takes room as well */
     for (s = 0; s < c->plan.n_seq && !ready; s++) {
-        int32_t slot = aios__kv_slot(&c->kv.seq[s], c->seq[s].n_done);
+        int32_t cell = aios__kv_cell(&c->kv.seq[s], c->seq[s].n_done);
         ready = c->seq[s].n_done < c->seq[s].n_fed && !c->kv.seq[s].n_spilled &&
-                aios__kv_fits(&c->kv, s, slot, slot + 1);
+                aios__kv_fits(&c->kv, s, cell, cell + 1);
     }
     while (!ready) {
         for (next = -1, s = 0; s < c->plan.n_seq; s++) { /* by (used, s) */

@@ -195,7 +195,7 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
     aios__span span;
     const uint8_t *map, *open = NULL;
     uint64_t sum, pages = 0;
-    int64_t slot;
+    int64_t cell;
     uint32_t i;
     int32_t g, f, last = 0;
     if (n < sizeof *h) return aios__state_bad(err, "it is shorter than its header");
@@ -239,22 +239,22 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
             return aios__state_bad(err, "its spans contradict each other");
         last = i + 1 == h->n_spans ? span.from : span.to;
     }
-    slot = (int64_t)span.from; /* of the next token: in the last span */
-    for (g = 0, slot += h->n_done; g + 1 < (int32_t)h->n_spans; g++) {
+    cell = (int64_t)span.from; /* of the next token: in the last span */
+    for (g = 0, cell += h->n_done; g + 1 < (int32_t)h->n_spans; g++) {
         memcpy(&span, p + sizeof *h + (uint32_t)g * 12, 12);
-        slot -= span.to - span.from;
+        cell -= span.to - span.from;
     }
-    if (slot + h->n_tokens - h->n_done > (int64_t)kv->seq_tiles * AIOSK_TILE)
+    if (cell + h->n_tokens - h->n_done > (int64_t)kv->seq_tiles * AIOSK_TILE)
         return aios__fail2(
             err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)kv->seq_tiles * AIOSK_TILE,
-            (uint64_t)(slot + h->n_tokens - h->n_done),
+            (uint64_t)(cell + h->n_tokens - h->n_done),
             "the sequence takes % places with what was taken out of it, and this context has %",
-            aios__i(slot + h->n_tokens - h->n_done), aios__i((int64_t)kv->seq_tiles * AIOSK_TILE));
-    if (slot < last || (slot && !h->n_done) || h->tile != (uint64_t)slot / AIOSK_TILE ||
-        h->top != h->tile + (slot % AIOSK_TILE != 0))
+            aios__i(cell + h->n_tokens - h->n_done), aios__i((int64_t)kv->seq_tiles * AIOSK_TILE));
+    if (cell < last || (cell && !h->n_done) || h->tile != (uint64_t)cell / AIOSK_TILE ||
+        h->top != h->tile + (cell % AIOSK_TILE != 0))
         return aios__state_bad(err, "its spans do not hold its tokens");
     /* one pass has no room to make up for that */
-    if ((int64_t)h->aged < (slot - 1) / AIOSK_TILE - kv->recent)
+    if ((int64_t)h->aged < (cell - 1) / AIOSK_TILE - kv->recent)
         return aios__state_bad(err, "its tiles are not as old as they should be");
     for (i = 0; i < h->n_tokens - h->base_tiles * AIOSK_TILE; i++) {
         int32_t id;
@@ -297,7 +297,7 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
                         aios__u(i));
                 need += *map == 1;
             }
-            if (f == AIOS__KV_OPEN && aios__state_form(kv, g, f) && slot % AIOSK_TILE &&
+            if (f == AIOS__KV_OPEN && aios__state_form(kv, g, f) && cell % AIOSK_TILE &&
                 map[-1] != 1)
                 return aios__state_bad(err, "its newest tile is missing");
             pages += (uint64_t)need * kv->pool[g][f].bytes;

@@ -1,6 +1,6 @@
 /* kv.c: where the cache is. Knows pages, tables and who sees what; not what is in a tile.
  *
- * A position of a sequence has a slot; 64 slots are a tile; a page holds the tiles of 64 slots
+ * A position of a sequence has a cell; 64 cells are a tile; a page holds the tiles of 64 cells
  * for every head of a group of layers: [layer][head][tile]. Layers with a sliding window are a
  * group of their own, so that they hold no more than they see. A tile can exist in up to three
  * forms, each in pages of its own pool, found through a table per sequence:
@@ -9,7 +9,7 @@
  *   SEALED   of the type that was planned, made when all 64 positions are there
  *   OLD      of a cheaper type, made when the tile is more than `recent` tiles back
  *
- * Which form a query sees follows from its slot alone, so that no chunking and no company
+ * Which form a query sees follows from its cell alone, so that no chunking and no company
  * changes a bit: its own tile and the first `keep` ones open, the others sealed, those far back
  * old (aios__kv_look). A type that is not coded has open tiles alone.
  *
@@ -18,7 +18,7 @@
  * sequence that is cut back a little goes on at once.
  *
  * Slots are positions until tokens are taken out of the middle (aios__kv_remove): then spans say
- * which slots are alive, and by how much a query is to be turned before it meets their keys. */
+ * which cells are alive, and by how much a query is to be turned before it meets their keys. */
 
 enum { AIOS__NO_PAGE = -1 };
 enum {
@@ -46,7 +46,7 @@ typedef struct aios__span {
 } aios__span;
 typedef struct aios__kv_seq {
     int32_t n_spans, n_spilled, n_spares[AIOS__N_GROUPS];
-    /* of the next slot; past the last that has pages; first that is not old yet */
+    /* of the next cell; past the last that has pages; first that is not old yet */
     int32_t tile, top, aged;
     aios__span span[AIOS__MAX_SPANS];
 } aios__kv_seq;
@@ -347,13 +347,13 @@ static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32
 }
 /* Where a position is written. */
 static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head,
-                                int32_t slot) {
+                                int32_t cell) {
     int32_t g = kv->group[layer];
     return aios__tile_of(kv, g, AIOS__KV_OPEN,
-                         aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
+                         aios__page_at(kv, g, AIOS__KV_OPEN, seq, cell / AIOSK_TILE), layer, head);
 }
 /* Slot of a position, which may be the next one after the last. */
-static int32_t aios__kv_slot(const aios__kv_seq *s, int32_t pos) {
+static int32_t aios__kv_cell(const aios__kv_seq *s, int32_t pos) {
     int32_t i, n;
     for (i = 0; i < s->n_spans - 1 && pos >= (n = s->span[i].to - s->span[i].from); i++) pos -= n;
     return s->span[i].from + pos;
@@ -365,16 +365,16 @@ AIOS__SMALL_BEGIN
 static int32_t aios__kv_whole(const aios__kv_seq *s) {
     return s->n_spans == 1 && s->span[0].off == 0;
 }
-/* The slot behind the first n positions. */
+/* The cell behind the first n positions. */
 static int32_t aios__kv_end(const aios__kv_seq *s, int32_t n) {
-    return n ? aios__kv_slot(s, n - 1) + 1 : 0;
+    return n ? aios__kv_cell(s, n - 1) + 1 : 0;
 }
-/* Position of the first slot that is alive and not before slot. */
-static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t slot) {
+/* Position of the first cell that is alive and not before cell. */
+static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t cell) {
     int32_t i, pos = 0;
-    for (i = 0; i < s->n_spans - 1 && slot >= s->span[i].to; i++)
+    for (i = 0; i < s->n_spans - 1 && cell >= s->span[i].to; i++)
         pos += s->span[i].to - s->span[i].from;
-    return slot < s->span[i].from ? pos : pos + slot - s->span[i].from;
+    return cell < s->span[i].from ? pos : pos + cell - s->span[i].from;
 }
 
 /* ---- pages that come and go ---- */
@@ -417,7 +417,7 @@ static int32_t aios__kv_pages(const aios__kv *kv) {
 }
 
 /* ---- growing and cutting ---- */
-/* What slots from .. upto-1 of a sequence ask for, counted into need; or, with need NULL, taken. */
+/* What cells from .. upto-1 of a sequence ask for, counted into need; or, with need NULL, taken. */
 static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto,
                            int32_t (*need)[AIOS__N_FORMS]) {
     aios__kv_seq *s = &kv->seq[seq];
@@ -455,7 +455,7 @@ static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto
         }
     }
 }
-/* Is there room for slots from .. upto-1? If not, the first pool that is short, in *g and *f,
+/* Is there room for cells from .. upto-1? If not, the first pool that is short, in *g and *f,
  * looking from the one that they name. */
 static int32_t aios__kv_room(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t *g,
                              int32_t *f) {
@@ -475,7 +475,7 @@ static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t up
     int32_t g = 0, f = 0;
     return aios__kv_room(kv, seq, from, upto, &g, &f);
 }
-/* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has
+/* Gives cells from .. upto-1 their pages, for a pass that will write them, and notes what it has
  * to copy, to seal and to age. */
 static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
@@ -524,16 +524,16 @@ static void aios__kv_thin(aios__kv *kv, int32_t seq, int32_t own) {
         aios__tile_drop(kv, 0, seq, least);
     }
 }
-/* How many slots from this one on a pass may write: with heavy tiles, what one tile sees is
+/* How many cells from this one on a pass may write: with heavy tiles, what one tile sees is
  * settled before the next begins. */
-static int32_t aios__kv_stride(const aios__kv *kv, int32_t slot) {
+static int32_t aios__kv_stride(const aios__kv *kv, int32_t cell) {
     /* behind: AIOS__ALL where all are seen */
     int64_t whole = ((int64_t)kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;
-    return !kv->heavy || whole - slot > INT32_MAX ? INT32_MAX
-           : slot < whole                         ? (int32_t)(whole - slot)
-                                                  : AIOSK_TILE - slot % AIOSK_TILE;
+    return !kv->heavy || whole - cell > INT32_MAX ? INT32_MAX
+           : cell < whole                         ? (int32_t)(whole - cell)
+                                                  : AIOSK_TILE - cell % AIOSK_TILE;
 }
-/* The pass has written slots below upto: what no later query needs goes. */
+/* The pass has written cells below upto: what no later query needs goes. */
 static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
     int32_t g, t, was = s->tile, own = upto / AIOSK_TILE,
@@ -575,7 +575,7 @@ static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t
     }
     return 0;
 }
-/* Forgets slots from n on. Gives the slot to go on from: n, or one before it when what was
+/* Forgets cells from n on. Gives the cell to go on from: n, or one before it when what was
  * written behind it is gone: then the tokens from there on have to go through the model again. */
 static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
     aios__kv_seq *s = &kv->seq[seq];
@@ -639,7 +639,7 @@ static void aios__kv_settle(aios__kv *kv) {
 }
 
 /* ---- sharing ---- */
-/* dst, which is empty, shares the first n slots of src. Gives the slot that dst goes on from, as
+/* dst, which is empty, shares the first n cells of src. Gives the cell that dst goes on from, as
  * aios__kv_cut does. */
 static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) {
     aios__kv_seq *s = &kv->seq[src], *d = &kv->seq[dst];
@@ -678,12 +678,12 @@ static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) 
 }
 
 /* Takes positions a .. b-1 (all written, others behind them) out of the middle: later ones move
- * down. Tiles that are wholly dead go, and so do their slots. 0: the sequence would fall into
+ * down. Tiles that are wholly dead go, and so do their cells. 0: the sequence would fall into
  * more pieces than are kept. */
 static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) {
     aios__kv_seq *s = &kv->seq[seq];
     aios__span x[AIOS__MAX_SPANS + 1];
-    int32_t from = aios__kv_slot(s, a), to = aios__kv_slot(s, b - 1) + 1, g, f, i, n = 0, at = 0, k,
+    int32_t from = aios__kv_cell(s, a), to = aios__kv_cell(s, b - 1) + 1, g, f, i, n = 0, at = 0, k,
             t, t0, t1;
     for (i = 0; i < s->n_spans; i++) {
         aios__span p = s->span[i];

@@ -21,7 +21,7 @@ typedef struct aios__pass {
     int32_t n, n_out, n_blocks;
     int32_t n_runs[2]; /* most runs of keys that a block sees: in all positions, in a window */
     int32_t *id, *seq, *pos; /* [n_batch] */
-    int32_t *slot, *turn;    /* [n_batch] place in the cache; position that rope turns for */
+    int32_t *cell, *turn;    /* [n_batch] cell of the cache; position that rope turns for */
     int32_t *out;            /* [n_outputs] which of the tokens get logits */
     int32_t *block; /* [n_batch + 1] first token of each attention block (one sequence, one tile) */
 } aios__pass;

@@ -2,7 +2,7 @@
  *
  * It is cut into tasks of (block of tokens of one sequence and one tile, key/value head, part of
  * its query heads, run of keys), so that a tile is read once for up to AIOS__MAX_Q queries. A
- * run is 512 slots; what is alive and seen of it may be in several stretches, which are put
+ * run is 512 cells; what is alive and seen of it may be in several stretches, which are put
  * together in ascending order, and so are a token's runs, always. There are two ways, which give
  * the same bits:
  *   spread  few tokens: all runs at once, each leaves a result of its own; ATTEND_END merges
@@ -35,23 +35,23 @@ static int32_t aios__attend_most_parts(int32_t n_ctx) {
     int32_t runs = (int32_t)(((int64_t)n_ctx + AIOS__RUN_POS - 1) / AIOS__RUN_POS);
     return runs < 2 ? 0 : runs > 128 ? runs : 4 * runs > 128 ? 128 : 4 * runs;
 }
-/* The first slot that a token sees, but for sinks and tiles that a policy hides. */
+/* The first cell that a token sees, but for sinks and tiles that a policy hides. */
 static inline int32_t aios__attend_first(const aios__kv *kv, int32_t seq, int32_t window,
                                          int32_t pos) {
-    return window && pos >= window ? aios__kv_slot(&kv->seq[seq], pos - window + 1) : 0;
+    return window && pos >= window ? aios__kv_cell(&kv->seq[seq], pos - window + 1) : 0;
 }
 /* The runs that a token sees are the first *sinks ones, and those from *from on up to its own.
  * Gives how many. */
 static int32_t aios__attend_seen(const aios__kv *kv, int32_t window, int32_t seq, int32_t pos,
-                                 int32_t slot, int32_t *sinks, int32_t *from) {
-    int32_t first = kv->heavy ? 0 : slot / AIOSK_TILE - kv->behind[0];
+                                 int32_t cell, int32_t *sinks, int32_t *from) {
+    int32_t first = kv->heavy ? 0 : cell / AIOSK_TILE - kv->behind[0];
     *sinks = window ? 0 : (kv->sinks[0] + AIOSK_RUN - 1) / AIOSK_RUN;
     *from = window      ? aios__attend_first(kv, seq, window, pos) / AIOS__RUN_POS
             : first > 0 ? first / AIOSK_RUN
                         : 0;
-    if (*sinks > slot / AIOS__RUN_POS) *sinks = slot / AIOS__RUN_POS;
+    if (*sinks > cell / AIOS__RUN_POS) *sinks = cell / AIOS__RUN_POS;
     if (*from < *sinks) *from = *sinks;
-    return *sinks + slot / AIOS__RUN_POS - *from + 1;
+    return *sinks + cell / AIOS__RUN_POS - *from + 1;
 }
 static inline int32_t aios__attend_n_runs(const aios__op *o, const aios__run *r) {
     return r->pass->n_runs[o->u.attend.window != 0];
@@ -103,7 +103,7 @@ typedef struct aios__stretch {
     uint32_t open;
     uint64_t bytes;
 } aios__stretch;
-/* The next piece between slots at and end, which are of the run that starts at base. 0 = there
+/* The next piece between cells at and end, which are of the run that starts at base. 0 = there
  * is none. */
 static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head,
                                     int32_t own, int32_t base, int32_t at, int32_t end,
@@ -151,7 +151,7 @@ static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t lay
 typedef struct aios__attend_task {
     int32_t t0, n_t, h0, n_h, kvh, run0, run1, spread, n_runs;
     int32_t seq, own;   /* the block's sequence; the tile that it is in */
-    int32_t first, end; /* slots that it sees, but for sinks and tiles that a policy hides */
+    int32_t first, end; /* cells that it sees, but for sinks and tiles that a policy hides */
     int32_t sinks, from, n_seen;
 } aios__attend_task;
 static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t task,
@@ -175,13 +175,13 @@ static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t 
     x->n_t = ps->block[block + 1] - x->t0;
     last = x->t0 + x->n_t - 1;
     x->seq = ps->seq[x->t0];
-    x->own = ps->slot[x->t0] / AIOSK_TILE;
+    x->own = ps->cell[x->t0] / AIOSK_TILE;
     x->first = aios__attend_first(r->kv, x->seq, o->u.attend.window, ps->pos[x->t0]);
-    x->end = ps->slot[last] + 1;
+    x->end = ps->cell[last] + 1;
     x->n_seen = aios__attend_seen(r->kv, o->u.attend.window, x->seq, ps->pos[x->t0],
-                                  ps->slot[x->t0], &x->sinks, &x->from);
+                                  ps->cell[x->t0], &x->sinks, &x->from);
 }
-/* The first slot of a run. */
+/* The first cell of a run. */
 static inline int32_t aios__attend_base(const aios__attend_task *x, int32_t run) {
     return (run < x->sinks ? run : x->from + run - x->sinks) * AIOS__RUN_POS;
 }
@@ -260,7 +260,7 @@ static void aios__attend_note_mass(const aios__op *o, const aios__run *r,
         }
     }
 }
-/* One stretch s of the run that starts at slot base, into results `which` of w. next: the first
+/* One stretch s of the run that starts at cell base, into results `which` of w. next: the first
  * tiles of what comes after it, or NULL. */
 static void aios__attend_piece(const aios__op *o, const aios__run *r, const aios__attend_work *w,
                                const aios__attend_task *x, aiosk_attend *a, aios__stretch *s,
@@ -278,9 +278,9 @@ static void aios__attend_piece(const aios__op *o, const aios__run *r, const aios
     a->next = next;
     a->type = s->type >= 0 ? s->type : r->kv->type[AIOS__KV_OPEN][o->layer];
     for (t = i = 0; t < x->n_t; t++) {
-        int32_t slot = ps->slot[x->t0 + t],
+        int32_t cell = ps->cell[x->t0 + t],
                 low = aios__attend_first(r->kv, x->seq, o->u.attend.window, ps->pos[x->t0 + t]),
-                high = slot + 1 < s->to ? slot + 1 : s->to;
+                high = cell + 1 < s->to ? cell + 1 : s->to;
         if (low < s->from) low = s->from;
         for (h = 0; h < x->n_h; h++, i++) {
             w->low[i] = low < high ? low - base : 0;
@@ -389,7 +389,7 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *
                                             const float *m, const float *l) {
     const aios__kv *kv = r->kv;
     int32_t n_head = r->hp->layer[o->layer].n_head, seq = r->pass->seq[token],
-            own = r->pass->slot[token] / AIOSK_TILE, t, h,
+            own = r->pass->cell[token] / AIOSK_TILE, t, h,
             *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
     float part = 65536.0f / (float)(n_head * r->hp->n_layer);
     for (t = 0; t <= own; t++) {

@@ -241,7 +241,7 @@ static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t,
     const aios__hp_layer *l = &r->hp->layer[o->layer];
     float *q = x->x + (uint64_t)t * x->x_stride, *k = q + (int64_t)l->n_head * l->hd_k,
           *v = k + (int64_t)l->n_head_kv * l->hd_k;
-    int32_t h, slot = r->pass->slot[t], rotated = r->kv->rotated[o->layer],
+    int32_t h, cell = r->pass->cell[t], rotated = r->kv->rotated[o->layer],
                type = r->kv->type[AIOS__KV_OPEN][o->layer];
     (void)worker;
     if (x->q_norm)
@@ -259,8 +259,8 @@ static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t,
     if (rotated & AIOS__ROTATED_K) r->k->rotate(k, l->n_head_kv, l->hd_k, 0);
     if (rotated & AIOS__ROTATED_V) r->k->rotate(v, l->n_head_kv, l->hd_v, 0);
     for (h = 0; h < l->n_head_kv; h++)
-        r->k->store[type](aios__kv_open_tile(r->kv, r->pass->seq[t], o->layer, h, slot),
-                          slot % AIOSK_TILE, k + (int64_t)h * l->hd_k, v + (int64_t)h * l->hd_v,
+        r->k->store[type](aios__kv_open_tile(r->kv, r->pass->seq[t], o->layer, h, cell),
+                          cell % AIOSK_TILE, k + (int64_t)h * l->hd_k, v + (int64_t)h * l->hd_v,
                           l->hd_k, l->hd_v);
 }
 static void aios__heads_wrote(const aios__op *o, aios__acts *a) {
