@@ -6671,15 +6671,15 @@ static const aios__role aios__layer_role[] = { AIOS__LAYER_ROLES(AIOS__X) };
  *  MATRIX       x, (y)                          y                    w; with y in, added to it
  *  HEADS        qkv, angles                     qkv, cache           norms of queries and keys
  *  SEAL         cache                           cache
- *  ATTEND       qkv, cache                      y, state, parts, masses
- *  ATTEND_END   y, state, parts, masses         y
+ *  ATTEND       qkv, cache                      y, state, partials, masses
+ *  ATTEND_END   y, state, partials, masses      y
  *  ACT          gate or x, (up)                 y, a view of gate or x
  *  SCALE, CAP   x                               x                    scale
  *  ADD          x, residual                     x, residual          scale: of x before it is added
  *  ROUTE        logits                          logits, lists
  *  GROUP        lists                           lists
  *  GATHER       x, lists                        y
- *  EXPERTS      pairs, lists, (x)               y                    w; which: AIOS__GATE_PART ...
+ *  EXPERTS      pairs, lists, (x)               y                    w; which: AIOS__EXPERT_GATE ...
  *  COMBINE      y, logits, lists, residual, (shared)  residual       scale; which: the shared one has a gate */
 /* clang-format off */
 #define AIOS__NODES(X) \
@@ -6699,15 +6699,20 @@ enum {
     AIOS__OF_NOTHING =
         0, /* it has no place in scratch memory: stands for the cache, or for lists */
     AIOS__OF_TOKENS = 1,
-    AIOS__OF_OUTPUTS = 2, /* tokens whose logits are wanted */
-    AIOS__OF_PAIRS = 3,   /* of a token and one of its experts */
-    AIOS__OF_PARTS = 4,   /* results of single runs of keys that wait to be merged */
-    AIOS__OF_MASSES = 5   /* of a token and a tile, where the cache keeps those with the most */
+    AIOS__OF_OUTPUTS = 2,  /* tokens whose logits are wanted */
+    AIOS__OF_PAIRS = 3,    /* of a token and one of its experts */
+    AIOS__OF_PARTIALS = 4, /* results of single runs of keys that wait to be merged */
+    AIOS__OF_MASSES = 5    /* of a token and a tile, where the cache keeps those with the most */
 };
 
 /* Tables of which tokens take rows; matrices of an expert. */
 enum { AIOS__N_TABLES = 2, AIOS__EMBD_TABLE = 0, AIOS__POS_TABLE = 1 };
-enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3 };
+enum {
+    AIOS__EXPERT_GATE = 0,
+    AIOS__EXPERT_UP = 1,
+    AIOS__EXPERT_DOWN = 2,
+    AIOS__N_EXPERT_MATRICES = 3
+};
 
 /* Tensor index of a role, and of its bias; -1 = the file has none. */
 typedef struct aios__ref {
@@ -7903,7 +7908,7 @@ static int32_t aios__attend(aios__drawing *d, int32_t l, int32_t qkv) {
     made[0] = aios__rows_of(d, AIOS__OF_TOKENS, h->n_head * h->hd_v);
     /* maximum and sum; results, with a maximum and a sum; sums of tiles, and their maxima */
     made[1] = aios__rows_of(d, AIOS__OF_TOKENS, 2 * h->n_head);
-    made[2] = aios__rows_of(d, AIOS__OF_PARTS, h->n_head * ((h->hd_v + 15) / 16 * 16 + 2));
+    made[2] = aios__rows_of(d, AIOS__OF_PARTIALS, h->n_head * ((h->hd_v + 15) / 16 * 16 + 2));
     made[3] = h->window ? -1 : aios__rows_of(d, AIOS__OF_MASSES, 2 * h->n_head);
     aios__reads(n, 0, qkv);
     aios__reads(n, 1, d->cache);
@@ -7939,9 +7944,9 @@ static int32_t aios__experts(aios__drawing *d, const char *name, int32_t l, int3
                              int32_t lists, int32_t pairs, int32_t alone, int32_t y) {
     aios__node *n = aios__node_add(d, AIOS__NODE_EXPERTS, name, l);
     n->w = d->m->layer[l][role];
-    n->which = (uint8_t)(role == AIOS__ROLE_FFN_GATE_EXPS ? AIOS__GATE_PART
-                         : role == AIOS__ROLE_FFN_UP_EXPS ? AIOS__UP_PART
-                                                          : AIOS__DOWN_PART);
+    n->which = (uint8_t)(role == AIOS__ROLE_FFN_GATE_EXPS ? AIOS__EXPERT_GATE
+                         : role == AIOS__ROLE_FFN_UP_EXPS ? AIOS__EXPERT_UP
+                                                          : AIOS__EXPERT_DOWN);
     if (y < 0) y = aios__rows_of(d, AIOS__OF_PAIRS, (int32_t)d->m->gguf.tensor[n->w.w].n[1]);
     aios__reads(n, 0, pairs);
     aios__reads(n, 1, lists);
@@ -8134,7 +8139,7 @@ static aios_status aios__graph_draw(aios_model *m, aios_error *err) {
         const aios__node *n = &g->node[i];
         for (k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], i);
         for (k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], i);
-        if (n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__DOWN_PART) aios__graph_hold(g, i);
+        if (n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__EXPERT_DOWN) aios__graph_hold(g, i);
     }
     for (i = g->n_nodes; i-- > 0;) aios__graph_reads(m, g, &g->node[i]);
     aios__graph_touch(g, g->logits, g->n_nodes);
@@ -9012,14 +9017,14 @@ static uint32_t aios__unit_rows(const aios__tensor *t, uint64_t unit_bytes) {
 static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, uint32_t i) {
     const aios__place *at = &m->place[i];
     const aios__tensor *t = &m->gguf.tensor[i];
-    int64_t part = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
+    int64_t share = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
     uint64_t per, n, k, l = (uint64_t)at->layer;
-    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || part <= 0)
+    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || share <= 0)
         return (uint32_t)t->n[1];
-    if (part > AIOS__LEVEL) part = AIOS__LEVEL;
+    if (share > AIOS__LEVEL) share = AIOS__LEVEL;
     per = aios__unit_rows(t, cut->unit_bytes);
     n = (t->n[1] + per - 1) / per;
-    k = (l + 1) * n * (uint64_t)part / AIOS__LEVEL - l * n * (uint64_t)part / AIOS__LEVEL;
+    k = (l + 1) * n * (uint64_t)share / AIOS__LEVEL - l * n * (uint64_t)share / AIOS__LEVEL;
     return (uint32_t)(k ? (n - k) * per : t->n[1]);
 }
 /* Warm steps: the feed-forward matrices of the last layer go first, then those of the one
@@ -9946,16 +9951,16 @@ enum { AIOS__EXPERT_USE = 256 };
 /* Of a layer. each: NULL, or where each expert's matrix is; else they lie one after the other,
  * off is that of expert 0. */
 typedef struct aios__bundle {
-    const aios__expert *each[AIOS__N_PARTS];
-    uint64_t off[AIOS__N_PARTS];
-    uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS];
+    const aios__expert *each[AIOS__N_EXPERT_MATRICES];
+    uint64_t off[AIOS__N_EXPERT_MATRICES];
+    uint32_t part[AIOS__N_EXPERT_MATRICES], n_bytes[AIOS__N_EXPERT_MATRICES];
 } aios__bundle;
-static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert, int32_t part) {
-    const aios__expert *p = l->each[part] ? &l->each[part][expert] : NULL;
+static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert, int32_t which) {
+    const aios__expert *p = l->each[which] ? &l->each[which][expert] : NULL;
     aios__unit u;
-    u.off = p ? p->off : l->off[part] + (uint64_t)expert * l->n_bytes[part];
-    u.part = p ? p->part : l->part[part];
-    u.n_bytes = l->n_bytes[part];
+    u.off = p ? p->off : l->off[which] + (uint64_t)expert * l->n_bytes[which];
+    u.part = p ? p->part : l->part[which];
+    u.n_bytes = l->n_bytes[which];
     return u;
 }
 
@@ -9965,7 +9970,7 @@ typedef struct aios__cache {
     aios__bundle *layer; /* [n_layer] */
     /* half: log2 of the layers after which a use counts half, rounded down */
     uint32_t n_slots, half;
-    uint64_t slot_bytes, part_off[AIOS__N_PARTS];
+    uint64_t slot_bytes, matrix_off[AIOS__N_EXPERT_MATRICES];
     char *base;
     int32_t *slot_of;            /* [n_layer * n_expert] slot of a bundle, or -1 */
     uint32_t *uses, *last;       /* [n_layer * n_expert] of what is in no slot: uses, when last */
@@ -9999,7 +10004,7 @@ static void aios__cache_start(aios__cache *c, aios__stream *s, aios__moe *m, int
     for (c->half = 0; 2u << c->half <= c->n_slots / (uint32_t)m->n_used; c->half++) {}
 }
 static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) {
-    return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_PARTS];
+    return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_EXPERT_MATRICES];
 }
 /* Is a bundle in a slot, or on its way there? */
 static int32_t aios__cache_has(const aios__cache *c, int32_t bundle) {
@@ -10025,9 +10030,9 @@ static int32_t aios__cache_victim(const aios__cache *c) {
         last = c->in[i] < 0 ? 0 : c->in_last[i];
         if (best >= 0 && (uses > best_uses || (uses == best_uses && last >= best_last))) continue;
         /* of a pass that was dropped */
-        for (k = 0; k < AIOS__N_PARTS; k++)
+        for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++)
             if (aios__cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;
-        if (k < AIOS__N_PARTS) continue;
+        if (k < AIOS__N_EXPERT_MATRICES) continue;
         best = (int32_t)i;
         best_uses = uses;
         best_last = last;
@@ -10049,17 +10054,17 @@ static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
         c->slot_of[bundle] = slot;
         c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE;
         c->in_last[slot] = c->clock;
-        for (k = 0; k < AIOS__N_PARTS; k++) {
+        for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++) {
             aios__unit u = aios__bundle_unit(l, expert, k);
             r[k].state = AIOS__SLOT_EMPTY;
             r[k].part = u.part;
             r[k].off = aios__unit_start(&u, &c->s->io[u.part]);
             r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
-            r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
+            r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->matrix_off[k];
         }
     }
     c->busy[slot] = 1;
-    for (k = 0; k < AIOS__N_PARTS; k++)
+    for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++)
         if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED)
             aios__stream_want(c->s, &r[k]);
 }
@@ -10121,7 +10126,7 @@ static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
         if (c->due == c->asked && c->due > c->done) break;
         if (c->due < c->asked) {
             s = aios__cache_reads(c, c->slot_of[c->at * m->n_expert + m->order[c->due]]);
-            for (k = 0; k < AIOS__N_PARTS; k++) {
+            for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++) {
                 if (s[k].state == AIOS__SLOT_FAILED && c->due == c->done) {
                     c->s->bad = &s[k];
                     r = AIOS_ERR_IO;
@@ -10134,7 +10139,7 @@ static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
                 continue;
             }
         } else
-            for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_PARTS);
+            for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_EXPERT_MATRICES);
                  k++) /* all slots wait for a pass that was dropped */
                 if (aios__cache_reads(c, 0)[k].state == AIOS__SLOT_READING)
                     wait = &aios__cache_reads(c, 0)[k];
@@ -10151,11 +10156,11 @@ static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
     return r;
 }
 AIOS__SMALL_END
-/* Where a part of an expert that is due lies. */
-static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
+/* Where a matrix of an expert that is due lies. */
+static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t which) {
     int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
-    aios__unit u = aios__bundle_unit(&c->layer[c->at], expert, part);
-    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] +
+    aios__unit u = aios__bundle_unit(&c->layer[c->at], expert, which);
+    return c->base + (uint64_t)slot * c->slot_bytes + c->matrix_off[which] +
            (u.off - aios__unit_start(&u, &c->s->io[u.part]));
 }
 AIOS__SMALL_BEGIN
@@ -11039,10 +11044,10 @@ typedef struct aios__op_attend {
     const float *x;
     float *y;
     uint64_t x_stride;
-    int32_t window, n_batch, n_parts; /* n_parts: tokens' runs that `part` has room for */
-    const double *freq;               /* of its rope; NULL = none */
-    float *state;                     /* [2][n_batch][n_head] maximum and sum of what y holds */
-    float *part; /* [n_parts][n_head][hp_v], then maximum and sum: [2][n_parts][n_head] */
+    int32_t window, n_batch, n_partials; /* n_partials: tokens' runs that `partial` has room for */
+    const double *freq;                  /* of its rope; NULL = none */
+    float *state;                        /* [2][n_batch][n_head] maximum and sum of what y holds */
+    float *partial; /* [n_partials][n_head][hp_v], then maximum and sum: [2][n_partials][n_head] */
     /* [n_batch][n_head][seq_tiles][2] or NULL: the sum of each tile, and the maximum it is
      * relative to */
     float *mass;
@@ -11541,7 +11546,7 @@ static const aios__op_kind aios__kind_streamed_matrix = { "streamed_matrix", aio
 /* ======== run/op_attend.c ======== */
 /* op_attend.c: attention over the cache.
  *
- * It is cut into tasks of (block of tokens of one sequence and one tile, key/value head, part of
+ * It is cut into tasks of (block of tokens of one sequence and one tile, key/value head, slice of
  * its query heads, run of keys), so that a tile is read once for up to AIOS__MAX_Q queries. A
  * run is 512 cells; what is alive and seen of it may be in several stretches, which are put
  * together in ascending order, and so are a token's runs, always. There are two ways, which give
@@ -11554,14 +11559,14 @@ static const aios__op_kind aios__kind_streamed_matrix = { "streamed_matrix", aio
 enum { AIOS__MAX_Q = 32, AIOS__RUN_POS = AIOSK_RUN * AIOSK_TILE };
 
 /* How the query heads of one key/value head are divided. */
-static int32_t aios__attend_parts(const aios__hp_layer *h) {
+static int32_t aios__attend_slices(const aios__hp_layer *h) {
     return (h->n_head / h->n_head_kv + AIOS__MAX_Q - 1) / AIOS__MAX_Q;
 }
 static int32_t aios__attend_heads(const aios__hp_layer *h) {
-    int32_t g = h->n_head / h->n_head_kv, n = aios__attend_parts(h);
+    int32_t g = h->n_head / h->n_head_kv, n = aios__attend_slices(h);
     return (g + n - 1) / n;
 }
-/* Tokens of a block: as many as the layer with the most heads of a part can take. */
+/* Tokens of a block: as many as the layer with the most heads of a slice can take. */
 static int32_t aios__attend_tokens(const aios__hp *hp) {
     int32_t l, most = 1;
     for (l = 0; l < hp->n_layer; l++) {
@@ -11572,7 +11577,7 @@ static int32_t aios__attend_tokens(const aios__hp *hp) {
 }
 /* Results of single runs that a context has room for: four tokens may be spread over 16 Ki
  * positions, one over any number. */
-static int32_t aios__attend_most_parts(int32_t n_ctx) {
+static int32_t aios__attend_most_partials(int32_t n_ctx) {
     int32_t runs = (int32_t)(((int64_t)n_ctx + AIOS__RUN_POS - 1) / AIOS__RUN_POS);
     return runs < 2 ? 0 : runs > 128 ? runs : 4 * runs > 128 ? 128 : 4 * runs;
 }
@@ -11599,14 +11604,14 @@ static inline int32_t aios__attend_n_runs(const aios__op *o, const aios__run *r)
 }
 static inline int32_t aios__attend_spread(const aios__op *o, const aios__run *r) {
     int32_t n = aios__attend_n_runs(o, r);
-    return n > 1 && n <= o->u.attend.n_parts / r->pass->n;
+    return n > 1 && n <= o->u.attend.n_partials / r->pass->n;
 }
 /* Runs that one task takes when they are spread: enough that memory is read in long stretches,
  * few enough that each worker gets several tasks. */
 static inline int32_t aios__attend_chunk(const aios__op *o, const aios__run *r) {
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     int64_t n = (int64_t)aios__attend_n_runs(o, r) * r->pass->n_blocks * h->n_head_kv *
-                aios__attend_parts(h) / ((int64_t)8 * r->n_threads);
+                aios__attend_slices(h) / ((int64_t)8 * r->n_threads);
     return n < 1 ? 1 : n > 8 ? 8 : (int32_t)n;
 }
 
@@ -11699,19 +11704,19 @@ static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t 
                                  aios__attend_task *x) {
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     const aios__pass *ps = r->pass;
-    int32_t parts = aios__attend_parts(h), heads = aios__attend_heads(h),
-            group = h->n_head / h->n_head_kv, chunk, chunks, part, block, last;
+    int32_t slices = aios__attend_slices(h), heads = aios__attend_heads(h),
+            group = h->n_head / h->n_head_kv, chunk, chunks, slice, block, last;
     x->spread = aios__attend_spread(o, r);
     x->n_runs = x->spread ? aios__attend_n_runs(o, r) : 1;
     chunk = x->spread ? aios__attend_chunk(o, r) : 1;
     chunks = (x->n_runs + chunk - 1) / chunk;
     x->run0 = x->spread ? task % chunks * chunk : r->round;
     x->run1 = x->spread && x->run0 + chunk > x->n_runs ? x->n_runs : x->run0 + chunk;
-    part = task / chunks % parts;
-    x->kvh = task / chunks / parts % h->n_head_kv;
-    block = task / chunks / parts / h->n_head_kv;
-    x->h0 = x->kvh * group + part * heads;
-    x->n_h = group - part * heads < heads ? group - part * heads : heads;
+    slice = task / chunks % slices;
+    x->kvh = task / chunks / slices % h->n_head_kv;
+    block = task / chunks / slices / h->n_head_kv;
+    x->h0 = x->kvh * group + slice * heads;
+    x->n_h = group - slice * heads < heads ? group - slice * heads : heads;
     x->t0 = ps->block[block];
     x->n_t = ps->block[block + 1] - x->t0;
     last = x->t0 + x->n_t - 1;
@@ -11730,11 +11735,12 @@ static inline int32_t aios__attend_upto(const aios__attend_task *x, int32_t base
     return x->end < base + AIOS__RUN_POS ? x->end : base + AIOS__RUN_POS;
 }
 /* Results of single runs: where their maxima stand, and behind them their sums. */
-static inline float *aios__part_max(const aios__op *o, const aios__hp_layer *h) {
-    return o->u.attend.part + (int64_t)o->u.attend.n_parts * h->n_head * ((h->hd_v + 15) / 16 * 16);
+static inline float *aios__partial_max(const aios__op *o, const aios__hp_layer *h) {
+    return o->u.attend.partial +
+           (int64_t)o->u.attend.n_partials * h->n_head * ((h->hd_v + 15) / 16 * 16);
 }
-static inline float *aios__part_sum(const aios__op *o, const aios__hp_layer *h) {
-    return aios__part_max(o, h) + (int64_t)o->u.attend.n_parts * h->n_head;
+static inline float *aios__partial_sum(const aios__op *o, const aios__hp_layer *h) {
+    return aios__partial_max(o, h) + (int64_t)o->u.attend.n_partials * h->n_head;
 }
 static inline float *aios__state_sum(const aios__op *o, const aios__hp_layer *h) {
     return o->u.attend.state + (int64_t)o->u.attend.n_batch * h->n_head;
@@ -11746,7 +11752,8 @@ static void aios__attend_clear(const aios__op *o, const aios__hp_layer *h,
     int32_t t, i;
     for (t = x->t0; t < x->t0 + x->n_t; t++) {
         for (i = x->run0; x->spread && i < x->run1; i++)
-            memset(aios__part_sum(o, h) + ((int64_t)t * x->n_runs + i) * h->n_head + x->h0, 0, n);
+            memset(aios__partial_sum(o, h) + ((int64_t)t * x->n_runs + i) * h->n_head + x->h0, 0,
+                   n);
         if (!x->spread && x->run0 == 0)
             memset(aios__state_sum(o, h) + (int64_t)t * h->n_head + x->h0, 0, n);
     }
@@ -11839,17 +11846,17 @@ static void aios__attend_keep(const aios__op *o, const aios__run *r, const aios_
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     int32_t hp_v = (h->hd_v + 15) / 16 * 16, t, i;
     for (t = x->t0, i = 0; t < x->t0 + x->n_t; t++, i += x->n_h) {
-        const float *part = w->o[0] + (int64_t)i * hp_v;
+        const float *partial = w->o[0] + (int64_t)i * hp_v;
         if (x->spread) {
             int64_t at = ((int64_t)t * x->n_runs + run) * h->n_head + x->h0;
-            memcpy(o->u.attend.part + at * hp_v, part, (size_t)x->n_h * (size_t)hp_v * 4);
-            memcpy(aios__part_max(o, h) + at, w->m[0] + i, (size_t)x->n_h * 4);
-            memcpy(aios__part_sum(o, h) + at, w->l[0] + i, (size_t)x->n_h * 4);
+            memcpy(o->u.attend.partial + at * hp_v, partial, (size_t)x->n_h * (size_t)hp_v * 4);
+            memcpy(aios__partial_max(o, h) + at, w->m[0] + i, (size_t)x->n_h * 4);
+            memcpy(aios__partial_sum(o, h) + at, w->l[0] + i, (size_t)x->n_h * 4);
         } else {
             int64_t at = (int64_t)t * h->n_head + x->h0;
             r->k->attend_merge(x->n_h, h->hd_v, o->u.attend.state + at, aios__state_sum(o, h) + at,
                                o->u.attend.y + at * h->hd_v, h->hd_v, w->m[0] + i, w->l[0] + i,
-                               part, hp_v);
+                               partial, hp_v);
         }
     }
 }
@@ -11909,7 +11916,7 @@ static void aios__op_attend_run(const aios__op *o, const aios__run *r, int32_t t
 }
 static int32_t aios__attend_tasks(const aios__op *o, const aios__run *r) {
     const aios__hp_layer *h = &r->hp->layer[o->layer];
-    int32_t n = r->pass->n_blocks * h->n_head_kv * aios__attend_parts(h), c;
+    int32_t n = r->pass->n_blocks * h->n_head_kv * aios__attend_slices(h), c;
     if (!aios__attend_spread(o, r)) return n;
     c = aios__attend_chunk(o, r);
     return n * ((aios__attend_n_runs(o, r) + c - 1) / c);
@@ -11923,7 +11930,7 @@ static const aios__op_kind aios__kind_attend = { "attend", aios__op_attend_run, 
     NULL, 1, aios__attend_rounds, NULL, NULL, NULL, NULL, NULL };
 /* clang-format on */
 
-/* How much of a token's attention went to each tile it sees, as a part of 65536 for all its
+/* How much of a token's attention went to each tile it sees, in parts of 65536 for all its
  * heads and layers together: whole numbers, so that adding them up in any order gives the same.
  * m, l: of the token's heads. */
 AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *r, int32_t token,
@@ -11932,7 +11939,7 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *
     int32_t n_head = r->hp->layer[o->layer].n_head, seq = r->pass->seq[token],
             own = r->pass->cell[token] / AIOSK_TILE, t, h,
             *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
-    float part = 65536.0f / (float)(n_head * r->hp->n_layer);
+    float scale = 65536.0f / (float)(n_head * r->hp->n_layer);
     for (t = 0; t <= own; t++) {
         float sum = 0;
         if (!aios__kv_look(kv, seq, o->layer, 0, own, t, &form)) continue;
@@ -11944,7 +11951,7 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *
             e = e * x[0];
             sum = sum + e / l[h];
         }
-        sum = sum * part;
+        sum = sum * scale;
         if (sum > 0 && sum <= 65536.0f) aios__fetch_add(&now[t], (int32_t)(sum + 0.5f));
     }
 }
@@ -11962,8 +11969,8 @@ static void aios__op_attend_end_run(const aios__op *o, const aios__run *r, int32
     if (n) memset(sum, 0, (size_t)l->n_head * 4);
     for (i = 0; i < n; i++) {
         int64_t at = ((int64_t)t * n + i) * l->n_head;
-        r->k->attend_merge(l->n_head, l->hd_v, max, sum, y, l->hd_v, aios__part_max(o, l) + at,
-                           aios__part_sum(o, l) + at, o->u.attend.part + at * hp_v, hp_v);
+        r->k->attend_merge(l->n_head, l->hd_v, max, sum, y, l->hd_v, aios__partial_max(o, l) + at,
+                           aios__partial_sum(o, l) + at, o->u.attend.partial + at * hp_v, hp_v);
     }
     if (o->u.attend.mass) aios__attend_mass(o, r, t, max, sum);
     for (h = 0; h < l->n_head; h++)
@@ -12202,9 +12209,9 @@ typedef struct aios__program {
     double *freq;       /* of all ropes, one after the other: [n_rot / 2] */
     float rope_mult[AIOS__MAX_ROPES];
     uint32_t n_ops, n_phases, n_units, n_each;
-    uint64_t slot_bytes;                /* of the largest unit */
-    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot for experts: the widest */
-    aios__table table[AIOS__N_TABLES];  /* tables of which rows are read from storage */
+    uint64_t slot_bytes;                            /* of the largest unit */
+    uint64_t matrix_bytes[AIOS__N_EXPERT_MATRICES]; /* of a slot for experts: the widest */
+    aios__table table[AIOS__N_TABLES];              /* tables of which rows are read from storage */
     int32_t n_tables;
     uint64_t row_slot_bytes, row_align; /* of the longest row */
     /* per decoded token: weights, activations; from storage; of these, of experts */
@@ -12260,7 +12267,7 @@ static uint64_t aios__value_rows(const aios__emitter *e, const aios__value *v) {
     case AIOS__OF_TOKENS: return n;
     case AIOS__OF_OUTPUTS: return (uint64_t)e->n_outputs;
     case AIOS__OF_PAIRS: return n * (uint64_t)e->m->hp.n_used;
-    case AIOS__OF_PARTS: return (uint64_t)aios__attend_most_parts(e->n_ctx);
+    case AIOS__OF_PARTIALS: return (uint64_t)aios__attend_most_partials(e->n_ctx);
     case AIOS__OF_MASSES: return e->heavy ? n * (uint64_t)aios__tiles(e->n_ctx) : 0;
     default: return 0;
     }
@@ -12388,7 +12395,7 @@ static aios__op *aios__op_new(aios__emitter *e, const aios__node *n, const aios_
     o->phase = (int32_t)p->n_phases - 1;
     o->type = o->tier = -1;
     if (n->out[0] >= 0) o->rows = e->g->value[n->out[0]].rows;
-    o->gone = e->cut.experts && n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__GATE_PART;
+    o->gone = e->cut.experts && n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__EXPERT_GATE;
     o->later = e->cut.experts && o->rows == AIOS__OF_PAIRS && n->kind != AIOS__NODE_GATHER;
     return o;
 }
@@ -12570,15 +12577,15 @@ static void aios__emit_seal(aios__emitter *e, const aios__node *n) {
         aios__op_done(e, aios__op_new(e, n, &aios__kind_seal),
                       AIOSK_CONVERT_SCRATCH(h->hd_k > h->hd_v ? h->hd_k : h->hd_v));
 }
-/* The buffers that both ops of attention know. v: y, state, parts, masses. */
+/* The buffers that both ops of attention know. v: y, state, partials, masses. */
 static void aios__attend_buffers(aios__emitter *e, const aios__node *n, const int16_t *v,
                                  aios__op_attend *x) {
     x->window = e->m->hp.layer[n->layer].window;
     x->n_batch = e->n_batch;
-    x->n_parts = aios__attend_most_parts(e->n_ctx);
+    x->n_partials = aios__attend_most_partials(e->n_ctx);
     x->y = aios__f32_at(e, v[0], NULL);
     x->state = aios__f32_at(e, v[1], NULL);
-    x->part = aios__f32_at(e, v[2], NULL);
+    x->partial = aios__f32_at(e, v[2], NULL);
     x->mass = aios__f32_at(e, v[3], NULL);
 }
 static void aios__emit_attend(aios__emitter *e, const aios__node *n) {
@@ -12695,8 +12702,8 @@ static void aios__emit_cached(aios__emitter *e, aios__op *o, const aios__node *n
     uint64_t window = aios__expert_window(e, n->w.w, x->expert_bytes),
              read = window * (uint64_t)e->m->hp.n_used;
     o->tier = AIOS_TIER_STREAM;
-    if (window > p->part_bytes[x->which])
-        p->part_bytes[x->which] = aios__round_up(window, AIOS__STREAM_ALIGN);
+    if (window > p->matrix_bytes[x->which])
+        p->matrix_bytes[x->which] = aios__round_up(window, AIOS__STREAM_ALIGN);
     p->stream_bytes += read;
     p->expert_bytes += read;
     if (e->base) {
@@ -12728,7 +12735,7 @@ static void aios__emit_experts(aios__emitter *e, const aios__node *n) {
     x->n_out = (int32_t)t->n[1];
     x->rows_per_task = aios__task_rows(t->row_bytes, x->n_in, x->n_out, 0);
     x->which = n->which;
-    if (n->which == AIOS__GATE_PART) e->first_expert = (int32_t)e->p->n_ops - 1;
+    if (n->which == AIOS__EXPERT_GATE) e->first_expert = (int32_t)e->p->n_ops - 1;
     x->back = (int32_t)e->p->n_ops - 1 - e->first_expert;
     x->expert_bytes = aios__rows_bytes(t, at.layout, t->n[1]);
     if (e->base && at.split) x->each = aios__emit_each(e, n->w.w);
@@ -12768,7 +12775,7 @@ static void aios__walk(aios__emitter *e) {
     p->w_bytes = p->act_bytes = p->stream_bytes = p->expert_bytes = 0;
     p->slot_bytes = p->work_bytes = p->row_slot_bytes = 0;
     p->row_align = 64;
-    memset(p->part_bytes, 0, sizeof p->part_bytes);
+    memset(p->matrix_bytes, 0, sizeof p->matrix_bytes);
     memset(p->table, 0, sizeof p->table);
     e->n_buffers = 0;
     e->first_node = e->last_table = -1;
@@ -14221,11 +14228,12 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->prog.each = (aios__expert *)aios__take(meta, (uint64_t)m->n_split * sizeof(aios__expert), 8);
     x->exec.stream.slot = (aios__slot *)aios__take(
         meta,
-        ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) *
+        ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_EXPERT_MATRICES +
+         p->n_row_slots) *
             sizeof(aios__slot),
         64);
     x->exec.stream.queue = (uint32_t *)aios__take(
-        meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
+        meta, ((uint64_t)p->n_expert_slots * AIOS__N_EXPERT_MATRICES + p->n_row_slots) * 4, 8);
     aios__rows_layout(&x->exec.rows, meta, p->n_row_slots);
     aios__cache_layout(&x->exec.cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert,
                        p->n_expert_slots);
@@ -14466,8 +14474,8 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->n_phases = b.n_phases;
     p->n_units = b.n_units;
     p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
-    p->expert_slot_bytes =
-        b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
+    p->expert_slot_bytes = b.matrix_bytes[AIOS__EXPERT_GATE] + b.matrix_bytes[AIOS__EXPERT_UP] +
+                           b.matrix_bytes[AIOS__EXPERT_DOWN];
     p->n_row_slots = !b.n_tables                    ? 0
                      : p->n_batch < AIOS__ROW_SLOTS ? (uint32_t)p->n_batch
                                                     : (uint32_t)AIOS__ROW_SLOTS;
@@ -15618,7 +15626,7 @@ static void aios__context_stream(aios_context *c) {
     e->stream.n_slots = p->n_slots;
     e->stream.slot_bytes = p->slot_bytes;
     e->stream.base = base;
-    e->stream.row0 = p->n_slots + p->n_expert_slots * AIOS__N_PARTS;
+    e->stream.row0 = p->n_slots + p->n_expert_slots * AIOS__N_EXPERT_MATRICES;
     e->stream.n_all = e->stream.row0 + p->n_row_slots;
     e->run.stream = &e->stream;
     if ((e->rows.n_slots = (int32_t)p->n_row_slots) > 0) {
@@ -15627,9 +15635,9 @@ static void aios__context_stream(aios_context *c) {
     }
     if ((e->cache.n_slots = p->n_expert_slots) > 0) {
         e->cache.slot_bytes = p->expert_slot_bytes;
-        e->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
-        e->cache.part_off[AIOS__DOWN_PART] =
-            c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
+        e->cache.matrix_off[AIOS__EXPERT_UP] = c->prog.matrix_bytes[AIOS__EXPERT_GATE];
+        e->cache.matrix_off[AIOS__EXPERT_DOWN] =
+            c->prog.matrix_bytes[AIOS__EXPERT_GATE] + c->prog.matrix_bytes[AIOS__EXPERT_UP];
         e->cache.base = experts;
         aios__cache_start(&e->cache, &e->stream, &e->moe, c->model->hp.n_layer);
         e->run.cache = &e->cache;

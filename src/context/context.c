@@ -89,7 +89,7 @@ static void aios__context_stream(aios_context *c) {
     e->stream.n_slots = p->n_slots;
     e->stream.slot_bytes = p->slot_bytes;
     e->stream.base = base;
-    e->stream.row0 = p->n_slots + p->n_expert_slots * AIOS__N_PARTS;
+    e->stream.row0 = p->n_slots + p->n_expert_slots * AIOS__N_EXPERT_MATRICES;
     e->stream.n_all = e->stream.row0 + p->n_row_slots;
     e->run.stream = &e->stream;
     if ((e->rows.n_slots = (int32_t)p->n_row_slots) > 0) {
@@ -98,9 +98,9 @@ static void aios__context_stream(aios_context *c) {
     }
     if ((e->cache.n_slots = p->n_expert_slots) > 0) {
         e->cache.slot_bytes = p->expert_slot_bytes;
-        e->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
-        e->cache.part_off[AIOS__DOWN_PART] =
-            c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
+        e->cache.matrix_off[AIOS__EXPERT_UP] = c->prog.matrix_bytes[AIOS__EXPERT_GATE];
+        e->cache.matrix_off[AIOS__EXPERT_DOWN] =
+            c->prog.matrix_bytes[AIOS__EXPERT_GATE] + c->prog.matrix_bytes[AIOS__EXPERT_UP];
         e->cache.base = experts;
         aios__cache_start(&e->cache, &e->stream, &e->moe, c->model->hp.n_layer);
         e->run.cache = &e->cache;

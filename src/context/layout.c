@@ -32,11 +32,12 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->prog.each = (aios__expert *)aios__take(meta, (uint64_t)m->n_split * sizeof(aios__expert), 8);
     x->exec.stream.slot = (aios__slot *)aios__take(
         meta,
-        ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) *
+        ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_EXPERT_MATRICES +
+         p->n_row_slots) *
             sizeof(aios__slot),
         64);
     x->exec.stream.queue = (uint32_t *)aios__take(
-        meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
+        meta, ((uint64_t)p->n_expert_slots * AIOS__N_EXPERT_MATRICES + p->n_row_slots) * 4, 8);
     aios__rows_layout(&x->exec.rows, meta, p->n_row_slots);
     aios__cache_layout(&x->exec.cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert,
                        p->n_expert_slots);

@@ -219,8 +219,8 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->n_phases = b.n_phases;
     p->n_units = b.n_units;
     p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
-    p->expert_slot_bytes =
-        b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
+    p->expert_slot_bytes = b.matrix_bytes[AIOS__EXPERT_GATE] + b.matrix_bytes[AIOS__EXPERT_UP] +
+                           b.matrix_bytes[AIOS__EXPERT_DOWN];
     p->n_row_slots = !b.n_tables                    ? 0
                      : p->n_batch < AIOS__ROW_SLOTS ? (uint32_t)p->n_batch
                                                     : (uint32_t)AIOS__ROW_SLOTS;

@@ -34,16 +34,16 @@ enum { AIOS__EXPERT_USE = 256 };
 /* Of a layer. each: NULL, or where each expert's matrix is; else they lie one after the other,
  * off is that of expert 0. */
 typedef struct aios__bundle {
-    const aios__expert *each[AIOS__N_PARTS];
-    uint64_t off[AIOS__N_PARTS];
-    uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS];
+    const aios__expert *each[AIOS__N_EXPERT_MATRICES];
+    uint64_t off[AIOS__N_EXPERT_MATRICES];
+    uint32_t part[AIOS__N_EXPERT_MATRICES], n_bytes[AIOS__N_EXPERT_MATRICES];
 } aios__bundle;
-static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert, int32_t part) {
-    const aios__expert *p = l->each[part] ? &l->each[part][expert] : NULL;
+static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert, int32_t which) {
+    const aios__expert *p = l->each[which] ? &l->each[which][expert] : NULL;
     aios__unit u;
-    u.off = p ? p->off : l->off[part] + (uint64_t)expert * l->n_bytes[part];
-    u.part = p ? p->part : l->part[part];
-    u.n_bytes = l->n_bytes[part];
+    u.off = p ? p->off : l->off[which] + (uint64_t)expert * l->n_bytes[which];
+    u.part = p ? p->part : l->part[which];
+    u.n_bytes = l->n_bytes[which];
     return u;
 }
 
@@ -53,7 +53,7 @@ typedef struct aios__cache {
     aios__bundle *layer; /* [n_layer] */
     /* half: log2 of the layers after which a use counts half, rounded down */
     uint32_t n_slots, half;
-    uint64_t slot_bytes, part_off[AIOS__N_PARTS];
+    uint64_t slot_bytes, matrix_off[AIOS__N_EXPERT_MATRICES];
     char *base;
     int32_t *slot_of;            /* [n_layer * n_expert] slot of a bundle, or -1 */
     uint32_t *uses, *last;       /* [n_layer * n_expert] of what is in no slot: uses, when last */
@@ -87,7 +87,7 @@ static void aios__cache_start(aios__cache *c, aios__stream *s, aios__moe *m, int
     for (c->half = 0; 2u << c->half <= c->n_slots / (uint32_t)m->n_used; c->half++) {}
 }
 static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) {
-    return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_PARTS];
+    return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_EXPERT_MATRICES];
 }
 /* Is a bundle in a slot, or on its way there? */
 static int32_t aios__cache_has(const aios__cache *c, int32_t bundle) {
@@ -113,9 +113,9 @@ static int32_t aios__cache_victim(const aios__cache *c) {
         last = c->in[i] < 0 ? 0 : c->in_last[i];
         if (best >= 0 && (uses > best_uses || (uses == best_uses && last >= best_last))) continue;
         /* of a pass that was dropped */
-        for (k = 0; k < AIOS__N_PARTS; k++)
+        for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++)
             if (aios__cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;
-        if (k < AIOS__N_PARTS) continue;
+        if (k < AIOS__N_EXPERT_MATRICES) continue;
         best = (int32_t)i;
         best_uses = uses;
         best_last = last;
@@ -137,17 +137,17 @@ static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
         c->slot_of[bundle] = slot;
         c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE;
         c->in_last[slot] = c->clock;
-        for (k = 0; k < AIOS__N_PARTS; k++) {
+        for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++) {
             aios__unit u = aios__bundle_unit(l, expert, k);
             r[k].state = AIOS__SLOT_EMPTY;
             r[k].part = u.part;
             r[k].off = aios__unit_start(&u, &c->s->io[u.part]);
             r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
-            r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
+            r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->matrix_off[k];
         }
     }
     c->busy[slot] = 1;
-    for (k = 0; k < AIOS__N_PARTS; k++)
+    for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++)
         if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED)
             aios__stream_want(c->s, &r[k]);
 }
@@ -209,7 +209,7 @@ static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
         if (c->due == c->asked && c->due > c->done) break;
         if (c->due < c->asked) {
             s = aios__cache_reads(c, c->slot_of[c->at * m->n_expert + m->order[c->due]]);
-            for (k = 0; k < AIOS__N_PARTS; k++) {
+            for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++) {
                 if (s[k].state == AIOS__SLOT_FAILED && c->due == c->done) {
                     c->s->bad = &s[k];
                     r = AIOS_ERR_IO;
@@ -222,7 +222,7 @@ static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
                 continue;
             }
         } else
-            for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_PARTS);
+            for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_EXPERT_MATRICES);
                  k++) /* all slots wait for a pass that was dropped */
                 if (aios__cache_reads(c, 0)[k].state == AIOS__SLOT_READING)
                     wait = &aios__cache_reads(c, 0)[k];
@@ -239,11 +239,11 @@ static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
     return r;
 }
 AIOS__SMALL_END
-/* Where a part of an expert that is due lies. */
-static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
+/* Where a matrix of an expert that is due lies. */
+static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t which) {
     int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
-    aios__unit u = aios__bundle_unit(&c->layer[c->at], expert, part);
-    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] +
+    aios__unit u = aios__bundle_unit(&c->layer[c->at], expert, which);
+    return c->base + (uint64_t)slot * c->slot_bytes + c->matrix_off[which] +
            (u.off - aios__unit_start(&u, &c->s->io[u.part]));
 }
 AIOS__SMALL_BEGIN

@@ -16,14 +16,14 @@ static uint32_t aios__unit_rows(const aios__tensor *t, uint64_t unit_bytes) {
 static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, uint32_t i) {
     const aios__place *at = &m->place[i];
     const aios__tensor *t = &m->gguf.tensor[i];
-    int64_t part = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
+    int64_t share = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
     uint64_t per, n, k, l = (uint64_t)at->layer;
-    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || part <= 0)
+    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || share <= 0)
         return (uint32_t)t->n[1];
-    if (part > AIOS__LEVEL) part = AIOS__LEVEL;
+    if (share > AIOS__LEVEL) share = AIOS__LEVEL;
     per = aios__unit_rows(t, cut->unit_bytes);
     n = (t->n[1] + per - 1) / per;
-    k = (l + 1) * n * (uint64_t)part / AIOS__LEVEL - l * n * (uint64_t)part / AIOS__LEVEL;
+    k = (l + 1) * n * (uint64_t)share / AIOS__LEVEL - l * n * (uint64_t)share / AIOS__LEVEL;
     return (uint32_t)(k ? (n - k) * per : t->n[1]);
 }
 /* Warm steps: the feed-forward matrices of the last layer go first, then those of the one

@@ -157,7 +157,7 @@ static int32_t aios__attend(aios__drawing *d, int32_t l, int32_t qkv) {
     made[0] = aios__rows_of(d, AIOS__OF_TOKENS, h->n_head * h->hd_v);
     /* maximum and sum; results, with a maximum and a sum; sums of tiles, and their maxima */
     made[1] = aios__rows_of(d, AIOS__OF_TOKENS, 2 * h->n_head);
-    made[2] = aios__rows_of(d, AIOS__OF_PARTS, h->n_head * ((h->hd_v + 15) / 16 * 16 + 2));
+    made[2] = aios__rows_of(d, AIOS__OF_PARTIALS, h->n_head * ((h->hd_v + 15) / 16 * 16 + 2));
     made[3] = h->window ? -1 : aios__rows_of(d, AIOS__OF_MASSES, 2 * h->n_head);
     aios__reads(n, 0, qkv);
     aios__reads(n, 1, d->cache);
@@ -193,9 +193,9 @@ static int32_t aios__experts(aios__drawing *d, const char *name, int32_t l, int3
                              int32_t lists, int32_t pairs, int32_t alone, int32_t y) {
     aios__node *n = aios__node_add(d, AIOS__NODE_EXPERTS, name, l);
     n->w = d->m->layer[l][role];
-    n->which = (uint8_t)(role == AIOS__ROLE_FFN_GATE_EXPS ? AIOS__GATE_PART
-                         : role == AIOS__ROLE_FFN_UP_EXPS ? AIOS__UP_PART
-                                                          : AIOS__DOWN_PART);
+    n->which = (uint8_t)(role == AIOS__ROLE_FFN_GATE_EXPS ? AIOS__EXPERT_GATE
+                         : role == AIOS__ROLE_FFN_UP_EXPS ? AIOS__EXPERT_UP
+                                                          : AIOS__EXPERT_DOWN);
     if (y < 0) y = aios__rows_of(d, AIOS__OF_PAIRS, (int32_t)d->m->gguf.tensor[n->w.w].n[1]);
     aios__reads(n, 0, pairs);
     aios__reads(n, 1, lists);
@@ -388,7 +388,7 @@ static aios_status aios__graph_draw(aios_model *m, aios_error *err) {
         const aios__node *n = &g->node[i];
         for (k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], i);
         for (k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], i);
-        if (n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__DOWN_PART) aios__graph_hold(g, i);
+        if (n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__EXPERT_DOWN) aios__graph_hold(g, i);
     }
     for (i = g->n_nodes; i-- > 0;) aios__graph_reads(m, g, &g->node[i]);
     aios__graph_touch(g, g->logits, g->n_nodes);

@@ -15,15 +15,15 @@
  *  MATRIX       x, (y)                          y                    w; with y in, added to it
  *  HEADS        qkv, angles                     qkv, cache           norms of queries and keys
  *  SEAL         cache                           cache
- *  ATTEND       qkv, cache                      y, state, parts, masses
- *  ATTEND_END   y, state, parts, masses         y
+ *  ATTEND       qkv, cache                      y, state, partials, masses
+ *  ATTEND_END   y, state, partials, masses      y
  *  ACT          gate or x, (up)                 y, a view of gate or x
  *  SCALE, CAP   x                               x                    scale
  *  ADD          x, residual                     x, residual          scale: of x before it is added
  *  ROUTE        logits                          logits, lists
  *  GROUP        lists                           lists
  *  GATHER       x, lists                        y
- *  EXPERTS      pairs, lists, (x)               y                    w; which: AIOS__GATE_PART ...
+ *  EXPERTS      pairs, lists, (x)               y                    w; which: AIOS__EXPERT_GATE ...
  *  COMBINE      y, logits, lists, residual, (shared)  residual       scale; which: the shared one has a gate */
 /* clang-format off */
 #define AIOS__NODES(X) \
@@ -43,15 +43,20 @@ enum {
     AIOS__OF_NOTHING =
         0, /* it has no place in scratch memory: stands for the cache, or for lists */
     AIOS__OF_TOKENS = 1,
-    AIOS__OF_OUTPUTS = 2, /* tokens whose logits are wanted */
-    AIOS__OF_PAIRS = 3,   /* of a token and one of its experts */
-    AIOS__OF_PARTS = 4,   /* results of single runs of keys that wait to be merged */
-    AIOS__OF_MASSES = 5   /* of a token and a tile, where the cache keeps those with the most */
+    AIOS__OF_OUTPUTS = 2,  /* tokens whose logits are wanted */
+    AIOS__OF_PAIRS = 3,    /* of a token and one of its experts */
+    AIOS__OF_PARTIALS = 4, /* results of single runs of keys that wait to be merged */
+    AIOS__OF_MASSES = 5    /* of a token and a tile, where the cache keeps those with the most */
 };
 
 /* Tables of which tokens take rows; matrices of an expert. */
 enum { AIOS__N_TABLES = 2, AIOS__EMBD_TABLE = 0, AIOS__POS_TABLE = 1 };
-enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3 };
+enum {
+    AIOS__EXPERT_GATE = 0,
+    AIOS__EXPERT_UP = 1,
+    AIOS__EXPERT_DOWN = 2,
+    AIOS__N_EXPERT_MATRICES = 3
+};
 
 /* Tensor index of a role, and of its bias; -1 = the file has none. */
 typedef struct aios__ref {

@@ -114,10 +114,10 @@ typedef struct aios__op_attend {
     const float *x;
     float *y;
     uint64_t x_stride;
-    int32_t window, n_batch, n_parts; /* n_parts: tokens' runs that `part` has room for */
-    const double *freq;               /* of its rope; NULL = none */
-    float *state;                     /* [2][n_batch][n_head] maximum and sum of what y holds */
-    float *part; /* [n_parts][n_head][hp_v], then maximum and sum: [2][n_parts][n_head] */
+    int32_t window, n_batch, n_partials; /* n_partials: tokens' runs that `partial` has room for */
+    const double *freq;                  /* of its rope; NULL = none */
+    float *state;                        /* [2][n_batch][n_head] maximum and sum of what y holds */
+    float *partial; /* [n_partials][n_head][hp_v], then maximum and sum: [2][n_partials][n_head] */
     /* [n_batch][n_head][seq_tiles][2] or NULL: the sum of each tile, and the maximum it is
      * relative to */
     float *mass;

@@ -1,6 +1,6 @@
 /* op_attend.c: attention over the cache.
  *
- * It is cut into tasks of (block of tokens of one sequence and one tile, key/value head, part of
+ * It is cut into tasks of (block of tokens of one sequence and one tile, key/value head, slice of
  * its query heads, run of keys), so that a tile is read once for up to AIOS__MAX_Q queries. A
  * run is 512 cells; what is alive and seen of it may be in several stretches, which are put
  * together in ascending order, and so are a token's runs, always. There are two ways, which give
@@ -13,14 +13,14 @@
 enum { AIOS__MAX_Q = 32, AIOS__RUN_POS = AIOSK_RUN * AIOSK_TILE };
 
 /* How the query heads of one key/value head are divided. */
-static int32_t aios__attend_parts(const aios__hp_layer *h) {
+static int32_t aios__attend_slices(const aios__hp_layer *h) {
     return (h->n_head / h->n_head_kv + AIOS__MAX_Q - 1) / AIOS__MAX_Q;
 }
 static int32_t aios__attend_heads(const aios__hp_layer *h) {
-    int32_t g = h->n_head / h->n_head_kv, n = aios__attend_parts(h);
+    int32_t g = h->n_head / h->n_head_kv, n = aios__attend_slices(h);
     return (g + n - 1) / n;
 }
-/* Tokens of a block: as many as the layer with the most heads of a part can take. */
+/* Tokens of a block: as many as the layer with the most heads of a slice can take. */
 static int32_t aios__attend_tokens(const aios__hp *hp) {
     int32_t l, most = 1;
     for (l = 0; l < hp->n_layer; l++) {
@@ -31,7 +31,7 @@ static int32_t aios__attend_tokens(const aios__hp *hp) {
 }
 /* Results of single runs that a context has room for: four tokens may be spread over 16 Ki
  * positions, one over any number. */
-static int32_t aios__attend_most_parts(int32_t n_ctx) {
+static int32_t aios__attend_most_partials(int32_t n_ctx) {
     int32_t runs = (int32_t)(((int64_t)n_ctx + AIOS__RUN_POS - 1) / AIOS__RUN_POS);
     return runs < 2 ? 0 : runs > 128 ? runs : 4 * runs > 128 ? 128 : 4 * runs;
 }
@@ -58,14 +58,14 @@ static inline int32_t aios__attend_n_runs(const aios__op *o, const aios__run *r)
 }
 static inline int32_t aios__attend_spread(const aios__op *o, const aios__run *r) {
     int32_t n = aios__attend_n_runs(o, r);
-    return n > 1 && n <= o->u.attend.n_parts / r->pass->n;
+    return n > 1 && n <= o->u.attend.n_partials / r->pass->n;
 }
 /* Runs that one task takes when they are spread: enough that memory is read in long stretches,
  * few enough that each worker gets several tasks. */
 static inline int32_t aios__attend_chunk(const aios__op *o, const aios__run *r) {
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     int64_t n = (int64_t)aios__attend_n_runs(o, r) * r->pass->n_blocks * h->n_head_kv *
-                aios__attend_parts(h) / ((int64_t)8 * r->n_threads);
+                aios__attend_slices(h) / ((int64_t)8 * r->n_threads);
     return n < 1 ? 1 : n > 8 ? 8 : (int32_t)n;
 }
 
@@ -158,19 +158,19 @@ static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t 
                                  aios__attend_task *x) {
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     const aios__pass *ps = r->pass;
-    int32_t parts = aios__attend_parts(h), heads = aios__attend_heads(h),
-            group = h->n_head / h->n_head_kv, chunk, chunks, part, block, last;
+    int32_t slices = aios__attend_slices(h), heads = aios__attend_heads(h),
+            group = h->n_head / h->n_head_kv, chunk, chunks, slice, block, last;
     x->spread = aios__attend_spread(o, r);
     x->n_runs = x->spread ? aios__attend_n_runs(o, r) : 1;
     chunk = x->spread ? aios__attend_chunk(o, r) : 1;
     chunks = (x->n_runs + chunk - 1) / chunk;
     x->run0 = x->spread ? task % chunks * chunk : r->round;
     x->run1 = x->spread && x->run0 + chunk > x->n_runs ? x->n_runs : x->run0 + chunk;
-    part = task / chunks % parts;
-    x->kvh = task / chunks / parts % h->n_head_kv;
-    block = task / chunks / parts / h->n_head_kv;
-    x->h0 = x->kvh * group + part * heads;
-    x->n_h = group - part * heads < heads ? group - part * heads : heads;
+    slice = task / chunks % slices;
+    x->kvh = task / chunks / slices % h->n_head_kv;
+    block = task / chunks / slices / h->n_head_kv;
+    x->h0 = x->kvh * group + slice * heads;
+    x->n_h = group - slice * heads < heads ? group - slice * heads : heads;
     x->t0 = ps->block[block];
     x->n_t = ps->block[block + 1] - x->t0;
     last = x->t0 + x->n_t - 1;
@@ -189,11 +189,12 @@ static inline int32_t aios__attend_upto(const aios__attend_task *x, int32_t base
     return x->end < base + AIOS__RUN_POS ? x->end : base + AIOS__RUN_POS;
 }
 /* Results of single runs: where their maxima stand, and behind them their sums. */
-static inline float *aios__part_max(const aios__op *o, const aios__hp_layer *h) {
-    return o->u.attend.part + (int64_t)o->u.attend.n_parts * h->n_head * ((h->hd_v + 15) / 16 * 16);
+static inline float *aios__partial_max(const aios__op *o, const aios__hp_layer *h) {
+    return o->u.attend.partial +
+           (int64_t)o->u.attend.n_partials * h->n_head * ((h->hd_v + 15) / 16 * 16);
 }
-static inline float *aios__part_sum(const aios__op *o, const aios__hp_layer *h) {
-    return aios__part_max(o, h) + (int64_t)o->u.attend.n_parts * h->n_head;
+static inline float *aios__partial_sum(const aios__op *o, const aios__hp_layer *h) {
+    return aios__partial_max(o, h) + (int64_t)o->u.attend.n_partials * h->n_head;
 }
 static inline float *aios__state_sum(const aios__op *o, const aios__hp_layer *h) {
     return o->u.attend.state + (int64_t)o->u.attend.n_batch * h->n_head;
@@ -205,7 +206,8 @@ static void aios__attend_clear(const aios__op *o, const aios__hp_layer *h,
     int32_t t, i;
     for (t = x->t0; t < x->t0 + x->n_t; t++) {
         for (i = x->run0; x->spread && i < x->run1; i++)
-            memset(aios__part_sum(o, h) + ((int64_t)t * x->n_runs + i) * h->n_head + x->h0, 0, n);
+            memset(aios__partial_sum(o, h) + ((int64_t)t * x->n_runs + i) * h->n_head + x->h0, 0,
+                   n);
         if (!x->spread && x->run0 == 0)
             memset(aios__state_sum(o, h) + (int64_t)t * h->n_head + x->h0, 0, n);
     }
@@ -298,17 +300,17 @@ static void aios__attend_keep(const aios__op *o, const aios__run *r, const aios_
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     int32_t hp_v = (h->hd_v + 15) / 16 * 16, t, i;
     for (t = x->t0, i = 0; t < x->t0 + x->n_t; t++, i += x->n_h) {
-        const float *part = w->o[0] + (int64_t)i * hp_v;
+        const float *partial = w->o[0] + (int64_t)i * hp_v;
         if (x->spread) {
             int64_t at = ((int64_t)t * x->n_runs + run) * h->n_head + x->h0;
-            memcpy(o->u.attend.part + at * hp_v, part, (size_t)x->n_h * (size_t)hp_v * 4);
-            memcpy(aios__part_max(o, h) + at, w->m[0] + i, (size_t)x->n_h * 4);
-            memcpy(aios__part_sum(o, h) + at, w->l[0] + i, (size_t)x->n_h * 4);
+            memcpy(o->u.attend.partial + at * hp_v, partial, (size_t)x->n_h * (size_t)hp_v * 4);
+            memcpy(aios__partial_max(o, h) + at, w->m[0] + i, (size_t)x->n_h * 4);
+            memcpy(aios__partial_sum(o, h) + at, w->l[0] + i, (size_t)x->n_h * 4);
         } else {
             int64_t at = (int64_t)t * h->n_head + x->h0;
             r->k->attend_merge(x->n_h, h->hd_v, o->u.attend.state + at, aios__state_sum(o, h) + at,
                                o->u.attend.y + at * h->hd_v, h->hd_v, w->m[0] + i, w->l[0] + i,
-                               part, hp_v);
+                               partial, hp_v);
         }
     }
 }
@@ -368,7 +370,7 @@ static void aios__op_attend_run(const aios__op *o, const aios__run *r, int32_t t
 }
 static int32_t aios__attend_tasks(const aios__op *o, const aios__run *r) {
     const aios__hp_layer *h = &r->hp->layer[o->layer];
-    int32_t n = r->pass->n_blocks * h->n_head_kv * aios__attend_parts(h), c;
+    int32_t n = r->pass->n_blocks * h->n_head_kv * aios__attend_slices(h), c;
     if (!aios__attend_spread(o, r)) return n;
     c = aios__attend_chunk(o, r);
     return n * ((aios__attend_n_runs(o, r) + c - 1) / c);
@@ -382,7 +384,7 @@ static const aios__op_kind aios__kind_attend = { "attend", aios__op_attend_run, 
     NULL, 1, aios__attend_rounds, NULL, NULL, NULL, NULL, NULL };
 /* clang-format on */
 
-/* How much of a token's attention went to each tile it sees, as a part of 65536 for all its
+/* How much of a token's attention went to each tile it sees, in parts of 65536 for all its
  * heads and layers together: whole numbers, so that adding them up in any order gives the same.
  * m, l: of the token's heads. */
 AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *r, int32_t token,
@@ -391,7 +393,7 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *
     int32_t n_head = r->hp->layer[o->layer].n_head, seq = r->pass->seq[token],
             own = r->pass->cell[token] / AIOSK_TILE, t, h,
             *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
-    float part = 65536.0f / (float)(n_head * r->hp->n_layer);
+    float scale = 65536.0f / (float)(n_head * r->hp->n_layer);
     for (t = 0; t <= own; t++) {
         float sum = 0;
         if (!aios__kv_look(kv, seq, o->layer, 0, own, t, &form)) continue;
@@ -403,7 +405,7 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *
             e = e * x[0];
             sum = sum + e / l[h];
         }
-        sum = sum * part;
+        sum = sum * scale;
         if (sum > 0 && sum <= 65536.0f) aios__fetch_add(&now[t], (int32_t)(sum + 0.5f));
     }
 }
@@ -421,8 +423,8 @@ static void aios__op_attend_end_run(const aios__op *o, const aios__run *r, int32
     if (n) memset(sum, 0, (size_t)l->n_head * 4);
     for (i = 0; i < n; i++) {
         int64_t at = ((int64_t)t * n + i) * l->n_head;
-        r->k->attend_merge(l->n_head, l->hd_v, max, sum, y, l->hd_v, aios__part_max(o, l) + at,
-                           aios__part_sum(o, l) + at, o->u.attend.part + at * hp_v, hp_v);
+        r->k->attend_merge(l->n_head, l->hd_v, max, sum, y, l->hd_v, aios__partial_max(o, l) + at,
+                           aios__partial_sum(o, l) + at, o->u.attend.partial + at * hp_v, hp_v);
     }
     if (o->u.attend.mass) aios__attend_mass(o, r, t, max, sum);
     for (h = 0; h < l->n_head; h++)

@@ -66,9 +66,9 @@ typedef struct aios__program {
     double *freq;       /* of all ropes, one after the other: [n_rot / 2] */
     float rope_mult[AIOS__MAX_ROPES];
     uint32_t n_ops, n_phases, n_units, n_each;
-    uint64_t slot_bytes;                /* of the largest unit */
-    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot for experts: the widest */
-    aios__table table[AIOS__N_TABLES];  /* tables of which rows are read from storage */
+    uint64_t slot_bytes;                            /* of the largest unit */
+    uint64_t matrix_bytes[AIOS__N_EXPERT_MATRICES]; /* of a slot for experts: the widest */
+    aios__table table[AIOS__N_TABLES];              /* tables of which rows are read from storage */
     int32_t n_tables;
     uint64_t row_slot_bytes, row_align; /* of the longest row */
     /* per decoded token: weights, activations; from storage; of these, of experts */
@@ -124,7 +124,7 @@ static uint64_t aios__value_rows(const aios__emitter *e, const aios__value *v) {
     case AIOS__OF_TOKENS: return n;
     case AIOS__OF_OUTPUTS: return (uint64_t)e->n_outputs;
     case AIOS__OF_PAIRS: return n * (uint64_t)e->m->hp.n_used;
-    case AIOS__OF_PARTS: return (uint64_t)aios__attend_most_parts(e->n_ctx);
+    case AIOS__OF_PARTIALS: return (uint64_t)aios__attend_most_partials(e->n_ctx);
     case AIOS__OF_MASSES: return e->heavy ? n * (uint64_t)aios__tiles(e->n_ctx) : 0;
     default: return 0;
     }
@@ -252,7 +252,7 @@ static aios__op *aios__op_new(aios__emitter *e, const aios__node *n, const aios_
     o->phase = (int32_t)p->n_phases - 1;
     o->type = o->tier = -1;
     if (n->out[0] >= 0) o->rows = e->g->value[n->out[0]].rows;
-    o->gone = e->cut.experts && n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__GATE_PART;
+    o->gone = e->cut.experts && n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__EXPERT_GATE;
     o->later = e->cut.experts && o->rows == AIOS__OF_PAIRS && n->kind != AIOS__NODE_GATHER;
     return o;
 }
@@ -434,15 +434,15 @@ static void aios__emit_seal(aios__emitter *e, const aios__node *n) {
         aios__op_done(e, aios__op_new(e, n, &aios__kind_seal),
                       AIOSK_CONVERT_SCRATCH(h->hd_k > h->hd_v ? h->hd_k : h->hd_v));
 }
-/* The buffers that both ops of attention know. v: y, state, parts, masses. */
+/* The buffers that both ops of attention know. v: y, state, partials, masses. */
 static void aios__attend_buffers(aios__emitter *e, const aios__node *n, const int16_t *v,
                                  aios__op_attend *x) {
     x->window = e->m->hp.layer[n->layer].window;
     x->n_batch = e->n_batch;
-    x->n_parts = aios__attend_most_parts(e->n_ctx);
+    x->n_partials = aios__attend_most_partials(e->n_ctx);
     x->y = aios__f32_at(e, v[0], NULL);
     x->state = aios__f32_at(e, v[1], NULL);
-    x->part = aios__f32_at(e, v[2], NULL);
+    x->partial = aios__f32_at(e, v[2], NULL);
     x->mass = aios__f32_at(e, v[3], NULL);
 }
 static void aios__emit_attend(aios__emitter *e, const aios__node *n) {
@@ -559,8 +559,8 @@ static void aios__emit_cached(aios__emitter *e, aios__op *o, const aios__node *n
     uint64_t window = aios__expert_window(e, n->w.w, x->expert_bytes),
              read = window * (uint64_t)e->m->hp.n_used;
     o->tier = AIOS_TIER_STREAM;
-    if (window > p->part_bytes[x->which])
-        p->part_bytes[x->which] = aios__round_up(window, AIOS__STREAM_ALIGN);
+    if (window > p->matrix_bytes[x->which])
+        p->matrix_bytes[x->which] = aios__round_up(window, AIOS__STREAM_ALIGN);
     p->stream_bytes += read;
     p->expert_bytes += read;
     if (e->base) {
@@ -592,7 +592,7 @@ static void aios__emit_experts(aios__emitter *e, const aios__node *n) {
     x->n_out = (int32_t)t->n[1];
     x->rows_per_task = aios__task_rows(t->row_bytes, x->n_in, x->n_out, 0);
     x->which = n->which;
-    if (n->which == AIOS__GATE_PART) e->first_expert = (int32_t)e->p->n_ops - 1;
+    if (n->which == AIOS__EXPERT_GATE) e->first_expert = (int32_t)e->p->n_ops - 1;
     x->back = (int32_t)e->p->n_ops - 1 - e->first_expert;
     x->expert_bytes = aios__rows_bytes(t, at.layout, t->n[1]);
     if (e->base && at.split) x->each = aios__emit_each(e, n->w.w);
@@ -632,7 +632,7 @@ static void aios__walk(aios__emitter *e) {
     p->w_bytes = p->act_bytes = p->stream_bytes = p->expert_bytes = 0;
     p->slot_bytes = p->work_bytes = p->row_slot_bytes = 0;
     p->row_align = 64;
-    memset(p->part_bytes, 0, sizeof p->part_bytes);
+    memset(p->matrix_bytes, 0, sizeof p->matrix_bytes);
     memset(p->table, 0, sizeof p->table);
     e->n_buffers = 0;
     e->first_node = e->last_table = -1;
