@@ -9964,7 +9964,7 @@ static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert
     return u;
 }
 
-typedef struct aios__cache {
+typedef struct aios__expert_cache {
     aios__stream *s;
     aios__moe *moe;
     aios__bundle *layer; /* [n_layer] */
@@ -9981,10 +9981,10 @@ typedef struct aios__cache {
     int32_t at, n, done, due, asked; /* layer; its experts: all, through, at work, with slots */
     int32_t given;                   /* of those that are through, whose slots have gone on */
     uint64_t n_hits, n_misses;
-} aios__cache;
+} aios__expert_cache;
 
-static void aios__cache_layout(aios__cache *c, aios__bump *b, uint64_t n_layer, uint64_t n_expert,
-                               uint64_t n_slots) {
+static void aios__expert_cache_layout(aios__expert_cache *c, aios__bump *b, uint64_t n_layer,
+                                      uint64_t n_expert, uint64_t n_slots) {
     uint64_t n = n_slots ? n_layer * n_expert : 0;
     c->layer = (aios__bundle *)aios__take(b, n_slots ? n_layer * sizeof *c->layer : 0, 8);
     c->slot_of = (int32_t *)aios__take(b, n * 4, 8);
@@ -9995,7 +9995,8 @@ static void aios__cache_layout(aios__cache *c, aios__bump *b, uint64_t n_layer, 
     c->in_last = (uint32_t *)aios__take(b, n_slots * 4, 8);
     c->busy = (uint8_t *)aios__take(b, n_slots, 8);
 }
-static void aios__cache_start(aios__cache *c, aios__stream *s, aios__moe *m, int32_t n_layer) {
+static void aios__expert_cache_start(aios__expert_cache *c, aios__stream *s, aios__moe *m,
+                                     int32_t n_layer) {
     uint32_t i;
     c->s = s;
     c->moe = m;
@@ -10003,35 +10004,35 @@ static void aios__cache_start(aios__cache *c, aios__stream *s, aios__moe *m, int
     for (i = 0; i < c->n_slots; i++) c->in[i] = -1;
     for (c->half = 0; 2u << c->half <= c->n_slots / (uint32_t)m->n_used; c->half++) {}
 }
-static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) {
+static inline aios__slot *aios__expert_cache_reads(const aios__expert_cache *c, int32_t slot) {
     return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_EXPERT_MATRICES];
 }
 /* Is a bundle in a slot, or on its way there? */
-static int32_t aios__cache_has(const aios__cache *c, int32_t bundle) {
+static int32_t aios__expert_cache_has(const aios__expert_cache *c, int32_t bundle) {
     const aios__slot *r;
     if (c->slot_of[bundle] < 0) return 0;
-    r = aios__cache_reads(c, c->slot_of[bundle]);
+    r = aios__expert_cache_reads(c, c->slot_of[bundle]);
     return r[0].state != AIOS__SLOT_EMPTY && r[0].state != AIOS__SLOT_FAILED &&
            r[1].state != AIOS__SLOT_EMPTY && r[1].state != AIOS__SLOT_FAILED &&
            r[2].state != AIOS__SLOT_EMPTY && r[2].state != AIOS__SLOT_FAILED;
 }
-static uint32_t aios__cache_aged(const aios__cache *c, uint32_t uses, uint32_t last) {
+static uint32_t aios__expert_cache_aged(const aios__expert_cache *c, uint32_t uses, uint32_t last) {
     uint32_t age = (c->clock - last) >> c->half;
     return age > 31 ? 0 : uses >> age;
 }
 /* The slot that is given away next, -1 = none can be now. */
-static int32_t aios__cache_victim(const aios__cache *c) {
+static int32_t aios__expert_cache_victim(const aios__expert_cache *c) {
     uint32_t i, k, best_uses = 0, best_last = 0;
     int32_t best = -1;
     for (i = 0; i < c->n_slots; i++) {
         uint32_t uses, last;
         if (c->busy[i]) continue;
-        uses = c->in[i] < 0 ? 0 : aios__cache_aged(c, c->in_uses[i], c->in_last[i]);
+        uses = c->in[i] < 0 ? 0 : aios__expert_cache_aged(c, c->in_uses[i], c->in_last[i]);
         last = c->in[i] < 0 ? 0 : c->in_last[i];
         if (best >= 0 && (uses > best_uses || (uses == best_uses && last >= best_last))) continue;
         /* of a pass that was dropped */
         for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++)
-            if (aios__cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;
+            if (aios__expert_cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;
         if (k < AIOS__N_EXPERT_MATRICES) continue;
         best = (int32_t)i;
         best_uses = uses;
@@ -10040,10 +10041,10 @@ static int32_t aios__cache_victim(const aios__cache *c) {
     return best;
 }
 /* Asks for a bundle of the layer at work, in a slot. */
-static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
+static void aios__expert_cache_ask(aios__expert_cache *c, int32_t expert, int32_t slot) {
     int32_t bundle = c->at * c->moe->n_expert + expert, old = c->in[slot], k;
     const aios__bundle *l = &c->layer[c->at];
-    aios__slot *r = aios__cache_reads(c, slot);
+    aios__slot *r = aios__expert_cache_reads(c, slot);
     if (old != bundle) {
         if (old >= 0) {
             c->slot_of[old] = -1;
@@ -10052,7 +10053,8 @@ static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
         }
         c->in[slot] = bundle;
         c->slot_of[bundle] = slot;
-        c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE;
+        c->in_uses[slot] =
+            aios__expert_cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE;
         c->in_last[slot] = c->clock;
         for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++) {
             aios__unit u = aios__bundle_unit(l, expert, k);
@@ -10069,21 +10071,21 @@ static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
             aios__stream_want(c->s, &r[k]);
 }
 /* Asks for as many as there are slots. */
-static void aios__cache_asks(aios__cache *c) {
+static void aios__expert_cache_asks(aios__expert_cache *c) {
     for (; c->asked < c->n; c->asked++) {
         int32_t e = c->moe->order[c->asked], slot = c->slot_of[c->at * c->moe->n_expert + e];
         if (slot < 0)
             slot = c->given < c->done
                        ? c->slot_of[c->at * c->moe->n_expert + c->moe->order[c->given]]
-                       : aios__cache_victim(c);
+                       : aios__expert_cache_victim(c);
         if (slot < 0) return;
         if (c->given < c->done && c->in[slot] == c->at * c->moe->n_expert + c->moe->order[c->given])
             c->given++;
-        aios__cache_ask(c, e, slot);
+        aios__expert_cache_ask(c, e, slot);
     }
 }
 /* A layer begins: puts its experts in order, what is there first, and asks for the others. */
-static void aios__cache_begin(aios__cache *c, int32_t layer) {
+static void aios__expert_cache_begin(aios__expert_cache *c, int32_t layer) {
     aios__moe *m = c->moe;
     int32_t i, k, n = 0;
     aios__crew_lock(&c->s->crew);
@@ -10096,10 +10098,10 @@ static void aios__cache_begin(aios__cache *c, int32_t layer) {
         int32_t e = m->order[i], bundle = layer * m->n_expert + e, slot = c->slot_of[bundle];
         if (slot >= 0) {
             c->in_uses[slot] =
-                aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE;
+                aios__expert_cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE;
             c->in_last[slot] = c->clock;
         }
-        if (!aios__cache_has(c, bundle)) {
+        if (!aios__expert_cache_has(c, bundle)) {
             c->n_misses++;
             continue;
         }
@@ -10110,22 +10112,22 @@ static void aios__cache_begin(aios__cache *c, int32_t layer) {
         m->order[n++] = e;
     }
     c->asked = n;
-    aios__cache_asks(c);
+    aios__expert_cache_asks(c);
     aios__stream_pump(c->s);
     aios__crew_unlock(&c->s->crew);
 }
 /* Are the next experts there? Takes all that are, as the blocks that are due. 1 = yes; 0 = not
  * yet; AIOS_ERR_*: they cannot be read. */
-static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
+static int32_t aios__expert_cache_try(aios__expert_cache *c, uint64_t timeout_ns) {
     aios__moe *m = c->moe;
     int32_t k, r = 0, moved = 0;
     aios__crew_lock(&c->s->crew);
     for (c->due = c->done;;) {
         const aios__slot *wait = NULL, *s;
-        aios__cache_asks(c);
+        aios__expert_cache_asks(c);
         if (c->due == c->asked && c->due > c->done) break;
         if (c->due < c->asked) {
-            s = aios__cache_reads(c, c->slot_of[c->at * m->n_expert + m->order[c->due]]);
+            s = aios__expert_cache_reads(c, c->slot_of[c->at * m->n_expert + m->order[c->due]]);
             for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++) {
                 if (s[k].state == AIOS__SLOT_FAILED && c->due == c->done) {
                     c->s->bad = &s[k];
@@ -10141,8 +10143,8 @@ static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
         } else
             for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_EXPERT_MATRICES);
                  k++) /* all slots wait for a pass that was dropped */
-                if (aios__cache_reads(c, 0)[k].state == AIOS__SLOT_READING)
-                    wait = &aios__cache_reads(c, 0)[k];
+                if (aios__expert_cache_reads(c, 0)[k].state == AIOS__SLOT_READING)
+                    wait = &aios__expert_cache_reads(c, 0)[k];
         if (c->due > c->done || r || moved || !wait) break;
         moved = 1;
         aios__stream_move(c->s, wait->part, timeout_ns);
@@ -10157,7 +10159,8 @@ static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
 }
 AIOS__SMALL_END
 /* Where a matrix of an expert that is due lies. */
-static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t which) {
+static inline const void *aios__expert_cache_data(const aios__expert_cache *c, int32_t expert,
+                                                  int32_t which) {
     int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
     aios__unit u = aios__bundle_unit(&c->layer[c->at], expert, which);
     return c->base + (uint64_t)slot * c->slot_bytes + c->matrix_off[which] +
@@ -10165,12 +10168,12 @@ static inline const void *aios__cache_data(const aios__cache *c, int32_t expert,
 }
 AIOS__SMALL_BEGIN
 /* Those that were due are through. 1 = there are more. */
-static int32_t aios__cache_next(aios__cache *c) {
+static int32_t aios__expert_cache_next(aios__expert_cache *c) {
     aios__crew_lock(&c->s->crew);
     c->done = c->due;
     c->moe->block0 = c->moe->block1;
     c->moe->block1 = c->moe->n_blocks; /* until it is known which are there */
-    aios__cache_asks(c);
+    aios__expert_cache_asks(c);
     aios__stream_pump(c->s);
     aios__crew_unlock(&c->s->crew);
     return c->done < c->n;
@@ -10969,10 +10972,10 @@ typedef struct aios__run {
     uint64_t work_bytes;
     uint64_t *kv_read; /* [n_threads][8] bytes of cache read, a line each */
     aios__stream *stream;
-    const void *streamed; /* the unit of this round */
-    aios__rows *rows;     /* of tables that are not resident */
-    aios__moe *moe;       /* lists of the layer that is at work */
-    aios__cache *cache;   /* of experts that are not resident; NULL = they are */
+    const void *streamed;             /* the unit of this round */
+    aios__rows *rows;                 /* of tables that are not resident */
+    aios__moe *moe;                   /* lists of the layer that is at work */
+    aios__expert_cache *expert_cache; /* of experts that are not resident; NULL = they are */
 } aios__run;
 
 struct aios__op;
@@ -12001,7 +12004,7 @@ static void aios__op_group_run(const aios__op *o, const aios__run *r, int32_t t,
     (void)t;
     (void)worker;
     aios__moe_count(r->moe, r->pass->n);
-    if (r->cache) aios__cache_begin(r->cache, o->layer);
+    if (r->expert_cache) aios__expert_cache_begin(r->expert_cache, o->layer);
     aios__moe_place(r->moe, r->pass->n, o->layer);
 }
 static int32_t aios__group_tasks(const aios__op *o, const aios__run *r) {
@@ -12119,15 +12122,16 @@ static void aios__op_cached_run(const aios__op *o, const aios__run *r, int32_t t
                                 int32_t worker) {
     int32_t n = aios__expert_tasks(o);
     const aios__cols *b = &r->moe->block[r->moe->block0 + task / n];
-    aios__experts_task(o, r, aios__cache_data(r->cache, b->expert, o->u.experts.which), b, task % n,
-                       worker);
+    aios__experts_task(o, r,
+                       aios__expert_cache_data(r->expert_cache, b->expert, o->u.experts.which), b,
+                       task % n, worker);
 }
 static int32_t aios__cached_ready(const aios__op *o, aios__run *r, uint64_t timeout_ns) {
     (void)o;
-    return aios__cache_try(r->cache, timeout_ns);
+    return aios__expert_cache_try(r->expert_cache, timeout_ns);
 }
 static int32_t aios__cached_again(const aios__op *o, aios__run *r) {
-    return aios__cache_next(r->cache) ? o->u.experts.back : 0;
+    return aios__expert_cache_next(r->expert_cache) ? o->u.experts.back : 0;
 }
 /* clang-format off */
 static const aios__op_kind aios__kind_cached_experts[] = {
@@ -12834,7 +12838,7 @@ typedef struct aios__exec {
     aios__stream stream;
     aios__rows rows; /* of tables that are not resident */
     aios__moe moe;
-    aios__cache cache; /* of experts that are not resident */
+    aios__expert_cache expert_cache; /* of experts that are not resident */
     uint64_t (*now_ns)(void *user);
     void *now_user;
     aios_parallel_for parallel_for; /* NULL: the pool's threads */
@@ -14235,8 +14239,8 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->exec.stream.queue = (uint32_t *)aios__take(
         meta, ((uint64_t)p->n_expert_slots * AIOS__N_EXPERT_MATRICES + p->n_row_slots) * 4, 8);
     aios__rows_layout(&x->exec.rows, meta, p->n_row_slots);
-    aios__cache_layout(&x->exec.cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert,
-                       p->n_expert_slots);
+    aios__expert_cache_layout(&x->exec.expert_cache, meta, (uint64_t)m->hp.n_layer,
+                              (uint64_t)m->hp.n_expert, p->n_expert_slots);
     x->sample_work = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
         int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
@@ -15633,14 +15637,14 @@ static void aios__context_stream(aios_context *c) {
         aios__rows_start(&e->rows, &e->stream, c->prog.table, p->n_batch, rows, p->row_slot_bytes);
         e->run.rows = &e->rows;
     }
-    if ((e->cache.n_slots = p->n_expert_slots) > 0) {
-        e->cache.slot_bytes = p->expert_slot_bytes;
-        e->cache.matrix_off[AIOS__EXPERT_UP] = c->prog.matrix_bytes[AIOS__EXPERT_GATE];
-        e->cache.matrix_off[AIOS__EXPERT_DOWN] =
+    if ((e->expert_cache.n_slots = p->n_expert_slots) > 0) {
+        e->expert_cache.slot_bytes = p->expert_slot_bytes;
+        e->expert_cache.matrix_off[AIOS__EXPERT_UP] = c->prog.matrix_bytes[AIOS__EXPERT_GATE];
+        e->expert_cache.matrix_off[AIOS__EXPERT_DOWN] =
             c->prog.matrix_bytes[AIOS__EXPERT_GATE] + c->prog.matrix_bytes[AIOS__EXPERT_UP];
-        e->cache.base = experts;
-        aios__cache_start(&e->cache, &e->stream, &e->moe, c->model->hp.n_layer);
-        e->run.cache = &e->cache;
+        e->expert_cache.base = experts;
+        aios__expert_cache_start(&e->expert_cache, &e->stream, &e->moe, c->model->hp.n_layer);
+        e->run.expert_cache = &e->expert_cache;
     }
 }
 static void aios__context_exec(aios_context *c) {
@@ -15670,7 +15674,7 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     aios__kv_start(&c->kv, c->model, &c->plan, c->block[AIOS_MEM_KV]);
     if ((st = aios__context_ropes(c, err)) != 0) return st;
     aios__emitter_start(&e, c->model, &c->plan, c->k, &c->prog, &c->exec.moe);
-    e.bundle = c->exec.cache.layer;
+    e.bundle = c->exec.expert_cache.layer;
     aios__program_build(&e, (char *)c->block[AIOS_MEM_SCRATCH]);
     aios__context_stream(c);
     aios__context_exec(c);
@@ -15902,8 +15906,8 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
     if (!c) return AIOS_ERR_ARG;
     x = c->count;
     if (c->exec.stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->exec.stream, &x, 0);
-    x.n_expert_hits = c->exec.cache.n_hits;
-    x.n_expert_misses = c->exec.cache.n_misses;
+    x.n_expert_hits = c->exec.expert_cache.n_hits;
+    x.n_expert_misses = c->exec.expert_cache.n_misses;
     return aios__desc_fill(AIOS__ID_aios_counters, out, &x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
@@ -15911,7 +15915,7 @@ AIOS_API void aios_counters_reset(aios_context *c) {
     if (!c) return;
     denied = c->count.n_wishes_denied;
     if (c->exec.stream.n_all) aios__stream_count(&c->exec.stream, &c->count, 1);
-    c->exec.cache.n_hits = c->exec.cache.n_misses = 0;
+    c->exec.expert_cache.n_hits = c->exec.expert_cache.n_misses = 0;
     memset(&c->count, 0, sizeof c->count);
     c->count.n_wishes_denied = denied;
 }

@@ -96,14 +96,14 @@ static void aios__context_stream(aios_context *c) {
         aios__rows_start(&e->rows, &e->stream, c->prog.table, p->n_batch, rows, p->row_slot_bytes);
         e->run.rows = &e->rows;
     }
-    if ((e->cache.n_slots = p->n_expert_slots) > 0) {
-        e->cache.slot_bytes = p->expert_slot_bytes;
-        e->cache.matrix_off[AIOS__EXPERT_UP] = c->prog.matrix_bytes[AIOS__EXPERT_GATE];
-        e->cache.matrix_off[AIOS__EXPERT_DOWN] =
+    if ((e->expert_cache.n_slots = p->n_expert_slots) > 0) {
+        e->expert_cache.slot_bytes = p->expert_slot_bytes;
+        e->expert_cache.matrix_off[AIOS__EXPERT_UP] = c->prog.matrix_bytes[AIOS__EXPERT_GATE];
+        e->expert_cache.matrix_off[AIOS__EXPERT_DOWN] =
             c->prog.matrix_bytes[AIOS__EXPERT_GATE] + c->prog.matrix_bytes[AIOS__EXPERT_UP];
-        e->cache.base = experts;
-        aios__cache_start(&e->cache, &e->stream, &e->moe, c->model->hp.n_layer);
-        e->run.cache = &e->cache;
+        e->expert_cache.base = experts;
+        aios__expert_cache_start(&e->expert_cache, &e->stream, &e->moe, c->model->hp.n_layer);
+        e->run.expert_cache = &e->expert_cache;
     }
 }
 static void aios__context_exec(aios_context *c) {
@@ -133,7 +133,7 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     aios__kv_start(&c->kv, c->model, &c->plan, c->block[AIOS_MEM_KV]);
     if ((st = aios__context_ropes(c, err)) != 0) return st;
     aios__emitter_start(&e, c->model, &c->plan, c->k, &c->prog, &c->exec.moe);
-    e.bundle = c->exec.cache.layer;
+    e.bundle = c->exec.expert_cache.layer;
     aios__program_build(&e, (char *)c->block[AIOS_MEM_SCRATCH]);
     aios__context_stream(c);
     aios__context_exec(c);
@@ -365,8 +365,8 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
     if (!c) return AIOS_ERR_ARG;
     x = c->count;
     if (c->exec.stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->exec.stream, &x, 0);
-    x.n_expert_hits = c->exec.cache.n_hits;
-    x.n_expert_misses = c->exec.cache.n_misses;
+    x.n_expert_hits = c->exec.expert_cache.n_hits;
+    x.n_expert_misses = c->exec.expert_cache.n_misses;
     return aios__desc_fill(AIOS__ID_aios_counters, out, &x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
@@ -374,7 +374,7 @@ AIOS_API void aios_counters_reset(aios_context *c) {
     if (!c) return;
     denied = c->count.n_wishes_denied;
     if (c->exec.stream.n_all) aios__stream_count(&c->exec.stream, &c->count, 1);
-    c->exec.cache.n_hits = c->exec.cache.n_misses = 0;
+    c->exec.expert_cache.n_hits = c->exec.expert_cache.n_misses = 0;
     memset(&c->count, 0, sizeof c->count);
     c->count.n_wishes_denied = denied;
 }

@@ -39,8 +39,8 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->exec.stream.queue = (uint32_t *)aios__take(
         meta, ((uint64_t)p->n_expert_slots * AIOS__N_EXPERT_MATRICES + p->n_row_slots) * 4, 8);
     aios__rows_layout(&x->exec.rows, meta, p->n_row_slots);
-    aios__cache_layout(&x->exec.cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert,
-                       p->n_expert_slots);
+    aios__expert_cache_layout(&x->exec.expert_cache, meta, (uint64_t)m->hp.n_layer,
+                              (uint64_t)m->hp.n_expert, p->n_expert_slots);
     x->sample_work = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
         int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);

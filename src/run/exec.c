@@ -18,7 +18,7 @@ typedef struct aios__exec {
     aios__stream stream;
     aios__rows rows; /* of tables that are not resident */
     aios__moe moe;
-    aios__cache cache; /* of experts that are not resident */
+    aios__expert_cache expert_cache; /* of experts that are not resident */
     uint64_t (*now_ns)(void *user);
     void *now_user;
     aios_parallel_for parallel_for; /* NULL: the pool's threads */

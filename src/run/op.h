@@ -39,10 +39,10 @@ typedef struct aios__run {
     uint64_t work_bytes;
     uint64_t *kv_read; /* [n_threads][8] bytes of cache read, a line each */
     aios__stream *stream;
-    const void *streamed; /* the unit of this round */
-    aios__rows *rows;     /* of tables that are not resident */
-    aios__moe *moe;       /* lists of the layer that is at work */
-    aios__cache *cache;   /* of experts that are not resident; NULL = they are */
+    const void *streamed;             /* the unit of this round */
+    aios__rows *rows;                 /* of tables that are not resident */
+    aios__moe *moe;                   /* lists of the layer that is at work */
+    aios__expert_cache *expert_cache; /* of experts that are not resident; NULL = they are */
 } aios__run;
 
 struct aios__op;

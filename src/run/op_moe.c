@@ -11,7 +11,7 @@ static void aios__op_group_run(const aios__op *o, const aios__run *r, int32_t t,
     (void)t;
     (void)worker;
     aios__moe_count(r->moe, r->pass->n);
-    if (r->cache) aios__cache_begin(r->cache, o->layer);
+    if (r->expert_cache) aios__expert_cache_begin(r->expert_cache, o->layer);
     aios__moe_place(r->moe, r->pass->n, o->layer);
 }
 static int32_t aios__group_tasks(const aios__op *o, const aios__run *r) {
@@ -129,15 +129,16 @@ static void aios__op_cached_run(const aios__op *o, const aios__run *r, int32_t t
                                 int32_t worker) {
     int32_t n = aios__expert_tasks(o);
     const aios__cols *b = &r->moe->block[r->moe->block0 + task / n];
-    aios__experts_task(o, r, aios__cache_data(r->cache, b->expert, o->u.experts.which), b, task % n,
-                       worker);
+    aios__experts_task(o, r,
+                       aios__expert_cache_data(r->expert_cache, b->expert, o->u.experts.which), b,
+                       task % n, worker);
 }
 static int32_t aios__cached_ready(const aios__op *o, aios__run *r, uint64_t timeout_ns) {
     (void)o;
-    return aios__cache_try(r->cache, timeout_ns);
+    return aios__expert_cache_try(r->expert_cache, timeout_ns);
 }
 static int32_t aios__cached_again(const aios__op *o, aios__run *r) {
-    return aios__cache_next(r->cache) ? o->u.experts.back : 0;
+    return aios__expert_cache_next(r->expert_cache) ? o->u.experts.back : 0;
 }
 /* clang-format off */
 static const aios__op_kind aios__kind_cached_experts[] = {
