@@ -6799,8 +6799,8 @@ typedef struct aios__hp {
  * rows below `rows` are resident, in the block of their tier or where the io maps them; those
  * from there on are streamed. */
 typedef struct aios__place {
-    uint8_t use, group, can_map;  /* AIOS__IS_*, 0 = no role; AIOS__GROUP_* */
-    uint8_t layout, mapped, tier; /* of the resident rows */
+    uint8_t use, section, can_map; /* AIOS__IS_*, 0 = no role; AIOS__SECTION_* */
+    uint8_t layout, mapped, tier;  /* of the resident rows */
     /* experts: 1 = of experts, of which a token reads some. split: 0 = the matrices of all of them,
      * 1 = of one alone */
     uint8_t experts, split;
@@ -6815,8 +6815,14 @@ typedef struct aios__place {
     const void *p;         /* NULL until loaded */
 } aios__place;
 enum { AIOS__MAP_MODEL = 1, AIOS__MAP_ARTIFACT = 2 }; /* can_map: whose io maps the tensor */
-/* Matrices in the order in which they leave memory when it is short; FIXED stays. */
-enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GROUP_FIXED = 3 };
+/* Sections of a model: matrices in the order in which they leave memory when it is short; FIXED
+ * stays. */
+enum {
+    AIOS__SECTION_FFN = 0,
+    AIOS__SECTION_ATTN = 1,
+    AIOS__SECTION_OUT = 2,
+    AIOS__SECTION_FIXED = 3
+};
 
 /* How the weights are divided between the tiers. With it, aios__place_of gives the same answer
  * each time. */
@@ -7361,7 +7367,7 @@ static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, co
         p->use = AIOS__IS_MATRIX;
         p->experts = p->split = 1;
         p->expert = (uint16_t)e;
-        p->group = AIOS__GROUP_FFN;
+        p->section = AIOS__SECTION_FFN;
         p->layer = (int16_t)l;
         if (before < 0)
             m->layer[l][role].w = i;
@@ -7504,10 +7510,10 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     /* tied: multiplied with too */
     if (m->role[AIOS__ROLE_OUTPUT].w < 0)
         m->place[m->role[AIOS__ROLE_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;
-    for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].group = AIOS__GROUP_FIXED;
+    for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].section = AIOS__SECTION_FIXED;
     m->place[m->role[m->role[AIOS__ROLE_OUTPUT].w >= 0 ? AIOS__ROLE_OUTPUT : AIOS__ROLE_TOKEN_EMBD]
                  .w]
-        .group = AIOS__GROUP_OUT;
+        .section = AIOS__SECTION_OUT;
 
     for (l = 0; l < m->hp.n_layer; l++) {
         char prefix[24];
@@ -7532,10 +7538,10 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
                 return st;
             if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;
             /* a router is small, and everything waits for it */
-            m->place[m->layer[l][r].w].group =
-                r == AIOS__ROLE_FFN_ROUTER || r == AIOS__ROLE_FFN_SHARED ? AIOS__GROUP_FIXED
-                : r < AIOS__ROLE_FFN_NORM                                ? AIOS__GROUP_ATTN
-                                                                         : AIOS__GROUP_FFN;
+            m->place[m->layer[l][r].w].section =
+                r == AIOS__ROLE_FFN_ROUTER || r == AIOS__ROLE_FFN_SHARED ? AIOS__SECTION_FIXED
+                : r < AIOS__ROLE_FFN_NORM                                ? AIOS__SECTION_ATTN
+                                                                         : AIOS__SECTION_FFN;
             m->place[m->layer[l][r].w].layer = (int16_t)l;
         }
     }
@@ -9004,7 +9010,7 @@ AIOS_API void aios_model_free(aios_model *m) {
  * reads through the io, packs panel by panel. What it leaves out, the rows that are streamed, is
  * read while the model runs (stream.c). */
 
-/* a group of matrices streams from not at all to wholly */
+/* a section streams from not at all to wholly */
 enum { AIOS__LEVEL = 65536, AIOS__LEVELS = 3 * AIOS__LEVEL };
 
 /* Rows of a tensor that are read at once: whole pairs of panels. */
@@ -9012,14 +9018,15 @@ static uint32_t aios__unit_rows(const aios__tensor *t, uint64_t unit_bytes) {
     uint64_t n = unit_bytes / t->row_bytes / 32 * 32;
     return (uint32_t)(n < 32 ? 32 : aios__min_u64(n, aios__round_up(t->n[1], 32)));
 }
-/* Rows of a matrix that stay. What its group streams is dealt out in whole units, evenly over
+/* Rows of a matrix that stay. What its section streams is dealt out in whole units, evenly over
  * the layers, so that reading never waits long for room nor computing for data. */
 static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, uint32_t i) {
     const aios__place *at = &m->place[i];
     const aios__tensor *t = &m->gguf.tensor[i];
-    int64_t share = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
+    int64_t share = (int64_t)cut->level - (int64_t)at->section * AIOS__LEVEL;
     uint64_t per, n, k, l = (uint64_t)at->layer;
-    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || share <= 0)
+    if (at->use != AIOS__IS_MATRIX || at->experts || at->section == AIOS__SECTION_FIXED ||
+        share <= 0)
         return (uint32_t)t->n[1];
     if (share > AIOS__LEVEL) share = AIOS__LEVEL;
     per = aios__unit_rows(t, cut->unit_bytes);
@@ -9033,7 +9040,7 @@ static int32_t aios__warm_steps(const aios_model *m) { return 4 * m->hp.n_layer;
 static int32_t aios__is_warm(const aios_model *m, const aios__cut *cut, uint32_t i) {
     const aios__place *at = &m->place[i];
     return at->use == AIOS__IS_MATRIX &&
-           at->group * m->hp.n_layer + m->hp.n_layer - 1 - at->layer < cut->warm;
+           at->section * m->hp.n_layer + m->hp.n_layer - 1 - at->layer < cut->warm;
 }
 
 /* Where the bytes of a matrix or table come from: the artifact, packed as they will be used, or
@@ -11708,7 +11715,7 @@ static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t 
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     const aios__pass *ps = r->pass;
     int32_t slices = aios__attend_slices(h), heads = aios__attend_heads(h),
-            group = h->n_head / h->n_head_kv, chunk, chunks, slice, block, last;
+            n_q = h->n_head / h->n_head_kv, chunk, chunks, slice, block, last;
     x->spread = aios__attend_spread(o, r);
     x->n_runs = x->spread ? aios__attend_n_runs(o, r) : 1;
     chunk = x->spread ? aios__attend_chunk(o, r) : 1;
@@ -11718,8 +11725,8 @@ static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t 
     slice = task / chunks % slices;
     x->kvh = task / chunks / slices % h->n_head_kv;
     block = task / chunks / slices / h->n_head_kv;
-    x->h0 = x->kvh * group + slice * heads;
-    x->n_h = group - slice * heads < heads ? group - slice * heads : heads;
+    x->h0 = x->kvh * n_q + slice * heads;
+    x->n_h = n_q - slice * heads < heads ? n_q - slice * heads : heads;
     x->t0 = ps->block[block];
     x->n_t = ps->block[block + 1] - x->t0;
     last = x->t0 + x->n_t - 1;

@@ -3,7 +3,7 @@
  * reads through the io, packs panel by panel. What it leaves out, the rows that are streamed, is
  * read while the model runs (stream.c). */
 
-/* a group of matrices streams from not at all to wholly */
+/* a section streams from not at all to wholly */
 enum { AIOS__LEVEL = 65536, AIOS__LEVELS = 3 * AIOS__LEVEL };
 
 /* Rows of a tensor that are read at once: whole pairs of panels. */
@@ -11,14 +11,15 @@ static uint32_t aios__unit_rows(const aios__tensor *t, uint64_t unit_bytes) {
     uint64_t n = unit_bytes / t->row_bytes / 32 * 32;
     return (uint32_t)(n < 32 ? 32 : aios__min_u64(n, aios__round_up(t->n[1], 32)));
 }
-/* Rows of a matrix that stay. What its group streams is dealt out in whole units, evenly over
+/* Rows of a matrix that stay. What its section streams is dealt out in whole units, evenly over
  * the layers, so that reading never waits long for room nor computing for data. */
 static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, uint32_t i) {
     const aios__place *at = &m->place[i];
     const aios__tensor *t = &m->gguf.tensor[i];
-    int64_t share = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
+    int64_t share = (int64_t)cut->level - (int64_t)at->section * AIOS__LEVEL;
     uint64_t per, n, k, l = (uint64_t)at->layer;
-    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || share <= 0)
+    if (at->use != AIOS__IS_MATRIX || at->experts || at->section == AIOS__SECTION_FIXED ||
+        share <= 0)
         return (uint32_t)t->n[1];
     if (share > AIOS__LEVEL) share = AIOS__LEVEL;
     per = aios__unit_rows(t, cut->unit_bytes);
@@ -32,7 +33,7 @@ static int32_t aios__warm_steps(const aios_model *m) { return 4 * m->hp.n_layer;
 static int32_t aios__is_warm(const aios_model *m, const aios__cut *cut, uint32_t i) {
     const aios__place *at = &m->place[i];
     return at->use == AIOS__IS_MATRIX &&
-           at->group * m->hp.n_layer + m->hp.n_layer - 1 - at->layer < cut->warm;
+           at->section * m->hp.n_layer + m->hp.n_layer - 1 - at->layer < cut->warm;
 }
 
 /* Where the bytes of a matrix or table come from: the artifact, packed as they will be used, or

@@ -103,7 +103,7 @@ static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, co
         p->use = AIOS__IS_MATRIX;
         p->experts = p->split = 1;
         p->expert = (uint16_t)e;
-        p->group = AIOS__GROUP_FFN;
+        p->section = AIOS__SECTION_FFN;
         p->layer = (int16_t)l;
         if (before < 0)
             m->layer[l][role].w = i;
@@ -246,10 +246,10 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     /* tied: multiplied with too */
     if (m->role[AIOS__ROLE_OUTPUT].w < 0)
         m->place[m->role[AIOS__ROLE_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;
-    for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].group = AIOS__GROUP_FIXED;
+    for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].section = AIOS__SECTION_FIXED;
     m->place[m->role[m->role[AIOS__ROLE_OUTPUT].w >= 0 ? AIOS__ROLE_OUTPUT : AIOS__ROLE_TOKEN_EMBD]
                  .w]
-        .group = AIOS__GROUP_OUT;
+        .section = AIOS__SECTION_OUT;
 
     for (l = 0; l < m->hp.n_layer; l++) {
         char prefix[24];
@@ -274,10 +274,10 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
                 return st;
             if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;
             /* a router is small, and everything waits for it */
-            m->place[m->layer[l][r].w].group =
-                r == AIOS__ROLE_FFN_ROUTER || r == AIOS__ROLE_FFN_SHARED ? AIOS__GROUP_FIXED
-                : r < AIOS__ROLE_FFN_NORM                                ? AIOS__GROUP_ATTN
-                                                                         : AIOS__GROUP_FFN;
+            m->place[m->layer[l][r].w].section =
+                r == AIOS__ROLE_FFN_ROUTER || r == AIOS__ROLE_FFN_SHARED ? AIOS__SECTION_FIXED
+                : r < AIOS__ROLE_FFN_NORM                                ? AIOS__SECTION_ATTN
+                                                                         : AIOS__SECTION_FFN;
             m->place[m->layer[l][r].w].layer = (int16_t)l;
         }
     }

@@ -50,8 +50,8 @@ typedef struct aios__hp {
  * rows below `rows` are resident, in the block of their tier or where the io maps them; those
  * from there on are streamed. */
 typedef struct aios__place {
-    uint8_t use, group, can_map;  /* AIOS__IS_*, 0 = no role; AIOS__GROUP_* */
-    uint8_t layout, mapped, tier; /* of the resident rows */
+    uint8_t use, section, can_map; /* AIOS__IS_*, 0 = no role; AIOS__SECTION_* */
+    uint8_t layout, mapped, tier;  /* of the resident rows */
     /* experts: 1 = of experts, of which a token reads some. split: 0 = the matrices of all of them,
      * 1 = of one alone */
     uint8_t experts, split;
@@ -66,8 +66,14 @@ typedef struct aios__place {
     const void *p;         /* NULL until loaded */
 } aios__place;
 enum { AIOS__MAP_MODEL = 1, AIOS__MAP_ARTIFACT = 2 }; /* can_map: whose io maps the tensor */
-/* Matrices in the order in which they leave memory when it is short; FIXED stays. */
-enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GROUP_FIXED = 3 };
+/* Sections of a model: matrices in the order in which they leave memory when it is short; FIXED
+ * stays. */
+enum {
+    AIOS__SECTION_FFN = 0,
+    AIOS__SECTION_ATTN = 1,
+    AIOS__SECTION_OUT = 2,
+    AIOS__SECTION_FIXED = 3
+};
 
 /* How the weights are divided between the tiers. With it, aios__place_of gives the same answer
  * each time. */

@@ -159,7 +159,7 @@ static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t 
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     const aios__pass *ps = r->pass;
     int32_t slices = aios__attend_slices(h), heads = aios__attend_heads(h),
-            group = h->n_head / h->n_head_kv, chunk, chunks, slice, block, last;
+            n_q = h->n_head / h->n_head_kv, chunk, chunks, slice, block, last;
     x->spread = aios__attend_spread(o, r);
     x->n_runs = x->spread ? aios__attend_n_runs(o, r) : 1;
     chunk = x->spread ? aios__attend_chunk(o, r) : 1;
@@ -169,8 +169,8 @@ static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t 
     slice = task / chunks % slices;
     x->kvh = task / chunks / slices % h->n_head_kv;
     block = task / chunks / slices / h->n_head_kv;
-    x->h0 = x->kvh * group + slice * heads;
-    x->n_h = group - slice * heads < heads ? group - slice * heads : heads;
+    x->h0 = x->kvh * n_q + slice * heads;
+    x->n_h = n_q - slice * heads < heads ? n_q - slice * heads : heads;
     x->t0 = ps->block[block];
     x->n_t = ps->block[block + 1] - x->t0;
     last = x->t0 + x->n_t - 1;
