@@ -6591,7 +6591,7 @@ static const aios__arch *aios__arch_find(aios__str name) {
 }
 
 /* Roles a tensor can have. In the file each is NAME.weight, perhaps with NAME.bias; those of a
- * layer stand behind "blk.N.". Shapes are in units that model.c knows: E n_embd, Q all query
+ * layer stand behind "blk.N.". Shapes are letters that model.c knows: E n_embd, Q all query
  * heads, K all key heads, V all value heads, O all value heads of the queries, F n_ff, T the
  * three of QKV together, U up, or gate and up together, M what the norm of queries sees, N that
  * of keys, C n_ctx_train, W n_vocab, X experts, D n_ff of one, S n_ff of the shared one; "-"
@@ -9317,12 +9317,12 @@ static inline uint64_t aios__stream_align(const aios_io *io) {
 static inline uint64_t aios__unit_start(const aios__unit *u, const aios_io *io) {
     return u->off / aios__stream_align(io) * aios__stream_align(io);
 }
-static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io) {
+static inline uint64_t aios__unit_read_bytes(const aios__unit *u, const aios_io *io) {
     return aios__min_u64(aios__round_up(u->off + u->n_bytes, aios__stream_align(io)), io->n_bytes) -
            aios__unit_start(u, io);
 }
 /* The same of n bytes anywhere: the most. */
-static inline uint64_t aios__window_most(uint64_t n, const aios_io *io) {
+static inline uint64_t aios__most_read_bytes(uint64_t n, const aios_io *io) {
     return aios__round_up(n + aios__stream_align(io) - 1, aios__stream_align(io));
 }
 static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) {
@@ -9344,7 +9344,7 @@ static aios__slot *aios__stream_next(aios__stream *s) {
         if (s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
         slot->part = u->part;
         slot->off = aios__unit_start(u, &s->io[u->part]);
-        slot->want = aios__unit_window(u, &s->io[u->part]);
+        slot->want = aios__unit_read_bytes(u, &s->io[u->part]);
         slot->dst = aios__slot_base(s, s->issued);
         slot->use = s->issued++;
     } else
@@ -9687,7 +9687,7 @@ static inline aios__unit aios__rows_unit(const aios__table *x, int32_t row) {
 static void aios__rows_hint(const aios__rows *r, const aios__unit *u) {
     const aios_io *io = &r->s->io[u->part];
     if (r->s->how == AIOS__READ_INLINE && io->soon)
-        io->soon(io->user, aios__unit_start(u, io), aios__unit_window(u, io));
+        io->soon(io->user, aios__unit_start(u, io), aios__unit_read_bytes(u, io));
 }
 /* The slot that a row is in, or will be; -1 = none. */
 static int32_t aios__rows_find(const aios__rows *r, int64_t key) {
@@ -9725,7 +9725,7 @@ static int32_t aios__rows_assign(aios__rows *r) {
         u = aios__rows_unit(x, r->row[r->t0 + i]);
         slot->part = u.part;
         slot->off = aios__unit_start(&u, &r->s->io[u.part]);
-        slot->want = aios__unit_window(&u, &r->s->io[u.part]);
+        slot->want = aios__unit_read_bytes(&u, &r->s->io[u.part]);
         aios__rows_hint(r, &u);
         aios__stream_want(r->s, slot);
     }
@@ -10068,7 +10068,7 @@ static void aios__expert_cache_ask(aios__expert_cache *c, int32_t expert, int32_
             r[k].state = AIOS__SLOT_EMPTY;
             r[k].part = u.part;
             r[k].off = aios__unit_start(&u, &c->s->io[u.part]);
-            r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
+            r[k].want = aios__unit_read_bytes(&u, &c->s->io[u.part]);
             r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->matrix_off[k];
         }
     }
@@ -12432,7 +12432,7 @@ static void aios__emit_stored(aios__emitter *e, aios__op *o, const aios__tensor 
                               const aios__place *at) {
     aios__program *p = e->p;
     aios__table *x = &p->table[o->u.table.which];
-    uint64_t most = aios__window_most(t->row_bytes, &e->m->io[t->part]);
+    uint64_t most = aios__most_read_bytes(t->row_bytes, &e->m->io[t->part]);
     x->off = t->off;
     x->row_bytes = t->row_bytes;
     x->part = t->part;
@@ -12542,7 +12542,7 @@ static aios__op *aios__emit_rows(aios__emitter *e, const aios__node *n, const ai
  * each unit. */
 static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
     const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
-    uint64_t off[2] = { 0, 0 }, window;
+    uint64_t off[2] = { 0, 0 }, n_read;
     aios__place at = aios__place_of(e->m, &e->cut, (uint32_t)n->w.w, off);
     aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)n->w.w);
     aios__program *p = e->p;
@@ -12559,9 +12559,9 @@ static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
         u.part = from.io;
         u.n_bytes =
             (uint32_t)aios__rows_bytes(t, from.layout, aios__min_u64(unit_rows, n_rows - row));
-        window = aios__unit_window(&u, &e->m->io[u.part]);
-        if (window > p->slot_bytes) p->slot_bytes = window;
-        p->stream_bytes += window;
+        n_read = aios__unit_read_bytes(&u, &e->m->io[u.part]);
+        if (n_read > p->slot_bytes) p->slot_bytes = n_read;
+        p->stream_bytes += n_read;
         if (e->base) p->unit[p->n_units] = u;
     }
 }
@@ -12686,7 +12686,7 @@ static const aios__expert *aios__emit_each(aios__emitter *e, int32_t first) {
     return each;
 }
 /* The most that is read for a matrix of one expert. */
-static uint64_t aios__expert_window(const aios__emitter *e, int32_t first, uint64_t n_bytes) {
+static uint64_t aios__expert_read_bytes(const aios__emitter *e, int32_t first, uint64_t n_bytes) {
     uint64_t most = 0, n, align;
     int32_t i;
     aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)first);
@@ -12701,7 +12701,7 @@ static uint64_t aios__expert_window(const aios__emitter *e, int32_t first, uint6
         u.off = from.off;
         u.part = from.io;
         u.n_bytes = (uint32_t)n_bytes;
-        n = aios__unit_window(&u, &e->m->io[u.part]);
+        n = aios__unit_read_bytes(&u, &e->m->io[u.part]);
         if (n > most) most = n;
     }
     return most;
@@ -12710,11 +12710,11 @@ static void aios__emit_cached(aios__emitter *e, aios__op *o, const aios__node *n
     aios__program *p = e->p;
     const aios__op_experts *x = &o->u.experts;
     aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)n->w.w);
-    uint64_t window = aios__expert_window(e, n->w.w, x->expert_bytes),
-             read = window * (uint64_t)e->m->hp.n_used;
+    uint64_t n_read = aios__expert_read_bytes(e, n->w.w, x->expert_bytes),
+             read = n_read * (uint64_t)e->m->hp.n_used;
     o->tier = AIOS_TIER_STREAM;
-    if (window > p->matrix_bytes[x->which])
-        p->matrix_bytes[x->which] = aios__round_up(window, AIOS__STREAM_ALIGN);
+    if (n_read > p->matrix_bytes[x->which])
+        p->matrix_bytes[x->which] = aios__round_up(n_read, AIOS__STREAM_ALIGN);
     p->stream_bytes += read;
     p->expert_bytes += read;
     if (e->base) {

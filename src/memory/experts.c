@@ -144,7 +144,7 @@ static void aios__expert_cache_ask(aios__expert_cache *c, int32_t expert, int32_
             r[k].state = AIOS__SLOT_EMPTY;
             r[k].part = u.part;
             r[k].off = aios__unit_start(&u, &c->s->io[u.part]);
-            r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
+            r[k].want = aios__unit_read_bytes(&u, &c->s->io[u.part]);
             r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->matrix_off[k];
         }
     }

@@ -67,7 +67,7 @@ static inline aios__unit aios__rows_unit(const aios__table *x, int32_t row) {
 static void aios__rows_hint(const aios__rows *r, const aios__unit *u) {
     const aios_io *io = &r->s->io[u->part];
     if (r->s->how == AIOS__READ_INLINE && io->soon)
-        io->soon(io->user, aios__unit_start(u, io), aios__unit_window(u, io));
+        io->soon(io->user, aios__unit_start(u, io), aios__unit_read_bytes(u, io));
 }
 /* The slot that a row is in, or will be; -1 = none. */
 static int32_t aios__rows_find(const aios__rows *r, int64_t key) {
@@ -105,7 +105,7 @@ static int32_t aios__rows_assign(aios__rows *r) {
         u = aios__rows_unit(x, r->row[r->t0 + i]);
         slot->part = u.part;
         slot->off = aios__unit_start(&u, &r->s->io[u.part]);
-        slot->want = aios__unit_window(&u, &r->s->io[u.part]);
+        slot->want = aios__unit_read_bytes(&u, &r->s->io[u.part]);
         aios__rows_hint(r, &u);
         aios__stream_want(r->s, slot);
     }

@@ -71,12 +71,12 @@ static inline uint64_t aios__stream_align(const aios_io *io) {
 static inline uint64_t aios__unit_start(const aios__unit *u, const aios_io *io) {
     return u->off / aios__stream_align(io) * aios__stream_align(io);
 }
-static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io) {
+static inline uint64_t aios__unit_read_bytes(const aios__unit *u, const aios_io *io) {
     return aios__min_u64(aios__round_up(u->off + u->n_bytes, aios__stream_align(io)), io->n_bytes) -
            aios__unit_start(u, io);
 }
 /* The same of n bytes anywhere: the most. */
-static inline uint64_t aios__window_most(uint64_t n, const aios_io *io) {
+static inline uint64_t aios__most_read_bytes(uint64_t n, const aios_io *io) {
     return aios__round_up(n + aios__stream_align(io) - 1, aios__stream_align(io));
 }
 static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) {
@@ -98,7 +98,7 @@ static aios__slot *aios__stream_next(aios__stream *s) {
         if (s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
         slot->part = u->part;
         slot->off = aios__unit_start(u, &s->io[u->part]);
-        slot->want = aios__unit_window(u, &s->io[u->part]);
+        slot->want = aios__unit_read_bytes(u, &s->io[u->part]);
         slot->dst = aios__slot_base(s, s->issued);
         slot->use = s->issued++;
     } else

@@ -90,7 +90,7 @@ static const aios__arch *aios__arch_find(aios__str name) {
 }
 
 /* Roles a tensor can have. In the file each is NAME.weight, perhaps with NAME.bias; those of a
- * layer stand behind "blk.N.". Shapes are in units that model.c knows: E n_embd, Q all query
+ * layer stand behind "blk.N.". Shapes are letters that model.c knows: E n_embd, Q all query
  * heads, K all key heads, V all value heads, O all value heads of the queries, F n_ff, T the
  * three of QKV together, U up, or gate and up together, M what the norm of queries sees, N that
  * of keys, C n_ctx_train, W n_vocab, X experts, D n_ff of one, S n_ff of the shared one; "-"

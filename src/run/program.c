@@ -278,7 +278,7 @@ static void aios__emit_stored(aios__emitter *e, aios__op *o, const aios__tensor 
                               const aios__place *at) {
     aios__program *p = e->p;
     aios__table *x = &p->table[o->u.table.which];
-    uint64_t most = aios__window_most(t->row_bytes, &e->m->io[t->part]);
+    uint64_t most = aios__most_read_bytes(t->row_bytes, &e->m->io[t->part]);
     x->off = t->off;
     x->row_bytes = t->row_bytes;
     x->part = t->part;
@@ -388,7 +388,7 @@ static aios__op *aios__emit_rows(aios__emitter *e, const aios__node *n, const ai
  * each unit. */
 static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
     const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
-    uint64_t off[2] = { 0, 0 }, window;
+    uint64_t off[2] = { 0, 0 }, n_read;
     aios__place at = aios__place_of(e->m, &e->cut, (uint32_t)n->w.w, off);
     aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)n->w.w);
     aios__program *p = e->p;
@@ -405,9 +405,9 @@ static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
         u.part = from.io;
         u.n_bytes =
             (uint32_t)aios__rows_bytes(t, from.layout, aios__min_u64(unit_rows, n_rows - row));
-        window = aios__unit_window(&u, &e->m->io[u.part]);
-        if (window > p->slot_bytes) p->slot_bytes = window;
-        p->stream_bytes += window;
+        n_read = aios__unit_read_bytes(&u, &e->m->io[u.part]);
+        if (n_read > p->slot_bytes) p->slot_bytes = n_read;
+        p->stream_bytes += n_read;
         if (e->base) p->unit[p->n_units] = u;
     }
 }
@@ -532,7 +532,7 @@ static const aios__expert *aios__emit_each(aios__emitter *e, int32_t first) {
     return each;
 }
 /* The most that is read for a matrix of one expert. */
-static uint64_t aios__expert_window(const aios__emitter *e, int32_t first, uint64_t n_bytes) {
+static uint64_t aios__expert_read_bytes(const aios__emitter *e, int32_t first, uint64_t n_bytes) {
     uint64_t most = 0, n, align;
     int32_t i;
     aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)first);
@@ -547,7 +547,7 @@ static uint64_t aios__expert_window(const aios__emitter *e, int32_t first, uint6
         u.off = from.off;
         u.part = from.io;
         u.n_bytes = (uint32_t)n_bytes;
-        n = aios__unit_window(&u, &e->m->io[u.part]);
+        n = aios__unit_read_bytes(&u, &e->m->io[u.part]);
         if (n > most) most = n;
     }
     return most;
@@ -556,11 +556,11 @@ static void aios__emit_cached(aios__emitter *e, aios__op *o, const aios__node *n
     aios__program *p = e->p;
     const aios__op_experts *x = &o->u.experts;
     aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)n->w.w);
-    uint64_t window = aios__expert_window(e, n->w.w, x->expert_bytes),
-             read = window * (uint64_t)e->m->hp.n_used;
+    uint64_t n_read = aios__expert_read_bytes(e, n->w.w, x->expert_bytes),
+             read = n_read * (uint64_t)e->m->hp.n_used;
     o->tier = AIOS_TIER_STREAM;
-    if (window > p->matrix_bytes[x->which])
-        p->matrix_bytes[x->which] = aios__round_up(window, AIOS__STREAM_ALIGN);
+    if (n_read > p->matrix_bytes[x->which])
+        p->matrix_bytes[x->which] = aios__round_up(n_read, AIOS__STREAM_ALIGN);
     p->stream_bytes += read;
     p->expert_bytes += read;
     if (e->base) {
