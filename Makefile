@@ -98,6 +98,15 @@ headers:  ## write aios.h and aios_kernels.h from src/
 	    if cmp -s $$h.tmp $$h; then rm -f $$h.tmp; else mv -f $$h.tmp $$h; echo "wrote $$h"; fi; \
 	done
 
+# ---- pictures -------------------------------------------------------------------------------------------------------
+$(B)/%.o: docs/%.c | $(B)
+	$(COMPILE) $(TFLAGS) -c $< -o $@
+.PHONY: pictures
+pictures: $(B)/pictures  ## draw the numbers of docs/ARCHITECTURE.md from the code
+	@$(B)/pictures >$(B)/pictures.txt
+	@$(AWK) -f docs/pictures.awk $(B)/pictures.txt docs/ARCHITECTURE.md >$(B)/pictures.md
+	@cmp -s $(B)/pictures.md docs/ARCHITECTURE.md || { cp $(B)/pictures.md docs/ARCHITECTURE.md; echo "wrote docs/ARCHITECTURE.md"; }
+
 # ---- tests ----------------------------------------------------------------------------------------------------------
 # ALSO: what the scripts want to be built; RUN: what to run programs with; see tests/run.sh
 THIS  := $(MAKE)
@@ -113,7 +122,7 @@ check:  ## the headers equal src/, compile clean everywhere and reach only what 
 # What is laid out by .clang-format: all but tables, generated or read by their columns, and the words of instruction sets.
 CLANG_FORMAT = $(shell command -v clang-format-14 || echo clang-format)
 FORMATTED = $(filter-out %/nfc.h %/unicode.h $(addprefix src/kernels/,api.h tables.h formats.h kv_codes.h kv_types.h names.h names_undef.h effort.inc) \
-    $(wildcard src/kernels/simd* src/kernels/isa_* src/kernels/dot_*),$(wildcard src/*/*.[ch] src/*/*.inc src/blocks.c)) $(wildcard tests/*.[ch])
+    $(wildcard src/kernels/simd* src/kernels/isa_* src/kernels/dot_*),$(wildcard src/*/*.[ch] src/*/*.inc src/blocks.c)) $(wildcard tests/*.[ch] docs/*.c)
 format:  ## lay the sources out as .clang-format says (version 14)
 	$(CLANG_FORMAT) -i $(FORMATTED)
 formatted:

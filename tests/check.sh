@@ -173,6 +173,12 @@ same_as_src() {     # the committed header is what src/ gives, with every awk th
     done
 }
 
+pictures() {        # numbers of the document are those that the code gives
+    ${MAKE:-make} -s build/pictures && build/pictures >"$dir/pictures" || return 1
+    $AWK -f docs/pictures.awk "$dir/pictures" docs/ARCHITECTURE.md >"$dir/pictures.md" || return 1
+    cmp "$dir/pictures.md" docs/ARCHITECTURE.md || { echo "docs/ARCHITECTURE.md has other numbers: make pictures, and commit it"; return 1; }
+}
+
 # The build that the other checks look into. Processor seconds of finished children: the clock would tell how busy the machine is.
 cpu() { times >"$dir/times"; $AWK 'NR == 2 { split($1, t, /[ms]/); print int(t[1] * 60 + t[2] + 0.5) }' "$dir/times"; }
 timed() {           # timed COMPILER OUT
@@ -484,6 +490,8 @@ case $(clang-format-14 --version 2>/dev/null || clang-format --version 2>/dev/nu
     *) skip "layout" "no clang-format 14" ;;
 esac
 check "no file uses what stands below it" ${AWK:-awk} -f tests/layers.awk src/aios.h
+if [ -e models/tale.gguf ]; then check "docs/ARCHITECTURE.md: pictures are what the code says" pictures
+else skip "pictures" "no models/tale.gguf"; fi
 
 check "the library compiles, C99 -O2" timed "$CC" lib.o
 check "size, one vector set" one_set_fits "$CC" $MAX_BYTES

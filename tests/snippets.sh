@@ -5,6 +5,7 @@
 #     ```c       a program (it has a main) or some statements, which get the frame below; see "C and C++"
 #     ```sh      commands, run line by line in a folder where the repository is too, and model.gguf; see "commands"
 #     ```text    $ COMMAND, and what it prints, but for line ends
+#     ```picture a drawing; check.sh compares those with numbers
 #
 # A block of another kind, or one that is merely indented, is a failure, and so is a command that no rule here knows: nothing is left out
 # without a reason being given.
