@@ -24,16 +24,21 @@ static void need(aios_status st) {
     fprintf(stderr, "pictures: %s\n", err.text);
     exit(1);
 }
-static void plan_make(const aios_model *m, uint64_t hot_bytes, uint64_t warm_bytes, aios_plan *p) {
+static void plan_make(const aios_model *m, aios_plan *p) {
     aios_plan_desc d;
     aios_plan_desc_init(&d);
     aios_plan_init(p);
     d.n_ctx = N_CTX;
     d.n_batch = N_BATCH;
     d.n_threads = 2;
-    d.hot_bytes = hot_bytes;
-    d.warm_bytes = warm_bytes;
     need(aios_plan_make(m, &d, p, &err));
+}
+/* Four tenths of feed-forward are streamed, in small units. */
+static void plan_stream(const aios_model *m, aios_plan *p) {
+    p->stream_level = AIOS__LEVEL * 4 / 10;
+    p->unit_bytes = 36864;
+    p->n_slots = 4;
+    if (!aios__plan_sizes(m, p, aiosk_select(AIOSK_ISA_SCALAR))) exit(1);
 }
 static void print_range(uint64_t from, uint64_t n) {
     printf("%5llu .. %-5llu", (unsigned long long)from, (unsigned long long)(from + n - 1));
@@ -107,7 +112,7 @@ typedef struct held {
 typedef struct lives {
     held at[MAX_HELD];
     int n, open[AIOS__MAX_BUFFERS];
-    uint64_t bytes[AIOS__MAX_BUFFERS];
+    uint64_t bytes[AIOS__MAX_BUFFERS], work;
     int32_t n_buffers, first, last; /* phases of the layer */
 } lives;
 static void lives_look(lives *x, const aios__emitter *e, int32_t phase) {
@@ -130,30 +135,39 @@ static void lives_look(lives *x, const aios__emitter *e, int32_t phase) {
         }
     }
 }
-/* The walk of program.c, watched. */
-static void lives_of(const aios_model *m, const aios_plan *p, lives *x) {
+/* The walk of program.c, node by node, while counting. */
+static void walk_start(aios__emitter *e, const aios_model *m, const aios_plan *p) {
+    static aios__program prog;
+    static aios__moe moe;
+    memset(&prog, 0, sizeof prog);
+    memset(&moe, 0, sizeof moe);
+    aios__emitter_start(e, m, p, aiosk_select(AIOSK_ISA_SCALAR), &prog, &moe);
+    e->first_node = e->last_table = -1;
+}
+static int32_t walk_on(aios__emitter *e, uint32_t node) { /* the phase that it ends in */
     static void (*const emit[])(aios__emitter *, const aios__node *) = {
 #define X(N, n) aios__emit_##n,
         AIOS__NODES(X)
 #undef X
     };
-    static aios__program prog;
-    static aios__moe moe;
+    emit[e->g->node[node].kind](e, &e->g->node[node]);
+    return (int32_t)e->p->n_phases - 1;
+}
+static void lives_of(const aios_model *m, const aios_plan *p, lives *x) {
     static aios__emitter e;
-    aios__emitter_start(&e, m, p, aiosk_select(AIOSK_ISA_SCALAR), &prog, &moe);
+    walk_start(&e, m, p);
     memset(x, 0, sizeof *x);
     for (int i = 0; i < AIOS__MAX_BUFFERS; i++) x->open[i] = -1;
-    e.first_node = e.last_table = -1;
     x->first = -1;
     for (uint32_t i = 0; i < e.g->n_nodes; i++) {
-        const aios__node *n = &e.g->node[i];
-        emit[n->kind](&e, n);
-        lives_look(x, &e, (int32_t)prog.n_phases - 1);
-        if (n->layer != LAYER) continue;
-        if (x->first < 0) x->first = (int32_t)prog.n_phases - 1;
-        x->last = (int32_t)prog.n_phases - 1;
+        const int32_t phase = walk_on(&e, i);
+        lives_look(x, &e, phase);
+        if (e.g->node[i].layer != LAYER) continue;
+        if (x->first < 0) x->first = phase;
+        x->last = phase;
     }
     x->n_buffers = e.n_buffers;
+    x->work = aios__round_up(e.p->work_bytes, 64);
     for (int i = 0; i < e.n_buffers; i++) x->bytes[i] = e.buffer[i].bytes;
 }
 static void picture_scratch(const aios_model *m, const aios_plan *p) {
@@ -267,34 +281,33 @@ static void picture_cache(const aios_model *m, const aios_plan *plan) {
 
 /* ---- the ring ---- */
 static void picture_ring(const aios_model *m, const aios_plan *p) {
-    static aios__program prog;
-    static aios__moe moe;
-    aios__emitter e;
+    static aios__emitter e;
     uint64_t use = 0;
-    aios__emitter_start(&e, m, p, aiosk_select(AIOSK_ISA_SCALAR), &prog, &moe);
+    walk_start(&e, m, p);
     printf("picture ring\n");
-    printf("%llu bytes of weights may be HOT: %u units are read in each pass, through %u slots of"
-           " %llu bytes\n\n",
-           (unsigned long long)p->tier_bytes[AIOS_TIER_HOT], p->n_units, p->n_slots,
-           (unsigned long long)p->slot_bytes);
-    printf("use of a unit : slot      its rows\n");
+    printf(
+        "%llu bytes of weights are HOT; a pass reads %u units, through %u slots of %llu bytes\n\n",
+        (unsigned long long)p->tier_bytes[AIOS_TIER_HOT], p->n_units, p->n_slots,
+        (unsigned long long)p->slot_bytes);
+    printf("use   slot   phase   round   rows\n");
     for (uint32_t i = 0; i < m->graph.n_nodes && use < p->n_units; i++) {
         const aios__node *n = &m->graph.node[i];
+        const int32_t phase = walk_on(&e, i);
         uint64_t off[2] = { 0, 0 };
         const aios__tensor *t;
-        uint32_t row, rows, per;
+        uint32_t row, rows, per, round = 0;
         if (n->kind != AIOS__NODE_MATRIX) continue;
         t = &m->gguf.tensor[n->w.w];
         rows = (uint32_t)t->n[1];
         per = aios__unit_rows(t, e.cut.unit_bytes);
         row = aios__place_of(m, &e.cut, (uint32_t)n->w.w, off).rows;
-        for (; row < rows; row += per, use++)
-            printf("          %3llu : %-3llu       %.*s, rows %u .. %u\n", (unsigned long long)use,
-                   (unsigned long long)(use % p->n_slots), (int)t->name.n, t->name.p, row,
-                   (row + per < rows ? row + per : rows) - 1);
+        for (; row < rows; row += per, use++, round++)
+            printf("%3llu   %4llu   %5d   %5u   %u .. %u of %.*s\n", (unsigned long long)use,
+                   (unsigned long long)(use % p->n_slots), (int)phase, round, row,
+                   (row + per < rows ? row + per : rows) - 1, (int)t->name.n, t->name.p);
     }
-    printf("          %3llu : %-3llu       the first unit again, for the next pass\n",
-           (unsigned long long)use, (unsigned long long)(use % p->n_slots));
+    printf("%3llu   %4llu   the first unit again, for the next pass\n", (unsigned long long)use,
+           (unsigned long long)(use % p->n_slots));
 }
 
 /* ---- a block of each kind ---- */
@@ -310,12 +323,11 @@ static void block_row(const char *kind, const char *tier, uint64_t all, uint64_t
 static void picture_blocks(const aios_model *m, const aios_plan *p, const aios_plan *streams) {
     static lives x;
     aios__kv kv;
-    uint64_t sum = 0, work;
+    uint64_t sum = 0;
     char text[128];
     if (!aios__kv_size(&kv, m, p)) return;
     lives_of(m, p, &x);
     for (int32_t i = 0; i < x.n_buffers; i++) sum += x.bytes[i];
-    work = (p->request_bytes[AIOS_MEM_SCRATCH] - sum) / (uint64_t)p->n_threads;
     printf("picture blocks\n");
     printf("                all resident   with a ring\n");
     block_row("WEIGHTS", "HOT", p->tier_bytes[AIOS_TIER_HOT], streams->tier_bytes[AIOS_TIER_HOT],
@@ -327,7 +339,7 @@ static void picture_blocks(const aios_model *m, const aios_plan *p, const aios_p
               "slots: of the ring, of experts, of rows of tables");
     block_row("META", "", 0, 0, "context, ops, page tables, tokens, stacks of threads");
     snprintf(text, sizeof text, "buffers %llu, then the work of %d threads, %llu each",
-             (unsigned long long)sum, (int)p->n_threads, (unsigned long long)work);
+             (unsigned long long)sum, (int)p->n_threads, (unsigned long long)x.work);
     block_row("SCRATCH", "", p->request_bytes[AIOS_MEM_SCRATCH],
               streams->request_bytes[AIOS_MEM_SCRATCH], text);
     snprintf(text, sizeof text, "%d %s pages of %llu", (int)kv.pool[0][0].n, ages[0],
@@ -344,8 +356,9 @@ int main(int argc, char **argv) {
     aios_model_desc_init(&md);
     md.path = argc > 1 ? argv[1] : "models/tale.gguf";
     need(aios_model_open(&md, &m, &err));
-    plan_make(m, 0, 0, &plan);
-    plan_make(m, 2 << 20, 64, &streams);
+    plan_make(m, &plan);
+    streams = plan;
+    plan_stream(m, &streams);
     picture_weight(m);
     aios_context_desc_init(&cd);
     need(aios_context_open(m, &plan, &cd, &c, &err));
