@@ -6778,6 +6778,7 @@ typedef struct aios__hp_layer {
     int32_t window;    /* a query sees itself and window - 1 before it; 0 = all */
     int32_t rope;      /* index of hp.rope; -1 = none */
     int32_t recurrent; /* a state in place of keys and values; 0 in every family of today */
+    float score_scale;
 } aios__hp_layer;
 
 typedef struct aios__hp {
@@ -6787,7 +6788,7 @@ typedef struct aios__hp {
     int32_t n_layer, n_embd, n_vocab, n_ctx_train;
     int32_t window; /* the widest of any layer; 0 = none has one */
     int32_t n_head; /* the most of any layer */
-    float norm_eps, score_scale, score_cap, logit_cap, embd_scale;
+    float norm_eps, score_cap, logit_cap, embd_scale;
     float residual_scale, logit_scale; /* what sub-layers and logits are multiplied with */
     /* of the layers with experts, which are alike in these; n_expert 0: there are none */
     int32_t n_expert, n_used, n_ff_exp;
@@ -6902,7 +6903,7 @@ static const char *const aios__scalings[] = { "none", "linear", "yarn", "longrop
                                                 1e-30, 1, AIOS__MUST, AIOS__RMS, 0, 0)           \
   X(F32,     HP,    norm_eps,   "attention.layer_norm_epsilon",                                  \
                                                 1e-30, 1, AIOS__MUST, 0, AIOS__RMS, 0)           \
-  X(F32,     HP,    score_scale, "attention.scale",        1e-9, 1e9,  0, 0, 0, 0)               \
+  X(F32,     LAYER, score_scale, "attention.scale",        1e-9, 1e9,  0, 0, 0, 0)               \
   X(F32,     HP,    score_cap,  "attn_logit_softcapping",  0, 1e6,     AIOS__KEEP, 0, 0, 0)      \
   X(F32,     HP,    logit_cap,  "final_logit_softcapping", 0, 1e6,     AIOS__KEEP, 0, 0, 0)      \
   X(NEUTRAL, NONE,  none,       "attention.max_alibi_bias", 0, 0,      0, 0, 0, 0)               \
@@ -7152,7 +7153,7 @@ static void aios__layers_make(aios__hp *p, const aios__arch *a) {
 static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
     const aios__hp *p = &h->m->hp;
     const aios__key *k;
-    int32_t longest, n_head = p->layer[0].n_head;
+    int32_t longest, n_rot, n_head = p->layer[0].n_head;
     if (!x->n_head_kv) x->n_head_kv = x->n_head;
     if (x->n_head % x->n_head_kv) {
         k = aios__hp_key(h, "attention.head_count_kv");
@@ -7182,14 +7183,32 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
                            (uint64_t)x->n_head * (uint64_t)longest,
                            "% heads of % channels are more than this version handles",
                            aios__i(x->n_head), aios__i(longest));
-    if (p->rope[0].n_rot > x->hd_k)
-        aios__key_range(h, "rope.dimension_count", (uint64_t)x->hd_k, (uint64_t)p->rope[0].n_rot);
+    /* where no key says how much of a head turns, all of the first layer's does */
+    n_rot = p->rope[0].n_rot < 0 ? p->layer[0].hd_k : p->rope[0].n_rot;
+    if (h->m->arch->rope != AIOS__ROPE_NONE && n_rot > x->hd_k)
+        aios__key_range(h, "rope.dimension_count", (uint64_t)x->hd_k, (uint64_t)n_rot);
     if (!x->n_expert)
         x->n_used = x->n_ff_exp = x->n_ff_shared = 0;
     else if (!h->st && (x->n_used < 1 || x->n_used > x->n_expert))
         aios__key_range(h, "expert_used_count", (uint64_t)x->n_expert, (uint64_t)x->n_used);
     else if (!x->n_ff_exp)
         x->n_ff_exp = x->n_ff;
+    return h->st;
+}
+/* Lists and columns of pairs are made for one count of experts: all layers that have some must agree. */
+static aios_status aios__experts_check(aios__hparse *h) {
+    const aios__hp *p = &h->m->hp;
+    const aios__hp_layer *first = NULL;
+    int32_t l;
+    for (l = 0; l < p->n_layer && !h->st; l++) {
+        const aios__hp_layer *x = &p->layer[l];
+        if (!x->n_expert) continue;
+        if (!first) first = x;
+        if (x->n_expert != first->n_expert)
+            aios__key_differs(h, aios__hp_key(h, "expert_count"));
+        else if (x->n_used != first->n_used)
+            aios__key_differs(h, aios__hp_key(h, "expert_used_count"));
+    }
     return h->st;
 }
 /* What holds for all layers together. */
@@ -7237,6 +7256,7 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     if ((st = aios__keys_by_layer(&h)) != 0) return st;
     for (l = 0; l < p->n_layer; l++)
         if ((st = aios__layer_check(&h, &p->layer[l])) != 0) return st;
+    if ((st = aios__experts_check(&h)) != 0) return st;
     if (r->n_rot < 0) r->n_rot = p->layer[0].hd_k;
     if (m->arch->rope != AIOS__ROPE_NONE && r->n_rot % 2) {
         k = aios__hp_key(&h, "rope.dimension_count");
@@ -7252,9 +7272,12 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     p->logit_scale = 1.0f / p->logit_scale;
     if (p->exp_scale == 0) p->exp_scale = 1.0f; /* as files say "none" */
     /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
-    scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->layer[0].n_head
-                                                                 : p->layer[0].hd_k;
-    if (p->score_scale == 0) p->score_scale = 1.0f / aiosk__sqrt((float)scale);
+    for (l = 0; l < p->n_layer; l++) {
+        aios__hp_layer *x = &p->layer[l];
+        scale =
+            m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / x->n_head : x->hd_k;
+        if (x->score_scale == 0) x->score_scale = 1.0f / aiosk__sqrt((float)scale);
+    }
     aios__layers_sum(p);
     return AIOS_OK;
 }
@@ -11891,7 +11914,7 @@ static void aios__op_attend_run(const aios__op *o, const aios__run *r, int32_t t
     a.scratch = w.scratch;
     a.low = w.low;
     a.high = w.high;
-    a.scale = r->hp->score_scale;
+    a.scale = h->score_scale;
     a.softcap = r->hp->score_cap;
     a.n_q = x.n_h * x.n_t;
     a.hd_k = h->hd_k;

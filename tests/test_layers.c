@@ -5,6 +5,7 @@
 #define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "test.h"
+#include <math.h>
 #include <string.h>
 
 enum { N_LAYER = 14, MAX_KEYS = 24 };
@@ -227,6 +228,52 @@ static void keys_may_be_lists_by_layer(void) {
         for (l = 0; !st && l < 3; l++) CHECK_EQ(k.layer[l].n_head_kv, 4);
     }
 }
+/* Lists of layers that do not go together, of which each item is in range: heads that are shorter than what turns, and layers
+ * with other counts of experts than those before. Where they may differ, scores are scaled by each layer's own heads. */
+static void lists_that_do_not_go_together_are_refused(void) {
+    static const struct {
+        const char *key;
+        uint32_t item[3];
+        aios_status code;
+    } rows[] = { { "attention.key_length", { 8, 16, 8 }, AIOS_OK },
+                 { "attention.key_length", { 8, 16, 4 }, AIOS_ERR_MODEL },
+                 { "attention.value_length", { 8, 16, 4 }, AIOS_OK },
+                 { "expert_count", { 4, 0, 4 }, AIOS_OK },
+                 { "expert_count", { 4, 8, 4 }, AIOS_ERR_UNSUPPORTED },
+                 { "expert_count", { 8, 0, 4 }, AIOS_ERR_UNSUPPORTED },
+                 { "expert_used_count", { 2, 2, 1 }, AIOS_ERR_UNSUPPORTED },
+                 { "expert_used_count", { 2, 2, 5 }, AIOS_ERR_MODEL },
+                 { "expert_feed_forward_length", { 64, 32, 96 }, AIOS_OK } };
+    static maker k;
+    aios_error err;
+    size_t i;
+    int32_t l;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const int experts = rows[i].key[0] == 'e',
+                  rope = !strcmp(rows[i].key, "attention.key_length");
+        const aios__key *at;
+        aios_status st;
+        start(&k, 3);
+        k.arch.flags = AIOS__EXPERTS;
+        put_int(&k, "feed_forward_length", 128);
+        put_int(&k, "attention.head_count", 8);
+        if (experts && strcmp(rows[i].key, "expert_count")) put_int(&k, "expert_count", 4);
+        if (experts && strcmp(rows[i].key, "expert_used_count"))
+            put_int(&k, "expert_used_count", 2);
+        at = put(&k, rows[i].key, AIOS__U32, rows[i].item, 3, 1);
+        st = aios__hp_load(&k.m, &err);
+        CHECK_AT(st == rows[i].code && (!st || rope || err.offset == at->off), "row %d: %d %s",
+                 (int)i, (int)st, st ? err.text : "");
+        for (l = 0; !st && l < 3; l++)
+            CHECK(fabs((double)k.layer[l].score_scale - 1 / sqrt(rope ? rows[i].item[l] : 8.0)) <
+                  1e-6);
+        if (st || !rope) continue;
+        CHECK(k.m.hp.rope[0].n_rot == 8);
+        k.arch.rope = AIOS__ROPE_NONE; /* where nothing turns, none is too short */
+        memcpy(k.value[at - k.key], rows[1].item, 12);
+        CHECK(aios__hp_load(&k.m, &err) == 0);
+    }
+}
 /* Each row of the table by itself: a value below, one above, one of another kind, and none at
  * all. */
 static void each_key_is_kept_to_its_range(void) {
@@ -276,6 +323,7 @@ int main(int argc, char **argv) {
     TEST(layers_have_the_windows_that_rows_or_keys_say)();
     TEST(layers_with_a_window_may_have_a_second_rope)();
     TEST(keys_may_be_lists_by_layer)();
+    TEST(lists_that_do_not_go_together_are_refused)();
     TEST(each_key_is_kept_to_its_range)();
     return test_end();
 }

@@ -38,7 +38,7 @@ static const char *const aios__scalings[] = { "none", "linear", "yarn", "longrop
                                                 1e-30, 1, AIOS__MUST, AIOS__RMS, 0, 0)           \
   X(F32,     HP,    norm_eps,   "attention.layer_norm_epsilon",                                  \
                                                 1e-30, 1, AIOS__MUST, 0, AIOS__RMS, 0)           \
-  X(F32,     HP,    score_scale, "attention.scale",        1e-9, 1e9,  0, 0, 0, 0)               \
+  X(F32,     LAYER, score_scale, "attention.scale",        1e-9, 1e9,  0, 0, 0, 0)               \
   X(F32,     HP,    score_cap,  "attn_logit_softcapping",  0, 1e6,     AIOS__KEEP, 0, 0, 0)      \
   X(F32,     HP,    logit_cap,  "final_logit_softcapping", 0, 1e6,     AIOS__KEEP, 0, 0, 0)      \
   X(NEUTRAL, NONE,  none,       "attention.max_alibi_bias", 0, 0,      0, 0, 0, 0)               \

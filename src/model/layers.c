@@ -36,7 +36,7 @@ static void aios__layers_make(aios__hp *p, const aios__arch *a) {
 static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
     const aios__hp *p = &h->m->hp;
     const aios__key *k;
-    int32_t longest, n_head = p->layer[0].n_head;
+    int32_t longest, n_rot, n_head = p->layer[0].n_head;
     if (!x->n_head_kv) x->n_head_kv = x->n_head;
     if (x->n_head % x->n_head_kv) {
         k = aios__hp_key(h, "attention.head_count_kv");
@@ -66,14 +66,32 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
                            (uint64_t)x->n_head * (uint64_t)longest,
                            "% heads of % channels are more than this version handles",
                            aios__i(x->n_head), aios__i(longest));
-    if (p->rope[0].n_rot > x->hd_k)
-        aios__key_range(h, "rope.dimension_count", (uint64_t)x->hd_k, (uint64_t)p->rope[0].n_rot);
+    /* where no key says how much of a head turns, all of the first layer's does */
+    n_rot = p->rope[0].n_rot < 0 ? p->layer[0].hd_k : p->rope[0].n_rot;
+    if (h->m->arch->rope != AIOS__ROPE_NONE && n_rot > x->hd_k)
+        aios__key_range(h, "rope.dimension_count", (uint64_t)x->hd_k, (uint64_t)n_rot);
     if (!x->n_expert)
         x->n_used = x->n_ff_exp = x->n_ff_shared = 0;
     else if (!h->st && (x->n_used < 1 || x->n_used > x->n_expert))
         aios__key_range(h, "expert_used_count", (uint64_t)x->n_expert, (uint64_t)x->n_used);
     else if (!x->n_ff_exp)
         x->n_ff_exp = x->n_ff;
+    return h->st;
+}
+/* Lists and columns of pairs are made for one count of experts: all layers that have some must agree. */
+static aios_status aios__experts_check(aios__hparse *h) {
+    const aios__hp *p = &h->m->hp;
+    const aios__hp_layer *first = NULL;
+    int32_t l;
+    for (l = 0; l < p->n_layer && !h->st; l++) {
+        const aios__hp_layer *x = &p->layer[l];
+        if (!x->n_expert) continue;
+        if (!first) first = x;
+        if (x->n_expert != first->n_expert)
+            aios__key_differs(h, aios__hp_key(h, "expert_count"));
+        else if (x->n_used != first->n_used)
+            aios__key_differs(h, aios__hp_key(h, "expert_used_count"));
+    }
     return h->st;
 }
 /* What holds for all layers together. */
@@ -121,6 +139,7 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     if ((st = aios__keys_by_layer(&h)) != 0) return st;
     for (l = 0; l < p->n_layer; l++)
         if ((st = aios__layer_check(&h, &p->layer[l])) != 0) return st;
+    if ((st = aios__experts_check(&h)) != 0) return st;
     if (r->n_rot < 0) r->n_rot = p->layer[0].hd_k;
     if (m->arch->rope != AIOS__ROPE_NONE && r->n_rot % 2) {
         k = aios__hp_key(&h, "rope.dimension_count");
@@ -136,9 +155,12 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     p->logit_scale = 1.0f / p->logit_scale;
     if (p->exp_scale == 0) p->exp_scale = 1.0f; /* as files say "none" */
     /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
-    scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->layer[0].n_head
-                                                                 : p->layer[0].hd_k;
-    if (p->score_scale == 0) p->score_scale = 1.0f / aiosk__sqrt((float)scale);
+    for (l = 0; l < p->n_layer; l++) {
+        aios__hp_layer *x = &p->layer[l];
+        scale =
+            m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / x->n_head : x->hd_k;
+        if (x->score_scale == 0) x->score_scale = 1.0f / aiosk__sqrt((float)scale);
+    }
     aios__layers_sum(p);
     return AIOS_OK;
 }

@@ -29,6 +29,7 @@ typedef struct aios__hp_layer {
     int32_t window;    /* a query sees itself and window - 1 before it; 0 = all */
     int32_t rope;      /* index of hp.rope; -1 = none */
     int32_t recurrent; /* a state in place of keys and values; 0 in every family of today */
+    float score_scale;
 } aios__hp_layer;
 
 typedef struct aios__hp {
@@ -38,7 +39,7 @@ typedef struct aios__hp {
     int32_t n_layer, n_embd, n_vocab, n_ctx_train;
     int32_t window; /* the widest of any layer; 0 = none has one */
     int32_t n_head; /* the most of any layer */
-    float norm_eps, score_scale, score_cap, logit_cap, embd_scale;
+    float norm_eps, score_cap, logit_cap, embd_scale;
     float residual_scale, logit_scale; /* what sub-layers and logits are multiplied with */
     /* of the layers with experts, which are alike in these; n_expert 0: there are none */
     int32_t n_expert, n_used, n_ff_exp;

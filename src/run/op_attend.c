@@ -335,7 +335,7 @@ static void aios__op_attend_run(const aios__op *o, const aios__run *r, int32_t t
     a.scratch = w.scratch;
     a.low = w.low;
     a.high = w.high;
-    a.scale = r->hp->score_scale;
+    a.scale = h->score_scale;
     a.softcap = r->hp->score_cap;
     a.n_q = x.n_h * x.n_t;
     a.hd_k = h->hd_k;
