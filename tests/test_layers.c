@@ -1,5 +1,6 @@
 /* test_layers.c: what the layers of a model are: which of them have a window, which rope they
- * have, and how many heads; from keys and from rows of families that need not be in the table. */
+ * have, and how many heads; from keys and from rows of families that need not be in the table;
+ * and models whose layers differ, by their logits. */
 #define _POSIX_C_SOURCE 200809L
 #define AIOS_IMPLEMENTATION
 #define AIOS_EXTERNAL_KERNELS
@@ -318,6 +319,331 @@ static void each_key_is_kept_to_its_range(void) {
     CHECK(n > 100);
 }
 
+/* ---- models whose layers differ, by numbers 
+ * A model of which some layers have more heads or a wider feed-forward, so that what they compute stays: each head of queries
+ * twice, with half the weight in the output matrix; heads of keys and values twice; a group of heads, or channels of a
+ * feed-forward, that the next matrix multiplies with zeros. Its logits are those of the model it is made of, but for the order of sums. */
+enum { Q_TWICE = 1, KV_TWICE = 2, ONE_MORE = 4, WIDER = 8, WIDE = 16 };
+typedef struct bytes {
+    uint8_t *p;
+    uint64_t n, cap;
+} bytes;
+static void add(bytes *b, const void *p, uint64_t n) {
+    if (b->n + n > b->cap)
+        b->p = (uint8_t *)realloc(b->p, (size_t)(b->cap = 2 * (b->n + n) + 4096));
+    memcpy(b->p + b->n, p, (size_t)n);
+    b->n += n;
+}
+static void add_n(bytes *b, uint64_t v, uint64_t n) { add(b, &v, n); }
+static void add_str(bytes *b, const char *p, uint64_t n) {
+    add_n(b, n, 8);
+    add(b, p, n);
+}
+static void align32(bytes *b) {
+    while (b->n % 32) add_n(b, 0, 1);
+}
+/* What became of a layer: its counts, and of n heads (or channels) that there are now, which one before it is; -1 = a new one. */
+static int32_t head_of(int32_t i, int32_t n, int32_t twice) {
+    return i >= (twice ? 2 * n : n) ? -1 : twice ? i / 2 : i;
+}
+typedef struct made {
+    int32_t what, n_head, n_head_kv, n_ff;
+} made;
+static made make_layer(const aios__hp_layer *h, int32_t what) {
+    made x;
+    int32_t group = h->n_head / h->n_head_kv;
+    if (what & KV_TWICE && !(what & Q_TWICE) && group % 2)
+        what &= ~KV_TWICE; /* they could not be shared */
+    x.what = what;
+    x.n_head = h->n_head * (what & Q_TWICE ? 2 : 1);
+    x.n_head_kv = h->n_head_kv * (what & KV_TWICE ? 2 : 1);
+    if (what & ONE_MORE) {
+        x.n_head += x.n_head / x.n_head_kv;
+        x.n_head_kv++;
+    }
+    x.n_ff = h->n_ff + (what & WIDER ? WIDE : 0);
+    return x;
+}
+/* A tensor of a layer: rows, then columns, come from those before; hd: how many belong together; 0 = as before. */
+typedef struct side {
+    int32_t n, hd, twice, n_old;
+    float scale, other;
+} side;
+static side side_of(int32_t n, int32_t hd, int32_t twice, int32_t n_old, float scale, float other) {
+    side s;
+    s.n = n;
+    s.hd = hd;
+    s.twice = twice;
+    s.n_old = n_old;
+    s.scale = scale;
+    s.other = other;
+    return s;
+}
+static int64_t from(const side *s, int64_t i) {
+    int32_t h = head_of((int32_t)(i / s->hd), s->n_old, s->twice);
+    return h < 0 ? -1 : (int64_t)h * s->hd + i % s->hd;
+}
+static bytes make_model(const aios_model *m, int32_t shift, const uint8_t *file) {
+    static const char *const lists[] = { "attention.head_count", "attention.head_count_kv",
+                                         "feed_forward_length", "attention.key_length",
+                                         "attention.value_length" };
+    bytes keys = { NULL, 0, 0 }, dir = { NULL, 0, 0 }, data = { NULL, 0, 0 }, f = { NULL, 0, 0 };
+    const aios__hp *hp = &m->hp;
+    uint64_t n_keys = 0, seed = 7, k, x, y;
+    int32_t l, i;
+    made of[64];
+    for (l = 0; l < hp->n_layer; l++) {
+        static const int32_t what[] = { 0,        Q_TWICE,  WIDER,
+                                        KV_TWICE, ONE_MORE, Q_TWICE | KV_TWICE | ONE_MORE | WIDER };
+        of[l] = make_layer(&hp->layer[l], what[(l + shift) % 6]);
+    }
+    for (k = 0; k < m->gguf.n_keys; k++) {
+        const aios__key *a = &m->gguf.key[k];
+        int skip = a->name.n > 10 && !memcmp(a->name.p, "tokenizer.", 10);
+        for (i = 0; i < 5 && !skip; i++)
+            skip = a->name.n == strlen(m->arch_z) + 1 + strlen(lists[i]) &&
+                   !memcmp(a->name.p + strlen(m->arch_z) + 1, lists[i], strlen(lists[i]));
+        if (skip) continue;
+        add_str(&keys, a->name.p, a->name.n);
+        if (a->is_array) {
+            add_n(&keys, 9, 4);
+            add_n(&keys, a->type, 4);
+            add_n(&keys, a->n, 8);
+        } else
+            add_n(&keys, a->type, 4);
+        add(&keys, a->p, a->n_bytes);
+        n_keys++;
+    }
+    for (i = 0; i < 5; i++, n_keys++) {
+        char name[96];
+        snprintf(name, sizeof name, "%s.%s", m->arch_z, lists[i]);
+        add_str(&keys, name, strlen(name));
+        add_n(&keys, 9, 4);
+        add_n(&keys, AIOS__U32, 4);
+        add_n(&keys, (uint64_t)hp->n_layer, 8);
+        for (l = 0; l < hp->n_layer; l++)
+            add_n(&keys,
+                  (uint64_t)(i == 0   ? of[l].n_head
+                             : i == 1 ? of[l].n_head_kv
+                             : i == 2 ? of[l].n_ff
+                             : i == 3 ? hp->layer[l].hd_k
+                                      : hp->layer[l].hd_v),
+                  4);
+    }
+    for (k = 0; k < m->gguf.n_tensors; k++) {
+        const aios__tensor *t = &m->gguf.tensor[k];
+        const float *src = (const float *)(const void *)(file + t->off);
+        side rows = side_of((int32_t)t->n[1], 1, 0, (int32_t)t->n[1], 1, 0),
+             cols = side_of((int32_t)t->n[0], 1, 0, (int32_t)t->n[0], 1, 0);
+        char name[96];
+        int at = 0;
+        snprintf(name, sizeof name, "%.*s", (int)t->name.n, t->name.p);
+        if (sscanf(name, "blk.%d.%n", &l, &at) == 1 && at) {
+            const aios__hp_layer *h = &hp->layer[l];
+            const made *o = &of[l];
+            int32_t q2 = (o->what & Q_TWICE) != 0, k2 = (o->what & KV_TWICE) != 0;
+            const char *role = name + at;
+            side *s = strstr(role, ".bias") ? &cols : &rows;
+            if (!strncmp(role, "attn_q.", 7))
+                *s = side_of(o->n_head * h->hd_k, h->hd_k, q2, h->n_head, 1, 0.1f);
+            if (!strncmp(role, "attn_k.", 7))
+                *s = side_of(o->n_head_kv * h->hd_k, h->hd_k, k2, h->n_head_kv, 1, 0.1f);
+            if (!strncmp(role, "attn_v.", 7))
+                *s = side_of(o->n_head_kv * h->hd_v, h->hd_v, k2, h->n_head_kv, 1, 0.1f);
+            if (!strncmp(role, "ffn_up.", 7) || !strncmp(role, "ffn_gate.", 9))
+                *s = side_of(o->n_ff, 1, 0, h->n_ff, 1, 0.1f);
+            if (!strcmp(role, "attn_output.weight"))
+                cols = side_of(o->n_head * h->hd_v, h->hd_v, q2, h->n_head, q2 ? 0.5f : 1, 0);
+            if (!strcmp(role, "ffn_down.weight")) cols = side_of(o->n_ff, 1, 0, h->n_ff, 1, 0);
+        }
+        add_str(&dir, t->name.p, t->name.n);
+        add_n(&dir, t->n[1] > 1 ? 2 : 1, 4);
+        add_n(&dir, (uint64_t)cols.n, 8);
+        if (t->n[1] > 1) add_n(&dir, (uint64_t)rows.n, 8);
+        add_n(&dir, AIOSK_F32, 4);
+        add_n(&dir, data.n, 8);
+        for (y = 0; y < (uint64_t)rows.n; y++)
+            for (x = 0; x < (uint64_t)cols.n; x++) {
+                int64_t r = from(&rows, (int64_t)y), c = from(&cols, (int64_t)x);
+                float v = r < 0   ? rows.other * test_randf(&seed)
+                          : c < 0 ? cols.other * test_randf(&seed)
+                                  : cols.scale * src[(uint64_t)r * t->n[0] + (uint64_t)c];
+                add(&data, &v, 4);
+            }
+        align32(&data);
+    }
+    add(&f, "GGUF", 4);
+    add_n(&f, 3, 4);
+    add_n(&f, m->gguf.n_tensors, 8);
+    add_n(&f, n_keys, 8);
+    add(&f, keys.p, keys.n);
+    add(&f, dir.p, dir.n);
+    align32(&f);
+    add(&f, data.p, data.n);
+    free(keys.p);
+    free(dir.p);
+    free(data.p);
+    return f;
+}
+
+static void *mem_alloc(void *user, const aios_mem_req *r) {
+    void *p = NULL;
+    (void)user;
+    if (posix_memalign(&p, (size_t)r->align, (size_t)r->bytes)) return NULL;
+    memset(p, 0xCD, (size_t)r->bytes);
+    return p;
+}
+static void mem_free(void *user, void *p, const aios_mem_req *r) {
+    (void)user;
+    (void)r;
+    free(p);
+}
+static aios_model *open_bytes(const bytes *b, aios_error *err) {
+    aios_model_desc md;
+    aios_allocator a;
+    aios_io io;
+    aios_model *m = NULL;
+    aios_io_memory(&io, b->p, b->n);
+    io.map = NULL; /* all is taken, or streamed */
+    aios_allocator_init(&a);
+    a.alloc = mem_alloc;
+    a.free = mem_free;
+    aios_model_desc_init(&md);
+    md.mem = &a;
+    md.io = &io;
+    aios_model_open(&md, &m, err);
+    return m;
+}
+/* A prompt; a fork of it, and both go on; the fork is saved and restored over the first, which goes on again. Logits of all that. */
+enum { N_PROMPT = 45, N_RUNS = 5 };
+static int note_logits(aios_context *c, int32_t n_seq, int32_t n, float **out) {
+    aios_error err;
+    aios_status st;
+    int32_t s, n_got = 0;
+    do
+        for (st = aios_step(c, 0, &err), s = 0; s < n_seq; s++)
+            if (aios_logits(c, s)) {
+                memcpy(*out + s * n, aios_logits(c, s), (size_t)n * 4);
+                n_got++;
+            }
+    while (st == AIOS_MORE);
+    *out += n_seq * n;
+    return st == 0 && n_got == n_seq;
+}
+/* 0 = the plan does not go. */
+static int run_forks(aios_model *m, aios_plan_desc *pd, aios_plan *plan, float *out) {
+    aios_context_desc cd;
+    aios_context *c;
+    aios_error err;
+    int32_t ids[N_PROMPT], i, n = m->hp.n_vocab;
+    uint64_t seed = 5, n_bytes = 0;
+    void *saved = NULL;
+    aios_plan_init(plan);
+    aios_context_desc_init(&cd);
+    for (i = 0; i < N_PROMPT; i++) ids[i] = (int32_t)(test_rand(&seed) % (uint64_t)n);
+    if (aios_plan_make(m, pd, plan, &err)) {
+        if (!pd->budget_bytes) printf("  %s\n", err.text);
+        return 0;
+    }
+    if (!CHECK_AT(aios_context_open(m, plan, &cd, &c, &err) == 0, "%s", err.text)) {
+        return 0;
+    }
+    CHECK(aios_feed(c, 0, ids, N_PROMPT, 0, &err) == 0 && note_logits(c, 1, n, &out));
+    CHECK(aios_seq_fork(c, 1, 0, 40, &err) == 0 && aios_feed(c, 1, ids, 9, 0, &err) == 0 &&
+          aios_feed(c, 0, ids + 20, 2, 0, &err) == 0);
+    CHECK(note_logits(c, 2, n, &out));
+    CHECK(aios_seq_save(c, 1, -1, NULL, 0, &n_bytes, &err) == 0 &&
+          (saved = malloc((size_t)n_bytes)) != NULL);
+    CHECK(aios_seq_save(c, 1, -1, saved, n_bytes, &n_bytes, &err) == 0 &&
+          aios_seq_truncate(c, 0, 0, &err) == 0 &&
+          aios_seq_restore(c, 0, -1, saved, n_bytes, &err) == 0);
+    CHECK(aios_feed(c, 0, ids + 3, 1, 0, &err) == 0 && note_logits(c, 1, n, &out));
+    CHECK(aios_seq_truncate(c, 0, 21, &err) == 0 && aios_feed(c, 0, ids + 1, 2, 0, &err) == 0 &&
+          note_logits(c, 1, n, &out));
+    free(saved);
+    aios_context_free(c);
+    return 1;
+}
+static void layers_that_differ_compute_the_same(const char *rel, int quick) {
+    static const struct {
+        int32_t type;
+        double tol;
+    } kv[] = { { AIOS_KV_F32, 1e-5 }, { AIOS_KV_F16, 1e-4 }, { AIOS_KV_84, 2e-3 } };
+    aios_error err;
+    bytes base;
+    aios_model *m;
+    int32_t shift;
+    size_t k, n_base = 0;
+    base.p = test_read_file(shared_path(rel), &n_base);
+    base.n = n_base;
+    if (!base.p) {
+        printf("skipping %s: not there\n", rel);
+        return;
+    }
+    if (!CHECK_AT((m = open_bytes(&base, &err)) != NULL, "%s", err.text)) {
+        free(base.p);
+        return;
+    }
+    for (shift = 0; shift < 6; shift += quick ? 5 : 1) {
+        bytes b = make_model(m, shift, base.p);
+        aios_model *m2 = open_bytes(&b, &err);
+        if (!CHECK_AT(m2 != NULL, "%s, %d: %s", rel, (int)shift, err.text)) {
+            free(b.p);
+            continue;
+        }
+        for (k = 0; k < sizeof kv / sizeof *kv; k++) {
+            int32_t n = N_RUNS * m->hp.n_vocab, i, how;
+            float *want = (float *)calloc((size_t)n, 4), *got = (float *)calloc((size_t)n, 4),
+                  *same = (float *)calloc((size_t)n, 4);
+            double top = 0, off = 0;
+            int n_streamed = 0;
+            aios_plan_desc pd;
+            aios_plan plan;
+            aios_plan_desc_init(&pd);
+            pd.n_ctx = 64;
+            pd.n_seq = 2;
+            pd.n_threads = 1;
+            pd.n_batch = 32;
+            pd.kv_type = kv[k].type;
+            CHECK(run_forks(m, &pd, &plan, want) && run_forks(m2, &pd, &plan, got));
+            for (i = 0; i < n; i++) {
+                if (fabs((double)want[i]) > top) top = fabs((double)want[i]);
+                if (!(fabs((double)want[i] - (double)got[i]) <= off))
+                    off = fabs((double)want[i] - (double)got[i]);
+            }
+            CHECK_AT(top > 0.1 && off <= top * kv[k].tol, "%s, %d, kv %d: off by %g of %g", rel,
+                     (int)shift, (int)k, off, top);
+            /* other ways to run it give the same bits */
+            for (how = 0; how < 8; how++) {
+                aios_plan other;
+                aios_model *m3;
+                pd.n_threads = how < 2 ? 2 : 1;
+                pd.n_batch = how == 1 ? 7 : 32;
+                pd.budget_bytes = how < 2 ? 0
+                                          : plan.held_bytes + plan.total_bytes -
+                                                plan.total_bytes * (uint64_t)(how - 1) / 16;
+                m3 = open_bytes(&b, &err);
+                if (m3 && run_forks(m3, &pd, &other, same)) {
+                    CHECK_AT(memcmp(same, got, (size_t)n * 4) == 0, "%s, %d, kv %d: way %d", rel,
+                             (int)shift, (int)k, (int)how);
+                    n_streamed += other.n_units > 0;
+                } else
+                    CHECK(how >= 2);
+                aios_model_free(m3);
+            }
+            CHECK(n_streamed > 0 ||
+                  base.n < 1 << 19); /* a ring is not smaller than the least models */
+            free(want);
+            free(got);
+            free(same);
+        }
+        aios_model_free(m2);
+        free(b.p);
+    }
+    aios_model_free(m);
+    free(base.p);
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     TEST(layers_have_the_windows_that_rows_or_keys_say)();
@@ -325,5 +651,11 @@ int main(int argc, char **argv) {
     TEST(keys_may_be_lists_by_layer)();
     TEST(lists_that_do_not_go_together_are_refused)();
     TEST(each_key_is_kept_to_its_range)();
+    TEST(layers_that_differ_compute_the_same)
+    ("fixtures/stories/stories260K-f32.gguf", TEST_SANITIZED);
+    TEST(layers_that_differ_compute_the_same)("fixtures/zoo/llama.gguf", 1);
+    TEST(layers_that_differ_compute_the_same)("fixtures/zoo/qwen3.gguf", 1);
+    TEST(layers_that_differ_compute_the_same)("fixtures/zoo/gemma2.gguf", 1);
+    TEST(layers_that_differ_compute_the_same)("fixtures/zoo/nemotron.gguf", 1);
     return test_end();
 }

@@ -78,7 +78,8 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
         x->n_ff_exp = x->n_ff;
     return h->st;
 }
-/* Lists and columns of pairs are made for one count of experts: all layers that have some must agree. */
+/* Lists and columns of pairs are made for one count of experts: all layers that have some must
+ * agree. */
 static aios_status aios__experts_check(aios__hparse *h) {
     const aios__hp *p = &h->m->hp;
     const aios__hp_layer *first = NULL;
