@@ -81,8 +81,9 @@ static aios_status aios__context_rotates(const aios_context *c, aios_error *err)
 static void aios__context_stream(aios_context *c) {
     aios__exec *e = &c->exec;
     const aios_plan *p = &c->plan;
-    char *base = (char *)c->block[AIOS_MEM_WEIGHTS], *experts = base + p->slot_bytes * p->n_slots,
-         *rows = experts + p->expert_slot_bytes * p->n_expert_slots;
+    char *base = (char *)c->block[AIOS_MEM_WEIGHTS]; /* NULL: nothing is read */
+    uint64_t experts = p->slot_bytes * p->n_slots,
+             rows = experts + p->expert_slot_bytes * p->n_expert_slots;
     e->stream.io = c->model->io;
     e->stream.unit = c->prog.unit;
     e->stream.n_units = c->prog.n_units;
@@ -93,7 +94,8 @@ static void aios__context_stream(aios_context *c) {
     e->stream.n_all = e->stream.row0 + p->n_row_slots;
     e->run.stream = &e->stream;
     if ((e->rows.n_slots = (int32_t)p->n_row_slots) > 0) {
-        aios__rows_start(&e->rows, &e->stream, c->prog.table, p->n_batch, rows, p->row_slot_bytes);
+        aios__rows_start(&e->rows, &e->stream, c->prog.table, p->n_batch, base + rows,
+                         p->row_slot_bytes);
         e->run.rows = &e->rows;
     }
     if ((e->expert_cache.n_slots = p->n_expert_slots) > 0) {
@@ -101,7 +103,7 @@ static void aios__context_stream(aios_context *c) {
         e->expert_cache.matrix_off[AIOS__EXPERT_UP] = c->prog.matrix_bytes[AIOS__EXPERT_GATE];
         e->expert_cache.matrix_off[AIOS__EXPERT_DOWN] =
             c->prog.matrix_bytes[AIOS__EXPERT_GATE] + c->prog.matrix_bytes[AIOS__EXPERT_UP];
-        e->expert_cache.base = experts;
+        e->expert_cache.base = base + experts;
         aios__expert_cache_start(&e->expert_cache, &e->stream, &e->moe, c->model->hp.n_layer);
         e->run.expert_cache = &e->expert_cache;
     }
