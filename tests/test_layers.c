@@ -229,8 +229,9 @@ static void keys_may_be_lists_by_layer(void) {
         for (l = 0; !st && l < 3; l++) CHECK_EQ(k.layer[l].n_head_kv, 4);
     }
 }
-/* Lists of layers that do not go together, of which each item is in range: heads that are shorter than what turns, and layers
- * with other counts of experts than those before. Where they may differ, scores are scaled by each layer's own heads. */
+/* Lists of layers that do not go together, of which each item is in range: heads that are shorter
+ * than what turns, and layers with other counts of experts than those before. Where they may
+ * differ, scores are scaled by each layer's own heads. */
 static void lists_that_do_not_go_together_are_refused(void) {
     static const struct {
         const char *key;
@@ -319,10 +320,11 @@ static void each_key_is_kept_to_its_range(void) {
     CHECK(n > 100);
 }
 
-/* ---- models whose layers differ, by numbers 
- * A model of which some layers have more heads or a wider feed-forward, so that what they compute stays: each head of queries
- * twice, with half the weight in the output matrix; heads of keys and values twice; a group of heads, or channels of a
- * feed-forward, that the next matrix multiplies with zeros. Its logits are those of the model it is made of, but for the order of sums. */
+/* ---- models whose layers differ ----
+ * A model of which some layers have more heads or a wider feed-forward, so that what they compute
+ * stays: each head of queries twice, with half the weight in the output matrix; heads of keys and
+ * values twice; a group of heads, or channels of a feed-forward, that the next matrix multiplies
+ * with zeros. Its logits are those of the model it is made of, but for the order of sums. */
 enum { Q_TWICE = 1, KV_TWICE = 2, ONE_MORE = 4, WIDER = 8, WIDE = 16 };
 typedef struct bytes {
     uint8_t *p;
@@ -342,7 +344,8 @@ static void add_str(bytes *b, const char *p, uint64_t n) {
 static void align32(bytes *b) {
     while (b->n % 32) add_n(b, 0, 1);
 }
-/* What became of a layer: its counts, and of n heads (or channels) that there are now, which one before it is; -1 = a new one. */
+/* What became of a layer: its counts, and of n heads (or channels) that there are now, which one
+ * before it is; -1 = a new one. */
 static int32_t head_of(int32_t i, int32_t n, int32_t twice) {
     return i >= (twice ? 2 * n : n) ? -1 : twice ? i / 2 : i;
 }
@@ -364,7 +367,7 @@ static made make_layer(const aios__hp_layer *h, int32_t what) {
     x.n_ff = h->n_ff + (what & WIDER ? WIDE : 0);
     return x;
 }
-/* A tensor of a layer: rows, then columns, come from those before; hd: how many belong together; 0 = as before. */
+/* A tensor of a layer: rows, then columns, come from those before; hd: how many belong together. */
 typedef struct side {
     int32_t n, hd, twice, n_old;
     float scale, other;
@@ -514,7 +517,8 @@ static aios_model *open_bytes(const bytes *b, aios_error *err) {
     aios_model_open(&md, &m, err);
     return m;
 }
-/* A prompt; a fork of it, and both go on; the fork is saved and restored over the first, which goes on again. Logits of all that. */
+/* A prompt; a fork of it, and both go on; the fork is saved and restored over the first, which
+ * goes on again. Logits of all that. */
 enum { N_PROMPT = 45, N_RUNS = 5 };
 static int note_logits(aios_context *c, int32_t n_seq, int32_t n, float **out) {
     aios_error err;
@@ -644,6 +648,46 @@ static void layers_that_differ_compute_the_same(const char *rel, int quick) {
     free(base.p);
 }
 
+/* Matrices whose tensors are quantised read an 8-bit form of their input, which ops of these kinds
+ * make and no others: so in each family, whatever types its file here has. */
+static int makes_forms(const aios__node *n) {
+    return (n->kind == AIOS__NODE_NORM && n->in[1] < 0) || n->kind == AIOS__NODE_ATTEND_END ||
+           n->kind == AIOS__NODE_ACT || n->kind == AIOS__NODE_GATHER;
+}
+static void what_matrices_read_has_forms(void) {
+    char *list = (char *)test_read_file(shared_path("fixtures/zoo/index.tsv"), NULL), *at = list;
+    int n_models = 0;
+    if (!list) {
+        printf("skipping forms: fixtures/zoo is not there\n");
+        return;
+    }
+    for (; (at = strchr(at, '\n')) != NULL && at[1]; at++) {
+        char rel[160];
+        bytes b;
+        size_t n_bytes = 0;
+        aios_error err;
+        aios_model *m;
+        uint32_t i, k;
+        snprintf(rel, sizeof rel, "fixtures/zoo/%.*s", (int)strcspn(at + 1, "\t\n"), at + 1);
+        b.p = test_read_file(shared_path(rel), &n_bytes);
+        b.n = n_bytes;
+        m = b.p ? open_bytes(&b, &err) : NULL; /* NULL: a family that is not known */
+        for (i = 0; m && i < m->graph.n_nodes; i++) {
+            const aios__node *n = &m->graph.node[i];
+            int ok = n->kind != AIOS__NODE_MATRIX && n->kind != AIOS__NODE_EXPERTS &&
+                     n->kind != AIOS__NODE_GATHER;
+            for (k = 0; k < i && !ok; k++)
+                ok = m->graph.node[k].out[0] == n->in[0] && makes_forms(&m->graph.node[k]);
+            CHECK_AT(ok, "%s: %s of layer %d", rel, n->name, (int)n->layer);
+        }
+        n_models += m != NULL;
+        aios_model_free(m);
+        free(b.p);
+    }
+    CHECK(n_models > 20);
+    free(list);
+}
+
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     TEST(layers_have_the_windows_that_rows_or_keys_say)();
@@ -651,6 +695,7 @@ int main(int argc, char **argv) {
     TEST(keys_may_be_lists_by_layer)();
     TEST(lists_that_do_not_go_together_are_refused)();
     TEST(each_key_is_kept_to_its_range)();
+    TEST(what_matrices_read_has_forms)();
     TEST(layers_that_differ_compute_the_same)
     ("fixtures/stories/stories260K-f32.gguf", TEST_SANITIZED);
     TEST(layers_that_differ_compute_the_same)("fixtures/zoo/llama.gguf", 1);
