@@ -469,13 +469,19 @@ static void any_order_of_operations_finds_the_right_pages(const config *f, uint6
 
 /* Saved sequences whose fields and pages lie, with a checksum that is right: refused, or taken
  * as sequences that can be worked with. */
+static uint64_t blob_front(const aios_context *c, const aios__state_head *h) {
+    aios__state x;
+    x.head = *h;
+    aios__state_place(c, &x);
+    return x.pages;
+}
 static uint64_t blob_seal(const aios_context *c, uint8_t **p, uint64_t n,
                           const aios__state_head *h) { /* its length as it says */
     aios__state_head x = *h;
     int32_t g, f, t;
     if (x.n_spans <= 16 && x.n_tokens <= MAX_POS && x.n_done <= x.n_tokens && x.top <= MAX_POS &&
         !x.base_tiles) {
-        uint64_t front = aios__state_front(c, &x), want = front;
+        uint64_t front = blob_front(c, &x), want = front;
         const uint8_t *map;
         if (front > n) {
             *p = (uint8_t *)realloc(*p, (size_t)front);
@@ -546,7 +552,7 @@ static void states_that_lie_are_refused_or_can_be_worked_with(const config *f, i
                                        &h.tile,     &h.aged,   &h.aged,    &h.base_tiles };
             uint64_t front = h.n_spans <= 16 && h.n_tokens <= 600 && h.n_done <= h.n_tokens &&
                                      h.top <= 64 && !h.base_tiles
-                                 ? aios__state_front(c, &h)
+                                 ? blob_front(c, &h)
                                  : 0,
                      at;
             uint32_t *x = head[rnd(w, 8)];

@@ -81,31 +81,41 @@ static int32_t aios__state_form(const aios__kv *kv, int32_t g, int32_t f) {
     return kv->page[g][AIOS__KV_OPEN] &&
            (f == AIOS__KV_OPEN || (kv->coded && (f == AIOS__KV_SEALED || kv->recent < AIOS__ALL)));
 }
-/* Sizes of the parts but the pages. */
-static uint64_t aios__state_front(const aios_context *c, const aios__state_head *h) {
+/* A blob: its header, and where its parts begin, counted in bytes from there. */
+typedef struct aios__state {
+    aios__state_head head;
+    uint64_t n_tokens; /* that are there: not those of the base */
+    uint64_t spans, tokens, wants, mass, map, pages;
+} aios__state;
+
+/* Places the parts as the header tells. */
+static void aios__state_place(const aios_context *c, aios__state *x) {
+    const aios__state_head *h = &x->head;
     uint64_t maps = 0;
-    int32_t g, f;
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++) maps += aios__state_form(&c->kv, g, f) ? h->top : 0;
-    return sizeof *h + (c->kv.heavy ? (uint64_t)h->top * 8 : 0) + (uint64_t)h->n_spans * 12 +
-           ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 +
-           aios__round_up(h->n_tokens - h->n_done, 8) + aios__round_up(maps, 8);
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++)
+            maps += aios__state_form(&c->kv, g, f) ? h->top : 0;
+    x->n_tokens = (uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE;
+    x->spans = sizeof *h;
+    x->tokens = x->spans + (uint64_t)h->n_spans * 12;
+    x->wants = x->tokens + x->n_tokens * 4;
+    x->mass = x->wants + aios__round_up(h->n_tokens - h->n_done, 8);
+    x->map = x->mass + (c->kv.heavy ? (uint64_t)h->top * 8 : 0);
+    x->pages = x->map + aios__round_up(maps, 8);
 }
-static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t base,
-                                       aios__state_head *h, aios_error *err) {
-    const aios__kv *kv;
-    int32_t g, f, t;
-    aios_status st;
+static aios_status aios__state_of(aios_context *c, int32_t seq, int32_t base, aios__state *x,
+                                  aios_error *err) {
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    kv = &c->kv;
     if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
     c->seq[seq].held++;
-    st = aios__spill_whole(c, seq, 0, err);
+    aios_status st = aios__spill_whole(c, seq, 0, err);
     if (!st && base >= 0) st = aios__spill_whole(c, base, 0, err);
     c->seq[seq].held--;
     if (st) return st;
     if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
+    const aios__kv *kv = &c->kv;
+    aios__state_head *h = &x->head;
     memset(h, 0, sizeof *h);
     memcpy(h->magic, "AIOSSEQ1", 8);
     h->version = AIOS__STATE_VERSION;
@@ -121,56 +131,48 @@ static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t bas
     if (h->base_tiles)
         h->base_hash = aios__art_sum(AIOS__ART_SEED, c->seq[base].token,
                                      (uint64_t)h->base_tiles * AIOSK_TILE * 4);
-    h->n_bytes = aios__state_front(c, h);
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++)
-            for (t = 0; t < kv->seq[seq].top; t++)
+    aios__state_place(c, x);
+    h->n_bytes = x->pages;
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++)
+            for (int32_t t = 0; t < kv->seq[seq].top; t++)
                 if (aios__state_page(c, g, f, seq, t, (int32_t)h->base_tiles) == 1)
                     h->n_bytes += kv->pool[g][f].bytes;
     return AIOS_OK;
 }
 AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, void *dst,
                                    uint64_t cap, uint64_t *n_bytes, aios_error *err) {
-    aios__state_head h;
-    uint8_t *p = (uint8_t *)dst, *map;
-    uint64_t n;
-    int32_t g, f, t;
-    aios_status st = aios__state_head_of(c, seq, base, &h, err);
+    aios__state x;
+    aios_status st = aios__state_of(c, seq, base, &x, err);
     if (st) return st;
-    if (n_bytes) *n_bytes = h.n_bytes;
+    aios__state_head *h = &x.head;
+    if (n_bytes) *n_bytes = h->n_bytes;
     if (!dst) return AIOS_OK;
-    if (cap < h.n_bytes)
-        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, h.n_bytes, cap,
+    if (cap < h->n_bytes)
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, h->n_bytes, cap,
                            "% bytes are too few: the sequence takes %", aios__u(cap),
-                           aios__u(h.n_bytes));
-    memset(p, 0, (size_t)aios__state_front(c, &h));
-    p += sizeof h;
-    memcpy(p, c->kv.seq[seq].span, (size_t)h.n_spans * 12);
-    p += h.n_spans * 12;
-    n = (uint64_t)h.n_tokens - (uint64_t)h.base_tiles * AIOSK_TILE;
-    memcpy(p, c->seq[seq].token + h.base_tiles * AIOSK_TILE, (size_t)n * 4);
-    p += n * 4;
-    memcpy(p, c->seq[seq].want + h.n_done, (size_t)(h.n_tokens - h.n_done));
-    p += aios__round_up(h.n_tokens - h.n_done, 8);
-    if (c->kv.heavy) {
-        memcpy(p, c->kv.mass + aios__kv_first(&c->kv, seq), (size_t)h.top * 8);
-        p += h.top * 8;
-    }
-    map = p;
-    p = (uint8_t *)dst + aios__state_front(c, &h);
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++)
-            for (t = 0; aios__state_form(&c->kv, g, f) && t < (int32_t)h.top; t++) {
-                const aios__pages *x = &c->kv.pool[g][f];
-                *map = (uint8_t)aios__state_page(c, g, f, seq, t, (int32_t)h.base_tiles);
+                           aios__u(h->n_bytes));
+    const aios__kv *kv = &c->kv;
+    const aios__sequence *q = &c->seq[seq];
+    uint8_t *p = (uint8_t *)dst, *map = p + x.map, *to = p + x.pages;
+    memset(p, 0, (size_t)x.pages);
+    memcpy(p + x.spans, kv->seq[seq].span, (size_t)h->n_spans * 12);
+    memcpy(p + x.tokens, q->token + h->base_tiles * AIOSK_TILE, (size_t)x.n_tokens * 4);
+    memcpy(p + x.wants, q->want + h->n_done, (size_t)(h->n_tokens - h->n_done));
+    if (kv->heavy) memcpy(p + x.mass, kv->mass + aios__kv_first(kv, seq), (size_t)h->top * 8);
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++)
+            for (int32_t t = 0; aios__state_form(kv, g, f) && t < (int32_t)h->top; t++) {
+                const aios__pages *pool = &kv->pool[g][f];
+                *map = (uint8_t)aios__state_page(c, g, f, seq, t, (int32_t)h->base_tiles);
                 if (*map++ != 1) continue;
-                memcpy(p, x->base + (uint64_t)aios__page_at(&c->kv, g, f, seq, t) * x->bytes,
-                       (size_t)x->bytes);
-                p += x->bytes;
+                memcpy(to, pool->base + (uint64_t)aios__page_at(kv, g, f, seq, t) * pool->bytes,
+                       (size_t)pool->bytes);
+                to += pool->bytes;
             }
-    memcpy(dst, &h, sizeof h);
-    h.sum = aios__art_sum(AIOS__ART_SEED, dst, h.n_bytes);
-    memcpy(dst, &h, sizeof h);
+    memcpy(p, h, sizeof *h);
+    h->sum = aios__art_sum(AIOS__ART_SEED, p, h->n_bytes);
+    memcpy(p, h, sizeof *h);
     return AIOS_OK;
 }
 static aios_status aios__state_bad(aios_error *err, const char *what) {
@@ -187,17 +189,9 @@ static int32_t aios__state_due(const aios__kv *kv, const aios__state_head *h, in
                               : t < h->tile && (f == AIOS__KV_SEALED || t < h->aged);
 }
 
-/* Checks all of a blob against the context. Gives its map of pages in *map_out. */
-static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_t *p, uint64_t n,
-                                     aios__state_head *h, const uint8_t **map_out,
-                                     aios_error *err) {
-    const aios__kv *kv = &c->kv;
-    aios__span span;
-    const uint8_t *map, *open = NULL;
-    uint64_t sum, pages = 0;
-    int64_t cell;
-    uint32_t i;
-    int32_t g, f, last = 0;
+/* Is it all of a sequence of this library? */
+static aios_status aios__state_check_head(const uint8_t *p, uint64_t n, aios__state_head *h,
+                                          aios_error *err) {
     if (n < sizeof *h) return aios__state_bad(err, "it is shorter than its header");
     memcpy(h, p, sizeof *h);
     if (memcmp(h->magic, "AIOSSEQ1", 8) != 0)
@@ -210,11 +204,17 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
         return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->n_bytes, n,
                            "% bytes were given of a sequence of % bytes", aios__u(n),
                            aios__u(h->n_bytes));
-    sum = h->sum;
+    uint64_t sum = h->sum;
     h->sum = 0;
     if (aios__art_sum(aios__art_sum(AIOS__ART_SEED, h, sizeof *h), p + sizeof *h, n - sizeof *h) !=
         sum)
         return aios__state_bad(err, "its checksum does not fit");
+    return AIOS_OK;
+}
+/* Is it of this model and this kind of cache, and do its counts go together? */
+static aios_status aios__state_check_counts(const aios_context *c, aios__state *x,
+                                            aios_error *err) {
+    const aios__state_head *h = &x->head;
     if (h->model_hash != c->model->gguf.hash)
         return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, c->model->gguf.hash, h->model_hash,
                            "the sequence belongs to another model", aios__u(0), aios__u(0));
@@ -227,97 +227,133 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
         return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)c->plan.n_ctx, h->n_tokens,
                            "the sequence has % tokens, and this context has room for %",
                            aios__u(h->n_tokens), aios__i(c->plan.n_ctx));
-    if (h->n_done > h->n_tokens || h->n_spans < 1 || h->n_spans > AIOS__MAX_SPANS ||
-        h->top > 1u << 28 || h->aged > h->top || (uint64_t)h->base_tiles * AIOSK_TILE > h->n_done ||
-        h->base_tiles > h->top || aios__state_front(c, h) > n)
-        return aios__state_bad(err, "its numbers contradict each other");
-    for (i = 0; i < h->n_spans; i++) {
-        memcpy(&span, p + sizeof *h + i * 12, 12);
-        if (span.from < last || span.from / AIOSK_TILE > (last + AIOSK_TILE - 1) / AIOSK_TILE ||
-            span.to <= span.from || (i + 1 == h->n_spans) != (span.to == INT32_MAX) ||
-            span.off < 0 || span.off > 1 << 28)
+    int32_t fit = h->n_done <= h->n_tokens && h->n_spans >= 1 && h->n_spans <= AIOS__MAX_SPANS &&
+                  h->top <= 1u << 28 && h->aged <= h->top &&
+                  (uint64_t)h->base_tiles * AIOSK_TILE <= h->n_done && h->base_tiles <= h->top;
+    if (fit) aios__state_place(c, x);
+    return fit && x->pages <= h->n_bytes
+               ? AIOS_OK
+               : aios__state_bad(err, "its numbers contradict each other");
+}
+/* Do the spans follow each other, hold the tokens, and have room here? */
+static aios_status aios__state_check_spans(const aios_context *c, const uint8_t *p,
+                                           const aios__state *x, aios_error *err) {
+    const aios__state_head *h = &x->head;
+    aios__span span[AIOS__MAX_SPANS];
+    memcpy(span, p + x->spans, (size_t)h->n_spans * 12);
+    int32_t last = 0;
+    int64_t cell = h->n_done; /* of the next token: in the last span */
+    for (uint32_t i = 0; i < h->n_spans; i++) {
+        const aios__span *s = &span[i];
+        int32_t is_last = i + 1 == h->n_spans;
+        if (s->from < last || s->from / AIOSK_TILE > aios__tiles(last) || s->to <= s->from ||
+            is_last != (s->to == INT32_MAX) || s->off < 0 || s->off > 1 << 28)
             return aios__state_bad(err, "its spans contradict each other");
-        last = i + 1 == h->n_spans ? span.from : span.to;
+        last = is_last ? s->from : s->to;
+        cell += is_last ? s->from : s->from - s->to;
     }
-    cell = (int64_t)span.from; /* of the next token: in the last span */
-    for (g = 0, cell += h->n_done; g + 1 < (int32_t)h->n_spans; g++) {
-        memcpy(&span, p + sizeof *h + (uint32_t)g * 12, 12);
-        cell -= span.to - span.from;
-    }
-    if (cell + h->n_tokens - h->n_done > (int64_t)kv->seq_tiles * AIOSK_TILE)
+    int64_t need = cell + h->n_tokens - h->n_done, have = (int64_t)c->kv.seq_tiles * AIOSK_TILE;
+    if (need > have)
         return aios__fail2(
-            err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)kv->seq_tiles * AIOSK_TILE,
-            (uint64_t)(cell + h->n_tokens - h->n_done),
+            err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)have, (uint64_t)need,
             "the sequence takes % places with what was taken out of it, and this context has %",
-            aios__i(cell + h->n_tokens - h->n_done), aios__i((int64_t)kv->seq_tiles * AIOSK_TILE));
+            aios__i(need), aios__i(have));
     if (cell < last || (cell && !h->n_done) || h->tile != (uint64_t)cell / AIOSK_TILE ||
         h->top != h->tile + (cell % AIOSK_TILE != 0))
         return aios__state_bad(err, "its spans do not hold its tokens");
     /* one pass has no room to make up for that */
-    if ((int64_t)h->aged < (cell - 1) / AIOSK_TILE - kv->recent)
+    if ((int64_t)h->aged < (cell - 1) / AIOSK_TILE - c->kv.recent)
         return aios__state_bad(err, "its tiles are not as old as they should be");
-    for (i = 0; i < h->n_tokens - h->base_tiles * AIOSK_TILE; i++) {
+    return AIOS_OK;
+}
+static aios_status aios__state_check_tokens(const aios_context *c, const uint8_t *p,
+                                            const aios__state *x, aios_error *err) {
+    for (uint64_t i = 0; i < x->n_tokens; i++) {
         int32_t id;
-        memcpy(&id, p + sizeof *h + h->n_spans * 12 + (uint64_t)i * 4, 4);
+        memcpy(&id, p + x->tokens + i * 4, 4);
         if (id < 0 || id >= c->model->hp.n_vocab)
             return aios__state_bad(err, "it holds a token that the model does not have");
     }
-    if (h->base_tiles) {
-        if (!aios__seq_ok(c, base) || (uint32_t)c->seq[base].n_done < h->base_tiles * AIOSK_TILE ||
-            !aios__kv_whole(&kv->seq[base]) ||
-            aios__art_sum(AIOS__ART_SEED, c->seq[base].token,
-                          (uint64_t)h->base_tiles * AIOSK_TILE * 4) != h->base_hash)
-            return aios__fail1(
-                err, AIOS_ERR_STATE, AIOS__NO_OFF,
-                "the sequence was saved over a prefix of % tokens, which the base does not begin "
-                "with",
-                aios__u((uint64_t)h->base_tiles * AIOSK_TILE));
+    return AIOS_OK;
+}
+/* Does the base begin with what the sequence was saved over? */
+static aios_status aios__state_check_base(const aios_context *c, int32_t base,
+                                          const aios__state_head *h, aios_error *err) {
+    if (!h->base_tiles) return AIOS_OK;
+    if (!aios__seq_ok(c, base) || (uint32_t)c->seq[base].n_done < h->base_tiles * AIOSK_TILE ||
+        !aios__kv_whole(&c->kv.seq[base]) ||
+        aios__art_sum(AIOS__ART_SEED, c->seq[base].token,
+                      (uint64_t)h->base_tiles * AIOSK_TILE * 4) != h->base_hash)
+        return aios__fail1(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF,
+            "the sequence was saved over a prefix of % tokens, which the base does not begin with",
+            aios__u((uint64_t)h->base_tiles * AIOSK_TILE));
+    return AIOS_OK;
+}
+/* Has the base a page to share of tile t in a form? */
+static int32_t aios__state_shares(const aios__kv *kv, int32_t g, int32_t f, int32_t base,
+                                  int32_t t) {
+    if (aios__page_at(kv, g, f, base, t) == AIOS__NO_PAGE) return 0;
+    return f == AIOS__KV_OPEN ? !aios__kv_spare(kv, g, base, t)
+                              : f != AIOS__KV_OLD || t < kv->seq[base].aged;
+}
+/* The map of one pool. open: that of the group's open tiles. *need: pages that it asks for. */
+static aios_status aios__state_check_map(const aios__kv *kv, int32_t g, int32_t f, int32_t base,
+                                         const aios__state_head *h, const uint8_t *map,
+                                         const uint8_t *open, int32_t *need, aios_error *err) {
+    for (uint32_t t = 0; t < h->top; t++) {
+        if (map[t] > 2 || (map[t] == 2) > (t < h->base_tiles) || (map[t] == 1 && t < h->base_tiles))
+            return aios__state_bad(err, "its pages contradict each other");
+        if (map[t] && (!aios__state_due(kv, h, f, t) || (f != AIOS__KV_OPEN && open[t])))
+            return aios__state_bad(err, "it holds a tile in a form that its place does not have");
+        if (map[t] == 2 && !aios__state_shares(kv, g, f, base, (int32_t)t))
+            return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF,
+                               "the base no longer has tile % in the form that the sequence needs",
+                               aios__u(t));
+        *need += map[t] == 1;
     }
-    *map_out = map = p + sizeof *h + h->n_spans * 12 +
-                     ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 +
-                     aios__round_up(h->n_tokens - h->n_done, 8) + (kv->heavy ? h->top * 8 : 0);
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++) {
-            int32_t need = 0, s, have = kv->pool[g][f].n_free;
+    if (f == AIOS__KV_OPEN && h->top > h->tile && map[h->top - 1] != 1)
+        return aios__state_bad(err, "its newest tile is missing");
+    return AIOS_OK;
+}
+/* Are the pages those that the sequence has, and is there room for them? */
+static aios_status aios__state_check_pages(const aios_context *c, int32_t base, const uint8_t *p,
+                                           const aios__state *x, aios_error *err) {
+    const aios__kv *kv = &c->kv;
+    const uint8_t *map = p + x->map, *open = map;
+    uint64_t bytes = 0;
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
+            if (!aios__state_form(kv, g, f)) continue;
             if (f == AIOS__KV_OPEN) open = map;
-            for (i = 0; aios__state_form(kv, g, f) && i < h->top; i++, map++) {
-                if (*map > 2 || (*map == 2) > (i < h->base_tiles) ||
-                    (*map == 1 && i < h->base_tiles))
-                    return aios__state_bad(err, "its pages contradict each other");
-                if (*map && (!aios__state_due(kv, h, f, i) || (f != AIOS__KV_OPEN && open[i])))
-                    return aios__state_bad(
-                        err, "it holds a tile in a form that its place does not have");
-                if (*map == 2 &&
-                    (aios__page_at(kv, g, f, base, (int32_t)i) == AIOS__NO_PAGE ||
-                     (f == AIOS__KV_OPEN ? aios__kv_spare(kv, g, base, (int32_t)i)
-                                         : f == AIOS__KV_OLD && (int32_t)i >= kv->seq[base].aged)))
-                    return aios__fail1(
-                        err, AIOS_ERR_STATE, AIOS__NO_OFF,
-                        "the base no longer has tile % in the form that the sequence needs",
-                        aios__u(i));
-                need += *map == 1;
-            }
-            if (f == AIOS__KV_OPEN && aios__state_form(kv, g, f) && cell % AIOSK_TILE &&
-                map[-1] != 1)
-                return aios__state_bad(err, "its newest tile is missing");
-            pages += (uint64_t)need * kv->pool[g][f].bytes;
-            for (s = 0; f == AIOS__KV_OPEN && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
+            int32_t need = 0, have = kv->pool[g][f].n_free;
+            aios_status st = aios__state_check_map(kv, g, f, base, &x->head, map, open, &need, err);
+            if (st) return st;
+            map += x->head.top;
+            bytes += (uint64_t)need * kv->pool[g][f].bytes;
+            for (int32_t s = 0; f == AIOS__KV_OPEN && s < kv->n_seq; s++)
+                have += kv->seq[s].n_spares[g];
             if (need > have)
                 return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)have, (uint64_t)need,
                                    "the sequence needs % pages of the cache, and % are free",
                                    aios__i(need), aios__i(have));
         }
-    return aios__state_front(c, h) + pages == n ? AIOS_OK
-                                                : aios__state_bad(err, "its length does not fit");
+    return x->pages + bytes == x->head.n_bytes ? AIOS_OK
+                                               : aios__state_bad(err, "its length does not fit");
+}
+/* Checks all of a blob against the context, and tells where its parts are. */
+static aios_status aios__state_check(const aios_context *c, int32_t base, const uint8_t *p,
+                                     uint64_t n, aios__state *x, aios_error *err) {
+    aios_status st = aios__state_check_head(p, n, &x->head, err);
+    if (!st) st = aios__state_check_counts(c, x, err);
+    if (!st) st = aios__state_check_spans(c, p, x, err);
+    if (!st) st = aios__state_check_tokens(c, p, x, err);
+    if (!st) st = aios__state_check_base(c, base, &x->head, err);
+    if (!st) st = aios__state_check_pages(c, base, p, x, err);
+    return st;
 }
 AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base, const void *src,
                                       uint64_t n_bytes, aios_error *err) {
-    aios__state_head h;
-    aios__kv *kv;
-    const uint8_t *p = (const uint8_t *)src, *map = NULL;
-    uint64_t n;
-    int32_t g, f, t;
-    aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
@@ -326,42 +362,42 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
         return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)c->seq[seq].n_fed,
                            "sequence % has % tokens: cut it to none before one is restored into it",
                            aios__i(seq), aios__i(c->seq[seq].n_fed));
-    if (aios__seq_ok(c, base) && (st = aios__spill_whole(c, base, 0, err)) != 0) return st;
-    if ((st = aios__state_check(c, base, p, n_bytes, &h, &map, err)) != 0) return st;
-    kv = &c->kv;
-    p += sizeof h;
-    aios__kv_clear_seq(&kv->seq[seq]);
-    kv->seq[seq].n_spans = (int32_t)h.n_spans;
-    kv->seq[seq].top = (int32_t)h.top;
-    kv->seq[seq].tile = (int32_t)h.tile;
-    kv->seq[seq].aged = (int32_t)h.aged;
-    memcpy(kv->seq[seq].span, p, (size_t)h.n_spans * 12);
-    p += h.n_spans * 12;
-    n = (uint64_t)h.n_tokens - (uint64_t)h.base_tiles * AIOSK_TILE;
-    if (h.base_tiles)
-        memcpy(c->seq[seq].token, c->seq[base].token, (size_t)h.base_tiles * AIOSK_TILE * 4);
-    memcpy(c->seq[seq].token + h.base_tiles * AIOSK_TILE, p, (size_t)n * 4);
-    p += n * 4;
-    memset(c->seq[seq].want, 0, (size_t)h.n_done);
-    for (t = 0; t < (int32_t)(h.n_tokens - h.n_done); t++)
-        c->seq[seq].want[h.n_done + (uint32_t)t] = p[t] != 0;
-    if (kv->heavy)
-        memcpy(kv->mass + aios__kv_first(kv, seq), p + aios__round_up(h.n_tokens - h.n_done, 8),
-               (size_t)h.top * 8);
-    p = (const uint8_t *)src + aios__state_front(c, &h);
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++)
-            for (t = 0; aios__state_form(kv, g, f) && t < (int32_t)h.top; t++, map++) {
+    aios_status st = aios__seq_ok(c, base) ? aios__spill_whole(c, base, 0, err) : AIOS_OK;
+    if (st) return st;
+    aios__state x;
+    const uint8_t *p = (const uint8_t *)src;
+    st = aios__state_check(c, base, p, n_bytes, &x, err);
+    if (st) return st;
+    const aios__state_head *h = &x.head;
+    aios__kv *kv = &c->kv;
+    aios__kv_seq *s = &kv->seq[seq];
+    aios__sequence *q = &c->seq[seq];
+    aios__kv_clear_seq(s);
+    s->n_spans = (int32_t)h->n_spans;
+    s->top = (int32_t)h->top;
+    s->tile = (int32_t)h->tile;
+    s->aged = (int32_t)h->aged;
+    memcpy(s->span, p + x.spans, (size_t)h->n_spans * 12);
+    if (h->base_tiles) memcpy(q->token, c->seq[base].token, (size_t)h->base_tiles * AIOSK_TILE * 4);
+    memcpy(q->token + h->base_tiles * AIOSK_TILE, p + x.tokens, (size_t)x.n_tokens * 4);
+    memset(q->want, 0, (size_t)h->n_done);
+    for (uint32_t i = 0; i < h->n_tokens - h->n_done; i++)
+        q->want[h->n_done + i] = p[x.wants + i] != 0;
+    if (kv->heavy) memcpy(kv->mass + aios__kv_first(kv, seq), p + x.mass, (size_t)h->top * 8);
+    const uint8_t *map = p + x.map, *from = p + x.pages;
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++)
+            for (int32_t t = 0; aios__state_form(kv, g, f) && t < (int32_t)h->top; t++, map++) {
+                aios__pages *pool = &kv->pool[g][f];
                 int32_t *to = *map ? aios__kv_row(kv, g, f, seq) + t : NULL;
-                if (*map == 2) kv->pool[g][f].refs[ *to = aios__page_at(kv, g, f, base, t)]++;
+                if (*map == 2) pool->refs[ *to = aios__page_at(kv, g, f, base, t)]++;
                 if (*map != 1) continue;
                 aios__page_take(kv, g, f, to);
-                memcpy(kv->pool[g][f].base + (uint64_t)*to * kv->pool[g][f].bytes, p,
-                       (size_t)kv->pool[g][f].bytes);
-                p += kv->pool[g][f].bytes;
+                memcpy(pool->base + (uint64_t)*to * pool->bytes, from, (size_t)pool->bytes);
+                from += pool->bytes;
             }
-    c->seq[seq].n_fed = (int32_t)h.n_tokens;
-    c->seq[seq].n_done = (int32_t)h.n_done;
-    c->seq[seq].used = c->n_passed;
+    q->n_fed = (int32_t)h->n_tokens;
+    q->n_done = (int32_t)h->n_done;
+    q->used = c->n_passed;
     return AIOS_OK;
 }
