@@ -10360,18 +10360,75 @@ static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
     }
 }
 
+/* The widest window of a group's layers; -1 when it has none. */
+static int32_t aios__kv_widest(const aios_model *m, int32_t g) {
+    int32_t widest = -1;
+    for (int32_t l = 0; l < m->hp.n_layer; l++)
+        if (aios__kv_group(m, l) == g && m->hp.layer[l].window > widest)
+            widest = m->hp.layer[l].window;
+    return widest;
+}
+/* Bytes of a group's pages by form. 0 when they cannot be counted. */
+static int32_t aios__kv_page_bytes(const aios_model *m, const aios_plan *p, int32_t g,
+                                   uint64_t bytes[AIOS__N_FORMS]) {
+    memset(bytes, 0, AIOS__N_FORMS * sizeof *bytes);
+    for (int32_t l = 0; l < m->hp.n_layer; l++) {
+        if (aios__kv_group(m, l) != g) continue;
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
+            uint64_t tile;
+            if (!aios__mul(aios__tile_bytes(m, l, aios__kv_type(p, l, f)),
+                           (uint64_t)m->hp.layer[l].n_head_kv, &tile) ||
+                !aios__add(bytes[f], tile, &bytes[f]))
+                return 0;
+        }
+    }
+    return 1;
+}
+/* Tiles that a pass fills, at most. */
+static int64_t aios__kv_filled(const aios_plan *p) {
+    int64_t together = p->n_seq < p->n_batch ? p->n_seq : p->n_batch;
+    return (p->n_batch + 63 * together) / AIOSK_TILE;
+}
+/* Pages of a group by form: what all sequences see, and what a pass has under way. */
+static void aios__kv_page_counts(const aios__kv *kv, const aios_plan *p, int32_t g,
+                                 int64_t n[AIOS__N_FORMS]) {
+    int64_t together = p->n_seq < p->n_batch ? p->n_seq : p->n_batch;
+    /* tiles that a pass begins, but for one of each sequence */
+    int64_t begun = (p->n_batch + 62 * together) / AIOSK_TILE, filled = aios__kv_filled(p);
+    /* its own tile, and one that a little cutting back needs */
+    int64_t sees = (int64_t)kv->sinks[g] + kv->behind[g] + (g == 0 ? kv->heavy : 0) + 2;
+    if (sees > kv->seq_tiles) sees = kv->seq_tiles;
+    n[AIOS__KV_OPEN] = sees * p->n_seq + begun;
+    n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
+    if (kv->coded) {
+        int64_t sealed = sees - kv->keep;
+        /* sequences that do not begin with another's first tile */
+        int64_t firsts =
+            p->kv_positions ? (p->kv_positions + (int64_t)p->n_ctx - 1) / p->n_ctx : p->n_seq;
+        if (firsts > p->n_seq) firsts = p->n_seq;
+        n[AIOS__KV_OPEN] = p->n_seq + kv->keep * firsts + begun;
+        /* one that ages in the next pass, one that a little cutting back needs */
+        if (kv->recent < sealed) {
+            n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + filled;
+            if (sealed > kv->recent + 2) sealed = kv->recent + 2;
+        }
+        n[AIOS__KV_SEALED] = sealed * p->n_seq + filled;
+    }
+    int64_t most = (int64_t)kv->seq_tiles * p->n_seq,
+            cap = p->kv_positions ? aios__tiles(p->kv_positions) : most;
+    if (cap > most) cap = most;
+    for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
+        int64_t top = f == AIOS__KV_OPEN && kv->coded ? most : cap;
+        if (n[f] > top) n[f] = top;
+    }
+}
 /* What the plan's numbers mean in tiles, and how many pages that takes. 0 when it cannot be
  * counted. */
 static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan *p) {
-    const aios__hp *hp = &m->hp;
     int64_t together = p->n_seq < p->n_batch ? p->n_seq : p->n_batch;
-    /* tiles that a pass begins, but for one of each sequence, and fills */
-    int64_t flight = (p->n_batch + 62 * together) / AIOSK_TILE,
-            full = (p->n_batch + 63 * together) / AIOSK_TILE;
-    int32_t g, f, l;
     memset(kv, 0, sizeof *kv);
-    kv->layer = hp->layer;
-    kv->n_layer = hp->n_layer;
+    kv->layer = m->hp.layer;
+    kv->n_layer = m->hp.n_layer;
     kv->n_seq = p->n_seq;
     kv->seq_tiles = aios__tiles(p->n_ctx);
     if ((int64_t)kv->seq_tiles * p->n_seq > INT32_MAX) return 0;
@@ -10379,105 +10436,58 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
     kv->keep = kv->coded ? 1 : 0;
     kv->heavy = aios__tiles(p->kv_heavy);
     kv->recent = kv->coded && p->kv_old_type > 0 ? aios__tiles(p->kv_recent) : (int32_t)AIOS__ALL;
-    kv->n_jobs = (int32_t)(2 * full + 2 * together + 2);
-    for (g = 0; g < AIOS__N_GROUPS; g++) {
-        int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq,
-                cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
-        uint64_t page[AIOS__N_FORMS] = { 0, 0, 0 };
-        int32_t any = 0, widest = 0; /* of the windows of the group's layers */
-        kv->sinks[g] = g == 0 && p->kv_window && p->kv_sinks >= 0
-                           ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1)
-                           : 0;
-        for (l = 0; l < hp->n_layer; l++) {
-            if (aios__kv_group(m, l) != g) continue;
-            any = 1;
-            if (hp->layer[l].window > widest) widest = hp->layer[l].window;
-            for (f = 0; f < AIOS__N_FORMS; f++) {
-                uint64_t tile;
-                if (!aios__mul(aios__tile_bytes(m, l, aios__kv_type(p, l, f)),
-                               (uint64_t)hp->layer[l].n_head_kv, &tile) ||
-                    !aios__add(page[f], tile, &page[f]))
-                    return 0;
-            }
-        }
-        kv->behind[g] = g              ? (widest + 62) / AIOSK_TILE
-                        : p->kv_window ? aios__tiles(p->kv_window)
-                                       : (int32_t)AIOS__ALL;
-        if (!any) continue;
-        /* its own tile, and one that a little cutting back needs */
-        sees = (int64_t)kv->sinks[g] + kv->behind[g] + (g == 0 ? kv->heavy : 0) + 2;
-        if (sees > all) sees = all;
-        if (cap > most) cap = most;
-        n[AIOS__KV_OPEN] = sees * p->n_seq + flight;
-        n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
-        if (kv->coded) {
-            int64_t sealed = sees - kv->keep;
-            /* sequences that do not begin with another's first tile */
-            int64_t begin =
-                p->kv_positions ? (p->kv_positions + (int64_t)p->n_ctx - 1) / p->n_ctx : p->n_seq;
-            n[AIOS__KV_OPEN] = p->n_seq + kv->keep * (begin < p->n_seq ? begin : p->n_seq) + flight;
-            /* one that ages in the next pass, one that a little cutting back needs */
-            if (kv->recent < sealed) {
-                n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full;
-                if (sealed > kv->recent + 2) sealed = kv->recent + 2;
-            }
-            n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
-        }
-        for (f = 0; f < AIOS__N_FORMS; f++) {
-            aios__pages *x = &kv->pool[g][f];
-            int64_t top = f == AIOS__KV_OPEN && kv->coded ? most : cap;
-            uint64_t bytes;
-            x->n = (int32_t)(n[f] < top ? n[f] : top);
-            x->bytes = page[f];
-            if (!aios__mul(page[f], (uint64_t)x->n, &bytes) ||
-                !aios__add(kv->bytes, bytes, &kv->bytes))
+    kv->n_jobs = (int32_t)(2 * aios__kv_filled(p) + 2 * together + 2);
+    if (p->kv_window && p->kv_sinks >= 0) kv->sinks[0] = aios__tiles(p->kv_sinks ? p->kv_sinks : 1);
+    kv->behind[0] = p->kv_window ? aios__tiles(p->kv_window) : (int32_t)AIOS__ALL;
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++) {
+        int32_t widest = aios__kv_widest(m, g);
+        if (g) kv->behind[g] = (widest + 62) / AIOSK_TILE;
+        if (widest < 0) continue;
+        uint64_t bytes[AIOS__N_FORMS], all;
+        int64_t n[AIOS__N_FORMS];
+        if (!aios__kv_page_bytes(m, p, g, bytes)) return 0;
+        aios__kv_page_counts(kv, p, g, n);
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
+            kv->pool[g][f].n = (int32_t)n[f];
+            kv->pool[g][f].bytes = bytes[f];
+            if (!aios__mul(bytes[f], (uint64_t)kv->pool[g][f].n, &all) ||
+                !aios__add(kv->bytes, all, &kv->bytes))
                 return 0;
         }
-        kv->pos_bytes += page[kv->coded ? AIOS__KV_SEALED : AIOS__KV_OPEN] / AIOSK_TILE;
+        kv->pos_bytes += bytes[kv->coded ? AIOS__KV_SEALED : AIOS__KV_OPEN] / AIOSK_TILE;
     }
     return 1;
 }
-static uint64_t aios__overlap(int64_t a, int64_t b, int64_t c, int64_t d) {
-    if (a < c) a = c;
-    if (b > d) b = d;
-    return a < b ? (uint64_t)(b - a) : 0;
+/* Of positions a .. b-1, those that are seen when the first `sinks` are, and all from `from` on. */
+static int64_t aios__kv_seen_of(int64_t sinks, int64_t from, int64_t a, int64_t b) {
+    int64_t first = (sinks < b ? sinks : b) - a, rest = b - (from > a ? from : a);
+    return (first > 0 ? first : 0) + (rest > 0 ? rest : 0);
+}
+/* Positions that the last of n sees in a layer, by their form. */
+static void aios__kv_seen(const aios__kv *kv, int32_t window, int64_t n,
+                          int64_t seen[AIOS__N_FORMS]) {
+    int64_t own = (n - 1) / AIOSK_TILE * AIOSK_TILE, keep = (int64_t)kv->keep * AIOSK_TILE,
+            old = own - (int64_t)kv->recent * AIOSK_TILE;
+    if (!kv->coded || keep > own) keep = own;
+    if (old < keep) old = keep;
+    /* heavy tiles: as if they were the next ones */
+    int64_t sinks = window ? 0 : (int64_t)kv->sinks[0] * AIOSK_TILE,
+            from = window ? n - window : own - ((int64_t)kv->behind[0] + kv->heavy) * AIOSK_TILE;
+    if (from < sinks) from = sinks;
+    seen[AIOS__KV_OPEN] =
+        aios__kv_seen_of(sinks, from, 0, keep) + aios__kv_seen_of(sinks, from, own, n);
+    seen[AIOS__KV_SEALED] = aios__kv_seen_of(sinks, from, old, own);
+    seen[AIOS__KV_OLD] = aios__kv_seen_of(sinks, from, keep, old);
 }
 /* Bytes that the query at the end of a full context reads: kv of aios__kv_size. */
 static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, const aios_plan *p) {
     uint64_t sum = 0;
-    int64_t n = p->n_ctx, own = (n - 1) / AIOSK_TILE * AIOSK_TILE,
-            keep = (int64_t)kv->keep * AIOSK_TILE, old = own - (int64_t)kv->recent * AIOSK_TILE;
-    int32_t l, i, f;
-    if (!kv->coded || keep > own) keep = own;
-    if (old < keep) old = keep;
-    for (l = 0; l < m->hp.n_layer; l++) {
-        /* heavy tiles: as if they were the next ones */
-        int64_t window = m->hp.layer[l].window, sinks = (int64_t)kv->sinks[0] * AIOSK_TILE,
-                from = own - ((int64_t)kv->behind[0] + kv->heavy) * AIOSK_TILE;
-        int64_t edge[2][2], form[AIOS__N_FORMS + 1][2];
-        if (window) {
-            sinks = 0;
-            from = n - window;
-        }
-        if (from < sinks) from = sinks;
-        edge[0][0] = 0;
-        edge[0][1] = sinks < n ? sinks : n;
-        edge[1][0] = from;
-        edge[1][1] = n;
-        form[0][0] = 0;
-        form[0][1] = keep;
-        form[1][0] = old;
-        form[1][1] = own;
-        form[2][0] = keep;
-        form[2][1] = old;
-        form[3][0] = own;
-        form[3][1] = n;
-        for (i = 0; i < 2; i++)
-            for (f = 0; f <= AIOS__N_FORMS; f++)
-                sum +=
-                    aios__overlap(edge[i][0], edge[i][1], form[f][0], form[f][1]) *
-                    (uint64_t)m->hp.layer[l].n_head_kv *
-                    (aios__tile_bytes(m, l, aios__kv_type(p, l, f % AIOS__N_FORMS)) / AIOSK_TILE);
+    for (int32_t l = 0; l < m->hp.n_layer; l++) {
+        int64_t seen[AIOS__N_FORMS];
+        aios__kv_seen(kv, m->hp.layer[l].window, p->n_ctx, seen);
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++)
+            sum += (uint64_t)seen[f] * (uint64_t)m->hp.layer[l].n_head_kv *
+                   (aios__tile_bytes(m, l, aios__kv_type(p, l, f)) / AIOSK_TILE);
     }
     return sum;
 }
