@@ -20,35 +20,39 @@ static uint64_t aios__denied(const aios_allocator *mem, void *p, const aios_mem_
     return p && req->flags && mem->granted && (req->flags & ~mem->granted(mem->user, p, req)) != 0;
 }
 
+/* The arguments of aios_context_open, copied and checked. */
+typedef struct aios__open_args {
+    aios_plan plan;
+    aios_context_desc desc;
+    aios_allocator mem;
+    aios_spill spill;
+} aios__open_args;
+
 /* META: the context itself and all its tables, laid out and filled in. */
-static aios_status aios__context_new(aios_model *m, const aios_plan *p, const aios_context_desc *d,
-                                     const aios_allocator *mem, aios_context **out,
+static aios_status aios__context_new(aios_model *m, const aios__open_args *a, aios_context **out,
                                      aios_error *err) {
+    const aios_plan *p = &a->plan;
     aios_mem_req req;
-    aios__bump meta = { NULL, 0 };
-    aios__kv kv;
-    aios_context *c;
-    void *block = NULL;
-    int32_t i;
-    aios_status st;
     aios__plan_req(p, AIOS_MEM_META, AIOS_TIER_HOT, &req);
-    if ((st = aios__alloc(mem, &req, "context", &block, err)) != 0) return st;
+    void *block = NULL;
+    aios_status st = aios__alloc(&a->mem, &req, "context", &block, err);
+    if (st) return st;
+    aios__bump meta = { NULL, 0 };
     meta.base = (char *)block;
     memset(block, 0, (size_t)(req.bytes - aios__plan_stacks(p))); /* stacks need no zeros */
-    c = (aios_context *)block;
-    aios__kv_size(&kv, m, p);
-    c->kv = kv;
+    aios_context *c = (aios_context *)block;
+    aios__kv_size(&c->kv, m, p);
     aios__context_layout(m, p, &meta, NULL);
-    c->mem = *mem;
+    c->mem = a->mem;
     c->model = m;
     c->plan = *p;
-    c->desc = *d;
+    c->desc = a->desc;
+    c->spill = a->spill;
     c->k = aiosk_select(p->isa);
     c->exec.n_workers = p->n_threads;
     if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
-    for (i = 0; i < AIOS_N_MEM; i++)
-        aios__plan_req(p, (uint32_t)i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT,
-                       &c->req[i]);
+    for (uint32_t i = 0; i < AIOS_N_MEM; i++)
+        aios__plan_req(p, i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT, &c->req[i]);
     c->block[AIOS_MEM_META] = c;
     *out = c;
     return AIOS_OK;
@@ -142,21 +146,8 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     return aios__context_rotates(c, err);
 }
 
-AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
-                                       const aios_context_desc *desc, aios_context **out,
-                                       aios_error *err) {
-    aios_plan p, now;
-    aios_context_desc d;
-    aios_allocator mem;
-    aios_context *c = NULL;
-    aios_spill spill;
-    aios__cut cut;
-    aios_status st;
-    uint64_t fp;
-    int32_t load, planned;
-    if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
-    *out = NULL;
-    aios__clear(err);
+/* ---- opening ---- */
+static aios_status aios__open_check_model(const aios_model *m, aios_error *err) {
     if (m && m->dying)
         return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF,
                           "the model was freed: it lives on for its other contexts alone");
@@ -166,79 +157,136 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
         return aios__fail(
             err, AIOS_ERR_ARG, AIOS__NO_OFF,
             "the model was opened to be looked at, or for its vocabulary: it does not run");
-    if ((st = aios__plan_copy(&p, plan, err)) != 0) return st;
-    if ((st = aios__desc_copy(AIOS__ID_aios_context_desc, &d, desc, err)) != 0) return st;
-    if ((st = aios__flags(d.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err)) != 0) return st;
-    mem = m->mem;
-    if (d.mem && (st = aios__allocator_copy(&mem, d.mem, "aios_context_desc", err)) != 0) return st;
-    if (d.spill) {
-        if ((st = aios__desc_copy(AIOS__ID_aios_spill, &spill, d.spill, err)) != 0 ||
-            (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0)
-            return st;
-        if (!spill.put || !spill.get)
-            return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
-    } else
-        memset(&spill, 0, sizeof spill);
-    if (p.model_hash != m->gguf.hash)
+    return AIOS_OK;
+}
+static aios_status aios__spill_copy(aios_spill *s, const aios_spill *from, aios_error *err) {
+    memset(s, 0, sizeof *s);
+    if (!from) return AIOS_OK;
+    aios_status st = aios__desc_copy(AIOS__ID_aios_spill, s, from, err);
+    if (!st) st = aios__flags(s->flags, 0, "aios_spill", err);
+    if (!st && (!s->put || !s->get))
+        st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
+    return st;
+}
+static aios_status aios__open_copy(const aios_model *m, const aios_plan *plan,
+                                   const aios_context_desc *desc, aios__open_args *a,
+                                   aios_error *err) {
+    aios_status st = aios__plan_copy(&a->plan, plan, err);
+    if (!st) st = aios__desc_copy(AIOS__ID_aios_context_desc, &a->desc, desc, err);
+    if (!st) st = aios__flags(a->desc.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err);
+    if (st) return st;
+    a->mem = m->mem;
+    if (a->desc.mem) st = aios__allocator_copy(&a->mem, a->desc.mem, "aios_context_desc", err);
+    return st ? st : aios__spill_copy(&a->spill, a->desc.spill, err);
+}
+/* Was the plan made for this model, and does it go with the desc? */
+static aios_status aios__open_check_plan(const aios_model *m, const aios__open_args *a,
+                                         aios_error *err) {
+    const aios_plan *p = &a->plan;
+    if (p->model_hash != m->gguf.hash)
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
-                          p.model_hash ? "the plan was made for another model"
-                                       : "the plan was not made: call aios_plan_make first");
-    if ((st = aios__plan_check(m, &p, err)) != 0) return st;
-    if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads,
+                          p->model_hash ? "the plan was made for another model"
+                                        : "the plan was not made: call aios_plan_make first");
+    aios_status st = aios__plan_check(m, p, err);
+    if (st) return st;
+    if (p->flags & AIOS_PLAN_LENT_THREADS && !a->desc.parallel_for && p->n_threads > 1)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p->n_threads,
                            "the plan counts on % lent threads, but parallel_for is NULL",
-                           aios__i(p.n_threads), aios__u(0));
-    cut = aios__plan_cut(&p);
+                           aios__i(p->n_threads), aios__u(0));
+    return AIOS_OK;
+}
+static int32_t aios__plan_same_sizes(const aios_plan *a, const aios_plan *b) {
+    return !memcmp(a->request_bytes, b->request_bytes, sizeof a->request_bytes) &&
+           !memcmp(a->tier_bytes, b->tier_bytes, sizeof a->tier_bytes) && a->n_ops == b->n_ops &&
+           a->n_units == b->n_units && a->slot_bytes == b->slot_bytes &&
+           a->expert_slot_bytes == b->expert_slot_bytes;
+}
+/* Compares the plan with what would be taken now, and completes it. */
+static aios_status aios__open_compare(const aios_model *m, aios_plan *p, aios_error *err) {
     /* another context may have taken them since */
-    if (m->loaded)
-        for (load = 0; load < 2; load++) {
-            p.request_bytes[AIOS_MEM_WEIGHTS] -= p.tier_bytes[load];
-            p.tier_bytes[load] = 0;
-        }
-    now = p;
-    planned = aios__plan_sizes(m, &now, aiosk_select(p.isa));
+    for (int32_t t = 0; m->loaded && t < 2; t++) {
+        p->request_bytes[AIOS_MEM_WEIGHTS] -= p->tier_bytes[t];
+        p->tier_bytes[t] = 0;
+    }
+    aios_plan now = *p;
+    int32_t counted = aios__plan_sizes(m, &now, aiosk_select(p->isa));
     /* it was to load too */
-    if (m->loaded && now.request_bytes[AIOS_MEM_SCRATCH] < p.request_bytes[AIOS_MEM_SCRATCH])
-        now.request_bytes[AIOS_MEM_SCRATCH] = p.request_bytes[AIOS_MEM_SCRATCH];
-    if (!planned || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes) ||
-        memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops ||
-        now.n_units != p.n_units || now.slot_bytes != p.slot_bytes ||
-        now.expert_slot_bytes != p.expert_slot_bytes)
+    if (m->loaded && now.request_bytes[AIOS_MEM_SCRATCH] < p->request_bytes[AIOS_MEM_SCRATCH])
+        now.request_bytes[AIOS_MEM_SCRATCH] = p->request_bytes[AIOS_MEM_SCRATCH];
+    if (!counted || !aios__plan_same_sizes(&now, p))
         return aios__fail2(
-            err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes,
+            err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p->total_bytes,
             "the plan (% bytes) is not what would be taken now (% bytes): plan again",
-            aios__u(p.total_bytes), aios__u(now.total_bytes));
+            aios__u(p->total_bytes), aios__u(now.total_bytes));
 
     /* a plan of an older header does not have them */
-    p.n_row_slots = now.n_row_slots;
-    p.row_slot_bytes = now.row_slot_bytes;
-    if (aios__plan_streams(&p) && aios__plan_async(m, &p) && m->n_async)
+    p->n_row_slots = now.n_row_slots;
+    p->row_slot_bytes = now.row_slot_bytes;
+    if (aios__plan_streams(p) && aios__plan_async(m, p) && m->n_async)
         return aios__fail(
             err, AIOS_ERR_STATE, AIOS__NO_OFF,
             "another context of this model streams through the io's submit and wait, which serve "
             "one: open the model a second time, or plan reading threads");
-    load = !m->loaded;
-    if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
-    fp = aiosk_fp_begin(); /* the host's rounding mode is not ours */
-    st = aios__context_new(m, &p, &d, &mem, &c, err);
-    if (!st) c->spill = spill;
-    if (!st)
-        st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH],
+    return AIOS_OK;
+}
+/* All memory but META, and the threads. */
+static aios_status aios__context_take(aios_context *c, aios_error *err) {
+    const aios_context_desc *d = &c->desc;
+    aios_status st = aios__alloc(&c->mem, &c->req[AIOS_MEM_SCRATCH], "scratch",
+                                 &c->block[AIOS_MEM_SCRATCH], err);
+    if (!st) st = aios__alloc(&c->mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
+    if (!st && c->plan.tier_bytes[AIOS_TIER_STREAM])
+        st = aios__alloc(&c->mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS],
                          err);
-    if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
-    if (!st && p.tier_bytes[AIOS_TIER_STREAM])
-        st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
-    if (!st && !d.parallel_for)
-        st = aios__pool_start(&c->exec.pool, p.n_threads, d.thread_start, d.thread_user, err);
-    if (!st && load)
-        st =
-            aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH],
-                               p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
+    if (!st && !d->parallel_for)
+        st = aios__pool_start(&c->exec.pool, c->plan.n_threads, d->thread_start, d->thread_user,
+                              err);
+    return st;
+}
+/* The model's weights, with the scratch block as room to work in. */
+static aios_status aios__context_load(aios_context *c, aios_error *err) {
+    aios__cut cut = aios__plan_cut(&c->plan);
+    return aios__weights_load(c->model, &cut, (char *)c->block[AIOS_MEM_SCRATCH],
+                              c->plan.request_bytes[AIOS_MEM_SCRATCH], c->desc.progress,
+                              c->desc.progress_user, err);
+}
+static aios_status aios__context_stream_open(aios_context *c, aios_error *err) {
+    const aios_plan *p = &c->plan;
+    if (!aios__plan_streams(p)) return AIOS_OK;
+    return aios__stream_open(&c->exec.stream,
+                             aios__plan_wants_readers(p) ? p->flags & AIOS_PLAN_LENT_READERS : 0,
+                             p->n_readers, aios__plan_async(c->model, p), err);
+}
+static void aios__context_count_denied(aios_context *c, int32_t loaded) {
+    const aios_model *m = c->model;
+    uint64_t *n = &c->count.n_wishes_denied;
+    for (int32_t t = 0; loaded && t < 2; t++)
+        *n += aios__denied(&m->mem, m->weights[t], &m->weights_req[t]);
+    for (int32_t i = 0; i < AIOS_N_MEM; i++) *n += aios__denied(&c->mem, c->block[i], &c->req[i]);
+}
+
+AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
+                                       const aios_context_desc *desc, aios_context **out,
+                                       aios_error *err) {
+    if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
+    *out = NULL;
+    aios__clear(err);
+    aios__open_args a;
+    aios_status st = aios__open_check_model(m, err);
+    if (!st) st = aios__open_copy(m, plan, desc, &a, err);
+    if (!st) st = aios__open_check_plan(m, &a, err);
+    if (!st) st = aios__open_compare(m, &a.plan, err);
+    if (st) return st;
+
+    int32_t load = !m->loaded;
+    if (load && (st = aios__weights_take(m, &a.plan, err)) != 0) return st;
+    aios_context *c = NULL;
+    uint64_t fp = aiosk_fp_begin(); /* the host's rounding mode is not ours */
+    st = aios__context_new(m, &a, &c, err);
+    if (!st) st = aios__context_take(c, err);
+    if (!st && load) st = aios__context_load(c, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && aios__plan_streams(&p))
-        st = aios__stream_open(&c->exec.stream,
-                               aios__plan_wants_readers(&p) ? p.flags & AIOS_PLAN_LENT_READERS : 0,
-                               p.n_readers, aios__plan_async(m, &p), err);
+    if (!st) st = aios__context_stream_open(c, err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
@@ -246,11 +294,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
         return st;
     }
     m->n_async += c->exec.stream.n_all && c->exec.stream.how == AIOS__READ_ASYNC;
-    for (planned = 0; load && planned < 2; planned++)
-        c->count.n_wishes_denied +=
-            aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
-    for (load = 0; load < AIOS_N_MEM; load++)
-        c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
+    aios__context_count_denied(c, load);
     m->n_contexts++;
     *out = c;
     return AIOS_OK;
