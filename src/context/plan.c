@@ -544,14 +544,151 @@ static int32_t aios__own_threads(void) {
     return n < 1 ? 1 : n > 1024 ? 1024 : n;
 }
 
+/* ---- making a plan ---- */
+static aios_status aios__plan_desc_copy(aios_plan_desc *d, const aios_plan_desc *from,
+                                        aios_error *err) {
+    aios_status st = aios__desc_copy(AIOS__ID_aios_plan_desc, d, from, err);
+    if (!st) st = aios__flags(d->flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err);
+    if (!st) st = aios__unused((uint32_t)d->reserved, "aios_plan_desc", err);
+    if (!st && (d->n_readers > AIOS__MAX_READERS || d->n_ctx_min < 0))
+        st = aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS, (uint64_t)d->n_readers,
+                         "aios_plan_desc: n_readers % or n_ctx_min % is out of range",
+                         aios__i(d->n_readers), aios__i(d->n_ctx_min));
+    return st;
+}
+/* Nothing is planned that the caller's aios_plan, of plan_size bytes, cannot say. */
+static aios_status aios__plan_limit_to_header(aios_plan_desc *d, uint32_t plan_size,
+                                              aios_error *err) {
+    if (plan_size <= offsetof(aios_plan, tier_bytes)) {
+        d->flags |= AIOS_PLAN_NO_STREAM;
+        d->flags &= ~(uint32_t)AIOS_PLAN_IN_PLACE;
+        d->hot_bytes = d->warm_bytes = 0;
+    }
+    if (plan_size <= offsetof(aios_plan, kv_layer_type) &&
+        (d->kv_positions || d->kv_old_type || d->kv_window || d->kv_layer_type))
+        return aios__fail(
+            err, AIOS_ERR_DESC, AIOS__NO_OFF,
+            "this aios_plan is of a header that knows no rules of the cache: compile with one "
+            "header");
+    return AIOS_OK;
+}
+static void aios__ladder_start(aios__ladder *l, const aios_model *m, const aios_plan_desc *d,
+                               uint32_t plan_size) {
+    uint64_t i;
+    memset(l, 0, sizeof *l);
+    l->m = m;
+    l->d = d;
+    if (plan_size > offsetof(aios_plan, n_expert_slots))
+        l->experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
+    l->may_rows = d->flags & AIOS_PLAN_NO_STREAM ? 0 : (uint32_t)AIOS_RUNG_ROWS;
+    l->least_unit = 65536;
+    for (i = 0; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++)
+        if (!(m->io[i].flags & AIOS_IO_ANY_OFFSET)) l->least_unit = 524288;
+    l->can_map = plan_size > offsetof(aios_plan, tier_bytes);
+    for (i = 0; i < m->gguf.n_tensors; i++)
+        l->can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
+}
+/* As the desc asks, the rest by default. */
+static void aios__plan_defaults(aios_plan *p, const aios_model *m, const aios_plan_desc *d) {
+    memset(p, 0, sizeof *p);
+    p->struct_size = (uint32_t)sizeof *p;
+    p->flags = d->flags;
+    p->n_ctx = d->n_ctx                                ? d->n_ctx
+               : m->hp.n_ctx_train < AIOS__DEFAULT_CTX ? m->hp.n_ctx_train
+                                                       : AIOS__DEFAULT_CTX;
+    p->n_seq = d->n_seq ? d->n_seq : 1;
+    p->n_batch = d->n_batch ? d->n_batch : aios__batch_of(p, 64);
+    p->n_threads = d->n_threads                        ? d->n_threads
+                   : d->flags & AIOS_PLAN_LENT_THREADS ? 1
+                                                       : aios__own_threads();
+    p->kv_type = d->numerics == AIOS_REFERENCE && !d->kv_type ? (int32_t)AIOSK_KV_F32 : d->kv_type;
+    p->numerics = d->numerics;
+    p->isa = d->isa;
+    p->numa_node_1 = d->numa_node_1;
+    p->kv_positions = d->kv_positions;
+    p->kv_old_type = d->kv_old_type;
+    p->kv_recent = d->kv_recent;
+    p->kv_window = d->kv_window;
+    p->kv_sinks = d->kv_sinks;
+    p->kv_heavy = d->kv_heavy;
+    p->kv_layer_type = d->kv_layer_type;
+    if (d->flags & AIOS_PLAN_IN_PLACE) p->warm_steps = aios__warm_steps(m);
+}
+/* The weights of a loaded model are divided already. */
+static void aios__plan_as_loaded(aios__ladder *l, aios_plan *p) {
+    const aios__cut *cut = &l->m->cut;
+    p->stream_level = cut->level;
+    p->warm_steps = cut->warm;
+    if (cut->mapped) p->rungs |= AIOS_RUNG_IN_PLACE;
+    if (cut->tables) p->rungs |= AIOS_RUNG_ROWS;
+    p->unit_bytes = cut->unit_bytes;
+    aios__set_ring(l, p, 4);
+    if (cut->experts) p->n_expert_slots = 1;
+}
+/* The least that would do for p, if the budget has room for it. */
+static aios_status aios__plan_least(aios__ladder *l, const aios_plan *p, aios_plan *least,
+                                    aios_error *err) {
+    uint64_t budget = l->d->budget_bytes;
+    aios_plan asked = *p;
+    *least = *p;
+    if (p->n_expert_slots) asked.n_expert_slots = l->experts;
+    if (!aios__ladder_sizes(l, &asked) || !aios__bottom(l, least))
+        return aios__fail(
+            err, AIOS_ERR_LIMIT, AIOS__NO_OFF,
+            "the cache for this context and these sequences is too large to be counted");
+    if (least->total_bytes > asked.total_bytes) *least = asked;
+    if (budget && (least->total_bytes > budget || least->held_bytes > budget - least->total_bytes))
+        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p->held_bytes + least->total_bytes,
+                           budget, "this plan needs % bytes in all; the least that would do is %",
+                           aios__u(p->held_bytes + asked.total_bytes),
+                           aios__u(p->held_bytes + least->total_bytes));
+    return AIOS_OK;
+}
+/* Gives up of p, which is as asked for, what it takes to fit. */
+static aios_status aios__plan_choose(aios__ladder *l, aios_plan *p, aios_error *err) {
+    uint32_t rows = p->rungs & AIOS_RUNG_ROWS;
+    aios_plan least;
+    l->rows = rows;
+    aios_status st = aios__plan_least(l, p, &least, err);
+    if (st) return st;
+    l->rows = rows;
+    if (l->m->loaded) aios__set_ring(l, p, 4);
+    if (l->m->loaded && p->n_expert_slots) aios__most_experts(l, p);
+    if (!aios__descend(l, p)) {
+        *p = least;
+        l->rows = p->rungs & AIOS_RUNG_ROWS;
+        aios__set_ring(l, p, 2);
+        if (!aios__fits(l, p))
+            return aios__fail2(
+                err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p->tier_bytes[AIOS_TIER_HOT], l->d->hot_bytes,
+                "the weights do not fit in hot_bytes and warm_bytes: at the least % bytes are "
+                "hot and % warm",
+                aios__u(p->tier_bytes[AIOS_TIER_HOT]), aios__u(p->tier_bytes[AIOS_TIER_WARM]));
+    }
+    p->min_bytes = aios__min_u64(least.total_bytes, p->total_bytes);
+    return AIOS_OK;
+}
+/* Tokens per second that memory or storage, by their bandwidths, allow at the most. */
+static void aios__plan_bound(aios_plan *p, const aios_plan_desc *d) {
+    uint64_t mem = p->token_weight_bytes + p->token_kv_bytes;
+    if (d->read_bandwidth && d->read_bandwidth < UINT64_MAX / 1000) {
+        p->tok_s_bound_milli = d->read_bandwidth * 1000 / (mem ? mem : 1);
+        p->bound = AIOS_BOUND_MEMORY;
+    }
+    if (d->stream_bandwidth && d->stream_bandwidth < UINT64_MAX / 1000 && p->token_stream_bytes) {
+        uint64_t in_cache =
+            p->n_expert_slots ? p->token_expert_bytes / p->n_experts * p->n_expert_slots : 0;
+        uint64_t read = p->token_stream_bytes - in_cache;
+        uint64_t bound = d->stream_bandwidth * 1000 / (read ? read : 1);
+        if (!p->tok_s_bound_milli || bound < p->tok_s_bound_milli) {
+            p->tok_s_bound_milli = bound;
+            p->bound = AIOS_BOUND_STORAGE;
+        }
+    }
+}
+
 AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *desc, aios_plan *out,
                                     aios_error *err) {
-    aios_plan_desc d;
-    aios_plan p, least, asked;
-    aios__ladder l;
-    aios_status st;
-    uint64_t mem, store, i;
-    uint32_t known;
     aios__clear(err);
     if (!m || !out)
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
@@ -559,128 +696,34 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         return aios__fail(
             err, AIOS_ERR_STATE, AIOS__NO_OFF,
             "the model was opened to be looked at, or for its vocabulary: it does not run");
-    if ((st = aios__desc_copy(AIOS__ID_aios_plan_desc, &d, desc, err)) != 0) return st;
-    memset(&p, 0, sizeof p);
-    p.struct_size = (uint32_t)sizeof p;
-    if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0 ||
-        (st = aios__unused((uint32_t)d.reserved, "aios_plan_desc", err)) != 0)
-        return st;
-    if (d.n_readers > AIOS__MAX_READERS || d.n_ctx_min < 0)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS,
-                           (uint64_t)d.n_readers,
-                           "aios_plan_desc: n_readers % or n_ctx_min % is out of range",
-                           aios__i(d.n_readers), aios__i(d.n_ctx_min));
-    memset(&l, 0, sizeof l);
-    l.can_map = 1;
-    memcpy(&known, out, 4);
-    if (known <= offsetof(aios_plan, tier_bytes)) { /* the caller's plan could not say so */
-        d.flags |= AIOS_PLAN_NO_STREAM;
-        d.flags &= ~(uint32_t)AIOS_PLAN_IN_PLACE;
-        d.hot_bytes = d.warm_bytes = 0;
-        l.can_map = 0;
-    }
-    if (known <= offsetof(aios_plan, kv_layer_type) &&
-        (d.kv_positions || d.kv_old_type || d.kv_window || d.kv_layer_type))
-        return aios__fail(
-            err, AIOS_ERR_DESC, AIOS__NO_OFF,
-            "this aios_plan is of a header that knows no rules of the cache: compile with one "
-            "header");
-    p.flags = d.flags;
-    p.n_ctx = d.n_ctx                                 ? d.n_ctx
-              : m->hp.n_ctx_train < AIOS__DEFAULT_CTX ? m->hp.n_ctx_train
-                                                      : AIOS__DEFAULT_CTX;
-    p.n_seq = d.n_seq ? d.n_seq : 1;
-    p.n_threads = d.n_threads                        ? d.n_threads
-                  : d.flags & AIOS_PLAN_LENT_THREADS ? 1
-                                                     : aios__own_threads();
-    p.kv_type = d.numerics == AIOS_REFERENCE && !d.kv_type ? (int32_t)AIOSK_KV_F32 : d.kv_type;
-    p.numerics = d.numerics;
-    p.isa = d.isa;
-    p.numa_node_1 = d.numa_node_1;
-    p.kv_positions = d.kv_positions;
-    p.kv_old_type = d.kv_old_type;
-    p.kv_recent = d.kv_recent;
-    p.kv_window = d.kv_window;
-    p.kv_sinks = d.kv_sinks;
-    p.kv_heavy = d.kv_heavy;
-    p.kv_layer_type = d.kv_layer_type;
-    l.m = m;
-    l.d = &d;
-    if (known > offsetof(aios_plan, n_expert_slots))
-        l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
+    aios_plan_desc d;
+    uint32_t plan_size;
+    memcpy(&plan_size, out, 4);
+    aios_status st = aios__plan_desc_copy(&d, desc, err);
+    if (!st) st = aios__plan_limit_to_header(&d, plan_size, err);
+    if (st) return st;
+
+    aios_plan p;
+    aios__ladder l;
+    aios__plan_defaults(&p, m, &d);
+    aios__ladder_start(&l, m, &d, plan_size);
     p.n_experts = l.experts;
-    l.may_rows = d.flags & AIOS_PLAN_NO_STREAM ? 0 : (uint32_t)AIOS_RUNG_ROWS;
-    for (i = 0, l.least_unit = 65536; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++)
-        if (!(m->io[i].flags & AIOS_IO_ANY_OFFSET)) l.least_unit = 524288;
-    for (i = 0; i < m->gguf.n_tensors; i++)
-        l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
-    aios__set_batch(&l, &p, p.n_batch = d.n_batch ? d.n_batch : aios__batch_of(&p, 64));
-    if (d.flags & AIOS_PLAN_IN_PLACE) p.warm_steps = aios__warm_steps(m);
-    if (m->loaded) { /* the weights are divided already */
-        p.stream_level = m->cut.level;
-        p.warm_steps = m->cut.warm;
-        if (m->cut.mapped) p.rungs |= AIOS_RUNG_IN_PLACE;
-        if (m->cut.tables) p.rungs |= AIOS_RUNG_ROWS;
-        p.unit_bytes = m->cut.unit_bytes;
-        aios__set_ring(&l, &p, 4);
-        if (m->cut.experts) p.n_expert_slots = 1;
-    }
+    aios__set_batch(&l, &p, p.n_batch);
+    if (m->loaded) aios__plan_as_loaded(&l, &p);
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     l.k = aiosk_select(p.isa);
     if (!d.n_batch) aios__set_batch(&l, &p, p.n_batch = aios__best_batch(&l, &p));
     p.held_bytes = m->req.bytes;
-    for (i = 0; i < 2; i++)
+    for (int32_t i = 0; i < 2; i++)
         if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
     p.model_hash = m->gguf.hash;
     if (m->loaded && m->cut.experts && !l.experts)
         return aios__fail(
             err, AIOS_ERR_STATE, AIOS__NO_OFF,
             "the model's experts are in a cache, of which this aios_plan knows nothing");
-    l.rows = p.rungs & AIOS_RUNG_ROWS;
-    asked = least = p;
-    if (p.n_expert_slots) asked.n_expert_slots = l.experts;
-    if (!aios__ladder_sizes(&l, &asked) || !aios__bottom(&l, &least))
-        return aios__fail(
-            err, AIOS_ERR_LIMIT, AIOS__NO_OFF,
-            "the cache for this context and these sequences is too large to be counted");
-    if (least.total_bytes > asked.total_bytes) least = asked;
-    if (d.budget_bytes && (least.total_bytes > d.budget_bytes ||
-                           least.held_bytes > d.budget_bytes - least.total_bytes))
-        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes,
-                           d.budget_bytes,
-                           "this plan needs % bytes in all; the least that would do is %",
-                           aios__u(p.held_bytes + asked.total_bytes),
-                           aios__u(p.held_bytes + least.total_bytes));
-    l.rows = p.rungs & AIOS_RUNG_ROWS;
-    if (m->loaded) aios__set_ring(&l, &p, 4);
-    if (m->loaded && p.n_expert_slots) aios__most_experts(&l, &p);
-    if (!aios__descend(&l, &p)) {
-        p = least;
-        l.rows = p.rungs & AIOS_RUNG_ROWS;
-        aios__set_ring(&l, &p, 2);
-        if (!aios__fits(&l, &p))
-            return aios__fail2(
-                err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.tier_bytes[AIOS_TIER_HOT], d.hot_bytes,
-                "the weights do not fit in hot_bytes and warm_bytes: at the least % bytes are "
-                "hot and % warm",
-                aios__u(p.tier_bytes[AIOS_TIER_HOT]), aios__u(p.tier_bytes[AIOS_TIER_WARM]));
-    }
-    p.min_bytes = aios__min_u64(least.total_bytes, p.total_bytes);
+    if ((st = aios__plan_choose(&l, &p, err)) != 0) return st;
     p.flags = d.flags;
-    mem = p.token_weight_bytes + p.token_kv_bytes;
-    if (d.read_bandwidth && d.read_bandwidth < UINT64_MAX / 1000) {
-        p.tok_s_bound_milli = d.read_bandwidth * 1000 / (mem ? mem : 1);
-        p.bound = AIOS_BOUND_MEMORY;
-    }
-    if (d.stream_bandwidth && d.stream_bandwidth < UINT64_MAX / 1000 && p.token_stream_bytes) {
-        store = p.token_stream_bytes -
-                (p.n_expert_slots ? p.token_expert_bytes / p.n_experts * p.n_expert_slots : 0);
-        store = d.stream_bandwidth * 1000 / (store ? store : 1);
-        if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) {
-            p.tok_s_bound_milli = store;
-            p.bound = AIOS_BOUND_STORAGE;
-        }
-    }
+    aios__plan_bound(&p, &d);
     if (p.n_ctx > m->hp.n_ctx_train)
         aios__note2(&m->log,
                     "a context of % positions is longer than the % that the model was trained for",
