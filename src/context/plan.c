@@ -91,8 +91,7 @@ static uint64_t aios__n_experts(const aios_model *m) {
     }
     return n;
 }
-/* The choices of a plan, whether made here or handed in. */
-static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
+static aios_status aios__plan_check_ranges(const aios_plan *p, aios_error *err) {
     static const struct {
         const char *name;
         uint32_t at;
@@ -117,11 +116,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
         AIOS__X(kv_heavy, 0, 1 << 28),
 #undef AIOS__X
     };
-    int32_t i;
-    aios__cut cut = aios__plan_cut(p);
-    aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
-    if (st) return st;
-    for (i = 0; i < (int32_t)(sizeof rule / sizeof *rule); i++) {
+    for (uint32_t i = 0; i < sizeof rule / sizeof *rule; i++) {
         int32_t is;
         memcpy(&is, (const char *)p + rule[i].at, sizeof is);
         if (is >= rule[i].least && is <= rule[i].most) continue;
@@ -129,7 +124,10 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
                            (uint64_t)(is < 0 ? 0 : is), "the plan's % is %, out of range",
                            aios__z(rule[i].name), aios__i(is));
     }
-    for (i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
+    return AIOS_OK;
+}
+static aios_status aios__plan_check_kv(const aios_model *m, const aios_plan *p, aios_error *err) {
+    for (int32_t i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
         int32_t t = i == -2 ? p->kv_type : i == -1 ? p->kv_old_type : p->kv_layer_type[i];
         if (i == -2 ? aiosk_kv_ok(t)
             : i == -1
@@ -150,6 +148,10 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
     if (p->kv_recent && !p->kv_old_type)
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
                           "the plan's kv_recent goes with kv_old_type");
+    return AIOS_OK;
+}
+static aios_status aios__plan_check_stream(const aios_model *m, const aios_plan *p,
+                                           aios_error *err) {
     if (p->unit_bytes > AIOS__MAX_UNIT)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes,
                            "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes),
@@ -161,6 +163,10 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
     if (p->n_units && p->n_slots < 1)
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
                           "the plan streams through a ring without slots");
+    return AIOS_OK;
+}
+/* Can this build, on this machine, run the model so? */
+static aios_status aios__plan_check_run(const aios_model *m, const aios_plan *p, aios_error *err) {
     /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone
      * (aiosk_matmul_fast): no layout, no size */
     if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
@@ -186,16 +192,32 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
             err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
             "this build has no locks (AIOS_NO_THREADS), which threads that read need");
 #endif
-    if (m->loaded && m->cut.rows != cut.rows)
+    return AIOS_OK;
+}
+/* Are a loaded model's weights divided as the plan wants them? */
+static aios_status aios__plan_check_loaded(const aios_model *m, const aios_plan *p,
+                                           aios_error *err) {
+    if (!m->loaded) return AIOS_OK;
+    aios__cut cut = aios__plan_cut(p);
+    if (m->cut.rows != cut.rows)
         return aios__fail(
             err, AIOS_ERR_STATE, AIOS__NO_OFF,
             "the model's weights are laid out for other numerics: open the model a second time");
-    if (m->loaded && !aios__cut_same(&cut, &m->cut))
+    if (!aios__cut_same(&cut, &m->cut))
         return aios__fail(
             err, AIOS_ERR_STATE, AIOS__NO_OFF,
             "the model's weights are divided in another way: plan again without, or open the "
             "model a second time");
     return AIOS_OK;
+}
+/* The choices of a plan, whether made here or handed in. */
+static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
+    aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
+    if (!st) st = aios__plan_check_ranges(p, err);
+    if (!st) st = aios__plan_check_kv(m, p, err);
+    if (!st) st = aios__plan_check_stream(m, p, err);
+    if (!st) st = aios__plan_check_run(m, p, err);
+    return st ? st : aios__plan_check_loaded(m, p, err);
 }
 
 /* The sizes of a plan whose choices are made. 0 when something overflows. */
