@@ -497,13 +497,26 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     *p = best;
     return 1;
 }
-/* Goes down the ladder, one rung after the other and each no further than needed. p as asked
- * for. 0 = does not fit. */
-static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
-    const aios_plan_desc *d = l->d;
-    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64,
-            batch = p->n_batch, type;
-    uint64_t unit;
+/* A batch that shares what a pass streams. A pass reads all that is streamed, so many tokens
+ * should share it: as many as were asked for (n_asked), or up to 512, if the room that they need
+ * is no more than a sixteenth of the memory. */
+static void aios__stream_batch(const aios__ladder *l, aios_plan *p, int32_t n_asked) {
+    uint64_t budget = l->d->budget_bytes;
+    int32_t batch = aios__batch_of(p, l->d->n_batch ? n_asked : 512);
+    p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
+    p->n_batch = batch;
+    for (;;) {
+        aios__set_batch(l, p, batch);
+        if (batch <= 16 || !budget ||
+            (aios__ladder_sizes(l, p) && p->request_bytes[AIOS_MEM_SCRATCH] <= budget / 16))
+            break;
+        batch /= 2;
+    }
+    if (!l->d->n_batch) p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
+}
+/* The rungs of the batch and the cache: the weights stay where they are. */
+static int32_t aios__descend_resident(aios__ladder *l, aios_plan *p) {
+    int32_t least_ctx = l->d->n_ctx_min ? l->d->n_ctx_min : 64, type;
     if (aios__fits(l, p)) return 1;
     if (!l->m->loaded && aios__rows_pay(l, p) && aios__fits(l, p)) return 1;
     while (!(p->flags & AIOS_PLAN_KEEP_BATCH) && p->n_batch > 16) {
@@ -516,42 +529,40 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
         p->rungs |= AIOS_RUNG_KV_TYPE;
         if (aios__fits(l, p)) return 1;
     }
-    while (p->flags & AIOS_PLAN_MAY_CTX && p->n_ctx > least) {
-        p->n_ctx = p->n_ctx / 2 > least ? p->n_ctx / 2 : least;
+    while (p->flags & AIOS_PLAN_MAY_CTX && p->n_ctx > least_ctx) {
+        p->n_ctx = p->n_ctx / 2 > least_ctx ? p->n_ctx / 2 : least_ctx;
         p->rungs |= AIOS_RUNG_CTX;
         if (aios__fits(l, p)) return 1;
     }
-    if (l->m->loaded) return 0;
-    if (l->can_map) {
-        p->rungs |= AIOS_RUNG_IN_PLACE;
-        return aios__least_fit(l, p, &p->warm_steps, steps, 0);
-    }
-    if (p->flags & AIOS_PLAN_NO_STREAM) return 0;
-    /* a pass reads all that is streamed, so many tokens should share it: as many as were asked
-     * for, or up to 512, if the room that they need is no more than a sixteenth of the memory */
-    if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) {
-        p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
-        for (p->n_batch = batch = aios__batch_of(p, d->n_batch ? batch : 512);;) {
-            aios__set_batch(l, p, batch);
-            if (batch <= 16 || !d->budget_bytes ||
-                (aios__ladder_sizes(l, p) &&
-                 p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16))
-                break;
-            batch /= 2;
-        }
-        if (!d->n_batch) p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
-    }
+    return 0;
+}
+/* The rungs of streaming: experts in a cache, then parts of all matrices through a ring. */
+static int32_t aios__descend_stream(aios__ladder *l, aios_plan *p, int32_t n_asked) {
+    uint64_t budget = l->d->budget_bytes, unit;
+    if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__stream_batch(l, p, n_asked);
     if (l->experts && aios__most_experts(l, p)) return 1;
     /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
     aios__set_ring(l, p, 4);
     for (unit = AIOS__MAX_UNIT; unit >= l->least_unit; unit /= 2) {
-        if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > l->least_unit) continue;
+        if (budget && unit * 4 > budget / 16 && unit > l->least_unit) continue;
         if (aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, unit)) return 1;
     }
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
     aios__set_ring(l, p, 2);
     if (p->n_expert_slots) p->n_expert_slots = 1;
     return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, l->least_unit);
+}
+/* Goes down the ladder, one rung after the other and each no further than needed. p as asked
+ * for. 0 = does not fit. */
+static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
+    int32_t n_asked = p->n_batch;
+    if (aios__descend_resident(l, p)) return 1;
+    if (l->m->loaded) return 0;
+    if (l->can_map) {
+        p->rungs |= AIOS_RUNG_IN_PLACE;
+        return aios__least_fit(l, p, &p->warm_steps, aios__warm_steps(l->m), 0);
+    }
+    return p->flags & AIOS_PLAN_NO_STREAM ? 0 : aios__descend_stream(l, p, n_asked);
 }
 
 /* As many threads as there are fast cores, or less where a container allows less of their time. */
