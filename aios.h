@@ -13449,59 +13449,71 @@ static int32_t aios__pass_choose(aios_context *c) {
     }
     return n;
 }
+/* How many waiting tokens of sequence s go into the pass, of which `later` more sequences are to
+ * have a part: each has a place. */
+static int32_t aios__pass_room(aios_context *c, int32_t s, int32_t later) {
+    const aios__sequence *q = &c->seq[s];
+    int32_t n = c->pass.n, cell = aios__kv_cell(&c->kv.seq[s], q->n_done);
+    int32_t most = c->plan.n_batch - later > n ? c->plan.n_batch - later : n + 1;
+    if (most > c->plan.n_batch) most = c->plan.n_batch;
+    int32_t room = most - n < q->n_fed - q->n_done ? most - n : q->n_fed - q->n_done;
+    if (room > aios__kv_stride(&c->kv, cell)) room = aios__kv_stride(&c->kv, cell);
+    /* down to the end of the tile before, or but one */
+    while (room > 0 && !aios__kv_fits(&c->kv, s, cell, cell + room)) {
+        int32_t over = (cell + room) % AIOSK_TILE;
+        /* a tile's last token may be the one for whose sealing there is no room */
+        room -= over ? over : 1;
+    }
+    return room;
+}
+/* Puts n waiting tokens of sequence s into the pass, or fewer when the output rows are full. */
+static void aios__pass_add(aios_context *c, int32_t s, int32_t n) {
+    aios__pass *p = &c->pass;
+    const aios__sequence *q = &c->seq[s];
+    int32_t per_block = aios__attend_tokens(&c->model->hp), in_block = 0, i;
+    int32_t first = aios__kv_cell(&c->kv.seq[s], q->n_done), cell = first;
+    for (i = q->n_done; n > 0; n--, i++, cell++) {
+        if (q->want[i] && p->n_out == c->plan.n_outputs) break;
+        if (in_block == 0 || cell % AIOSK_TILE == 0) {
+            p->block[p->n_blocks++] = p->n;
+            in_block = 0;
+        }
+        in_block = (in_block + 1) % per_block;
+        if (q->want[i]) p->out[p->n_out++] = p->n;
+        p->id[p->n] = q->token[i];
+        p->seq[p->n] = s;
+        p->pos[p->n] = i;
+        p->cell[p->n] = cell;
+        p->turn[p->n] = i + aios__kv_off(&c->kv.seq[s]);
+        p->n++;
+    }
+    if (cell > first) aios__kv_grow(&c->kv, s, first, cell);
+}
+/* The most runs of the cache that a block of the pass sees: without a window, and with it. */
+static void aios__pass_count_runs(aios_context *c) {
+    aios__pass *p = &c->pass;
+    for (int32_t w = 0; w < 2; w++) {
+        p->n_runs[w] = 1;
+        for (int32_t i = 0; i < p->n_blocks; i++) {
+            int32_t t0 = p->block[i], sinks, from;
+            int32_t n = aios__attend_seen(&c->kv, w ? c->model->hp.window : 0, p->seq[t0],
+                                          p->pos[t0], p->cell[t0], &sinks, &from);
+            if (n > p->n_runs[w]) p->n_runs[w] = n;
+        }
+    }
+}
 /* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are
  * full, but so that each that waits gets at least one token in if there is room: a long prompt
  * does not hold up its neighbours. One whose tokens find no room in the cache gets as many in as
  * do. */
 static void aios__pass_gather(aios_context *c) {
     aios__pass *p = &c->pass;
-    int32_t i, s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
+    int32_t later = aios__pass_choose(c);
     p->n = p->n_out = p->n_blocks = 0;
-    later = aios__pass_choose(c);
-    for (s = 0; s < c->plan.n_seq; s++) {
-        aios__sequence *q = &c->seq[s];
-        int32_t most, room, cell, in_block = 0;
-        if (!q->its_turn) continue;
-        later--;
-        /* one place for each that comes later */
-        most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;
-        if (most > c->plan.n_batch) most = c->plan.n_batch;
-        cell = aios__kv_cell(&c->kv.seq[s], q->n_done);
-        room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
-        if (room > aios__kv_stride(&c->kv, cell)) room = aios__kv_stride(&c->kv, cell);
-        /* down to the end of the tile before, or but one */
-        while (room > 0 && !aios__kv_fits(&c->kv, s, cell, cell + room)) {
-            int32_t over = (cell + room) % AIOSK_TILE;
-            /* a tile's last token may be the one for whose sealing there is no room */
-            room -= over ? over : 1;
-        }
-        for (i = q->n_done; room > 0; room--, i++, cell++) {
-            if (q->want[i] && p->n_out == c->plan.n_outputs) break;
-            if (in_block == 0 || cell % AIOSK_TILE == 0) {
-                p->block[p->n_blocks++] = p->n;
-                in_block = 0;
-            }
-            in_block = (in_block + 1) % per_block;
-            if (q->want[i]) p->out[p->n_out++] = p->n;
-            p->id[p->n] = q->token[i];
-            p->seq[p->n] = s;
-            p->pos[p->n] = i;
-            p->cell[p->n] = cell;
-            p->turn[p->n] = i + aios__kv_off(&c->kv.seq[s]);
-            p->n++;
-        }
-        if (i > q->n_done) aios__kv_grow(&c->kv, s, cell - (i - q->n_done), cell);
-    }
+    for (int32_t s = 0; s < c->plan.n_seq; s++)
+        if (c->seq[s].its_turn) aios__pass_add(c, s, aios__pass_room(c, s, --later));
     p->block[p->n_blocks] = p->n;
-    for (i = 0; i < 2; i++) p->n_runs[i] = 1;
-    for (i = 0; i < p->n_blocks; i++) {
-        int32_t t0 = p->block[i], w, n, sinks, from;
-        for (w = 0; w < 2; w++) {
-            n = aios__attend_seen(&c->kv, w ? c->model->hp.window : 0, p->seq[t0], p->pos[t0],
-                                  p->cell[t0], &sinks, &from);
-            if (n > p->n_runs[w]) p->n_runs[w] = n;
-        }
-    }
+    aios__pass_count_runs(c);
 }
 /* Tokens that are not in the pass: the next one will want their rows. */
 static void aios__soon(aios_context *c) {
