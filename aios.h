@@ -1167,8 +1167,7 @@ typedef struct aios__text {
 } aios__text;
 
 static void aios__put(aios__text *t, const char *s, uint64_t n) {
-    uint64_t i;
-    for (i = 0; i < n && t->n + 1 < t->cap; i++) {
+    for (uint64_t i = 0; i < n && t->n + 1 < t->cap; i++) {
         unsigned char c = (unsigned char)s[i];
         /* file bytes must not steer a terminal */
         t->p[t->n++] = (char)(c < 32 || c == 127 ? '?' : c);
@@ -1193,7 +1192,6 @@ static void aios__put_i(aios__text *t, int64_t v) {
 /* Six significant digits, for people; not for reading back. */
 static void aios__put_f(aios__text *t, double v) {
     int32_t e = 0, i;
-    uint64_t m;
     char d[7];
     if (v != v) {
         aios__put_z(t, "nan");
@@ -1219,7 +1217,7 @@ static void aios__put_f(aios__text *t, double v) {
         v *= 10;
         e--;
     }
-    m = (uint64_t)(v + 0.5);
+    uint64_t m = (uint64_t)(v + 0.5);
     for (i = 5; i >= 0; i--, m /= 10) d[i] = (char)('0' + m % 10);
     for (i = 6; i > 1 && d[i - 1] == '0'; i--) e++; /* i digits are left, value d * 10^e */
     if (e >= 0 && e <= 9) {
@@ -1405,11 +1403,11 @@ static const struct aios__older {
  * none of these. */
 static uint32_t aios__struct_size(uint32_t id, const void *p) {
     const uint32_t bytes = aios__structs[id].bytes;
-    uint32_t n, i;
+    uint32_t n;
     memcpy(&n, p, 4);
     if (n >= bytes) return n <= 4096 && (n - bytes) % 4 == 0 ? n : 0;
     /* with padding behind, where pointers have 4 bytes */
-    for (i = 0; i < sizeof aios__older / sizeof *aios__older; i++)
+    for (uint32_t i = 0; i < sizeof aios__older / sizeof *aios__older; i++)
         if (aios__older[i].id == id &&
             (aios__older[i].bytes == n || (aios__older[i].bytes + 7u) / 8 * 8 == n))
             return n;
@@ -1418,8 +1416,7 @@ static uint32_t aios__struct_size(uint32_t id, const void *p) {
 
 AIOS_API uint32_t aios_version(void) { return AIOS_VERSION; }
 AIOS_API uint64_t aios_sizeof(const char *struct_name) {
-    uint32_t i;
-    for (i = 0; struct_name && i < sizeof aios__structs / sizeof *aios__structs; i++)
+    for (uint32_t i = 0; struct_name && i < sizeof aios__structs / sizeof *aios__structs; i++)
         if (!strcmp(struct_name, aios__structs[i].name)) return aios__structs[i].bytes;
     return 0;
 }
@@ -1438,7 +1435,7 @@ AIOS__SIZED(AIOS__ROW)
 static aios_status aios__desc_copy(uint32_t id, void *dst, const void *src, aios_error *err) {
     const char *what = aios__structs[id].name;
     const uint32_t dst_bytes = aios__structs[id].bytes;
-    uint32_t n, i;
+    uint32_t n;
     if (!src) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "% is NULL", aios__z(what));
     if ((n = aios__struct_size(id, src)) == 0) {
         memcpy(&n, src, 4);
@@ -1446,7 +1443,7 @@ static aios_status aios__desc_copy(uint32_t id, void *dst, const void *src, aios
                            "%.struct_size is %: call its _init function first", aios__z(what),
                            aios__u(n));
     }
-    for (i = dst_bytes; i < n; i++)
+    for (uint32_t i = dst_bytes; i < n; i++)
         if (((const char *)src)[i])
             return aios__fail1(err, AIOS_ERR_DESC, AIOS__NO_OFF,
                                "% sets a field that this version of the library does not know",
@@ -1503,11 +1500,11 @@ static aios_status aios__alloc(const aios_allocator *mem, const aios_mem_req *re
 static void *aios__default_take(void *user, const aios_mem_req *req) {
     /* in front of what is given: where malloc's begins */
     const uint64_t more = req->align + sizeof(void *);
-    char *p, *given;
+    char *p;
     (void)user;
     if (req->bytes > SIZE_MAX - more || !(p = (char *)malloc((size_t)(req->bytes + more))))
         return NULL;
-    given = p + sizeof p;
+    char *given = p + sizeof p;
     given += (req->align - ((uintptr_t)given & (req->align - 1))) & (req->align - 1);
     memcpy(given - sizeof p, &p, sizeof p);
     return given;
@@ -1893,8 +1890,7 @@ static int32_t aios__past(const int32_t *word, int32_t old) {
 }
 /* Returns when it is past old. */
 static void aios__wait_past(aios__pool *p, const int32_t *word, int32_t old) {
-    int32_t i;
-    for (i = 0; i < AIOS__SPINS; i++) {
+    for (int32_t i = 0; i < AIOS__SPINS; i++) {
         if (aios__past(word, old) > 0) return;
         aios__pause();
     }
@@ -2005,7 +2001,6 @@ static void aios__pool_bound(aios__pool *p, int32_t n) {
 }
 
 static void aios__pool_stop(aios__pool *p) {
-    int32_t i;
     if (!p->n) return;
     if (p->process != aios__process()) {
         p->n = 0;
@@ -2017,7 +2012,7 @@ static void aios__pool_stop(aios__pool *p) {
     AIOS__WAKE(p, cond);
     AIOS__WAKE(p, parked);
     AIOS__UNLOCK(p);
-    for (i = 1; i < p->n; i++) aios__thread_join(p->thread[i]);
+    for (int32_t i = 1; i < p->n; i++) aios__thread_join(p->thread[i]);
     aios__locks_stop(&p->lock, &p->cond, &p->parked);
     p->n = 0;
 }
@@ -2451,12 +2446,12 @@ static void aios__cpus_add(aios__cpus *c, int32_t i) {
     c->bit[i / 8] = (uint8_t)(c->bit[i / 8] | 1u << i % 8);
 }
 static void aios__cpus_join(aios__cpus *c, const aios__cpus *more) {
-    int32_t i;
-    for (i = 0; i < AIOS__MAX_CPUS / 8; i++) c->bit[i] = (uint8_t)(c->bit[i] | more->bit[i]);
+    for (int32_t i = 0; i < AIOS__MAX_CPUS / 8; i++)
+        c->bit[i] = (uint8_t)(c->bit[i] | more->bit[i]);
 }
 static void aios__cpus_meet(aios__cpus *c, const aios__cpus *most) {
-    int32_t i;
-    for (i = 0; i < AIOS__MAX_CPUS / 8; i++) c->bit[i] = (uint8_t)(c->bit[i] & most->bit[i]);
+    for (int32_t i = 0; i < AIOS__MAX_CPUS / 8; i++)
+        c->bit[i] = (uint8_t)(c->bit[i] & most->bit[i]);
 }
 /* the first from i on; -1 = none */
 static int32_t aios__cpus_next(const aios__cpus *c, int32_t i) {
@@ -2468,8 +2463,8 @@ static int32_t aios__cpus_next(const aios__cpus *c, int32_t i) {
 }
 /* how many are in both */
 static int32_t aios__cpus_both(const aios__cpus *a, const aios__cpus *b) {
-    int32_t i, n = 0;
-    for (i = 0; i < AIOS__MAX_CPUS / 8; i++) {
+    int32_t n = 0;
+    for (int32_t i = 0; i < AIOS__MAX_CPUS / 8; i++) {
         uint32_t x = (uint32_t)(a->bit[i] & b->bit[i]);
         for (; x; x &= x - 1) n++;
     }
@@ -2580,10 +2575,10 @@ static int32_t aios__str_has(aios__str s, const char *z) {
 }
 /* "0-3,8,10-11" */
 static void aios__cpu_list(aios__str s, aios__cpus *c) {
-    uint64_t a, b;
+    uint64_t a;
     memset(c, 0, sizeof *c);
     while (aios__take_number(&s, &a)) {
-        b = a;
+        uint64_t b = a;
         if (s.n && *s.p == '-' && !aios__take_number(&s, &b)) b = a;
         for (; a <= b && a < AIOS__MAX_CPUS; a++) aios__cpus_add(c, (int32_t)a);
     }
@@ -2604,9 +2599,8 @@ static int32_t aios__status_line(aios__sys *s, const char *key, aios__str *rest)
 /* The cache of a level that holds data of cpu, in bytes, and who shares it. */
 static uint64_t aios__sys_cache(aios__sys *s, int32_t cpu, uint64_t level, aios__cpus *shared) {
     uint64_t v;
-    int32_t i;
     aios__str line;
-    for (i = 0; i < 10; i++) {
+    for (int32_t i = 0; i < 10; i++) {
         if (!aios__sys_number(s, "/sys/devices/system/cpu/cpu%/cache/index%/level", cpu, i, "", &v))
             return 0;
         if (v != level) continue;
@@ -2633,7 +2627,7 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
     aios__cpus use, lead, fast, seen, set; /* lead: the first processor of each core */
     aios__str line;
     uint64_t v, best = 0;
-    int32_t i, n, known = 1, kinds;
+    int32_t i, n, known = 1;
     memset(&use, 0, sizeof use);
     if (!aios__sys_cpus(s, "/sys/devices/system/cpu/online", 0, 0, &set) &&
         aios__sys_open(s, "/proc/stat", 0, 0)) {
@@ -2652,7 +2646,7 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
     h->n_threads = aios__cpus_both(&use, &use);
 
     /* fast: processors of the fast cores, of those that are on */
-    kinds = aios__sys_cpus(s, "/sys/devices/cpu_core/cpus", 0, 0, &fast);
+    int32_t kinds = aios__sys_cpus(s, "/sys/devices/cpu_core/cpus", 0, 0, &fast);
     if (!kinds) {
         for (n = 0; n < 2; n++) {
             for (i = aios__cpus_next(&set, 0); i >= 0; i = aios__cpus_next(&set, i + 1)) {
@@ -2720,19 +2714,18 @@ static void aios__cgroup(aios__sys *s, uint64_t n_mount, uint64_t machine, aios_
     static const char *const used[] = { "@/memory.current", "@/memory.usage_in_bytes" };
     static const char *const cached[] = { "active_file ", "inactive_file ", "total_active_file ",
                                           "total_inactive_file " };
-    uint64_t limit, v, now, file, period;
+    uint64_t v, now, file, period;
     aios__str line;
-    int32_t i;
     for (;;) {
         while (s->dir.n > n_mount && s->dir.p[s->dir.n - 1] == '/') s->dir.n--;
-        limit = UINT64_MAX;
-        for (i = 0; i < 3; i++)
+        uint64_t limit = UINT64_MAX;
+        for (int32_t i = 0; i < 3; i++)
             if (aios__sys_number(s, limits[i], 0, 0, "", &v) && v < limit) limit = v;
         if (limit < machine) { /* "no limit" is a word, or more than there is */
             now = file = 0;
-            for (i = 0; i < 2; i++)
+            for (int32_t i = 0; i < 2; i++)
                 if (aios__sys_number(s, used[i], 0, 0, "", &v)) now = v;
-            for (i = 0; i < 2; i++)
+            for (int32_t i = 0; i < 2; i++)
                 if (aios__sys_number(s, "@/memory.stat", 0, 0, cached[i + 2], &v) ||
                     aios__sys_number(s, "@/memory.stat", 0, 0, cached[i], &v))
                     file += v;
@@ -2769,8 +2762,7 @@ static void aios__linux_cgroups(aios__sys *s, aios_hardware *h) {
     const uint64_t machine = h->ram_bytes;
     char dir[768];
     aios__str line;
-    uint32_t i;
-    for (i = 0; i < sizeof where / sizeof *where; i++) {
+    for (uint32_t i = 0; i < sizeof where / sizeof *where; i++) {
         const uint64_t n = strlen(where[i].controller), n_mount = strlen(where[i].mount);
         int32_t found = 0;
         if (!aios__sys_open(s, "/proc/self/cgroup", 0, 0)) return;
@@ -2804,7 +2796,7 @@ static void aios__linux_memory(aios__sys *s, aios_hardware *h) {
     aios__cpus set, may;
     aios__str line;
     uint64_t v, inside = 0, outside = 0, ids = 0;
-    int32_t i, hold = 0;
+    int32_t hold = 0;
     if (aios__sys_number(s, "/proc/meminfo", 0, 0, "MemTotal:", &v)) h->ram_bytes = v * 1024;
     if (aios__sys_number(s, "/proc/meminfo", 0, 0, "MemAvailable:", &v))
         h->ram_free_bytes = v * 1024;
@@ -2839,7 +2831,7 @@ static void aios__linux_memory(aios__sys *s, aios_hardware *h) {
         while (line.n && (line.p[line.n - 1] < '0' || line.p[line.n - 1] > 'f')) line.n--;
         if (line.n >= 4) {
             char c = line.p[line.n - 4];
-            i = c <= '9' ? c - '0' : c - 'a' + 10;
+            int32_t i = c <= '9' ? c - '0' : c - 'a' + 10;
             if (i >> 2 & 1 && aios__sys_first(s, "/proc/self/uid_map", 0, 0, &line) &&
                 aios__take_number(&line, &inside) && aios__take_number(&line, &outside) &&
                 aios__take_number(&line, &ids) && inside == 0 && outside == 0 && ids == UINT32_MAX)
@@ -2921,7 +2913,6 @@ static uint64_t aios__sysctl(const char *name) {
     return n == 4 ? v & UINT32_MAX : n == 8 ? v : 0;
 }
 static void aios__hw_system(const char *root, aios_hardware *h) {
-    uint64_t v, share;
     size_t n = sizeof h->name - 1;
     (void)root;
     h->n_cores = (int32_t)aios__sysctl("hw.physicalcpu");
@@ -2933,15 +2924,15 @@ static void aios__hw_system(const char *root, aios_hardware *h) {
     h->l1d_bytes = aios__sysctl("hw.perflevel0.l1dcachesize");
     if (!h->l1d_bytes) h->l1d_bytes = aios__sysctl("hw.l1dcachesize");
     h->l2_bytes = aios__sysctl("hw.perflevel0.l2cachesize");
-    share = aios__sysctl("hw.perflevel0.cpusperl2");
+    uint64_t share = aios__sysctl("hw.perflevel0.cpusperl2");
     if (h->l2_bytes && share > 1) h->l2_bytes /= share;
     if (!h->l2_bytes) h->l2_bytes = aios__sysctl("hw.l2cachesize");
     h->l3_bytes = aios__sysctl("hw.l3cachesize");
     if (h->l3_bytes) h->l3_share = h->n_cores;
     h->page_bytes = aios__sysctl("hw.pagesize");
     h->ram_bytes = aios__sysctl("hw.memsize");
-    v = aios__sysctl("vm.page_free_count") + aios__sysctl("vm.page_speculative_count") +
-        aios__sysctl("vm.page_purgeable_count");
+    uint64_t v = aios__sysctl("vm.page_free_count") + aios__sysctl("vm.page_speculative_count") +
+                 aios__sysctl("vm.page_purgeable_count");
     h->ram_free_bytes = v * h->page_bytes; /* without what the file cache would give back */
     h->lock_bytes = aios__sysctl("vm.user_wire_limit");
     h->n_nodes = 1;
@@ -3208,10 +3199,9 @@ static inline uint32_t aios__value_bytes(uint32_t type) {
  * alone. */
 
 static inline int32_t aios__item_i64(const aios__key *k, uint64_t i, int64_t *out, int32_t *above) {
-    const uint8_t *p;
     *above = 0; /* 1: a u64 above INT64_MAX, *out holds its bits */
     if (!k || i >= k->n) return 0;
-    p = k->p + i * aios__value_bytes(k->type);
+    const uint8_t *p = k->p + i * aios__value_bytes(k->type);
     switch (k->type) {
     case AIOS__U8: *out = p[0]; return 1;
     case AIOS__I8: {
@@ -3307,9 +3297,8 @@ static inline int32_t aios__key_bool(const aios__key *k, int32_t *out) {
 }
 
 static inline int32_t aios__key_str(const aios__key *k, aios__str *out) {
-    const uint8_t *p;
     if (!k || k->is_array || k->type != AIOS__STR) return 0;
-    p = k->p;
+    const uint8_t *p = k->p;
     *out = aios__key_next_str(&p);
     return 1;
 }
@@ -3325,9 +3314,8 @@ static inline int32_t aios__name_cmp(aios__str a, aios__str b) {
 /* The same for a against head followed by tail: "llama" ".block_count". */
 static inline int32_t aios__name_cmp2(aios__str a, aios__str head, aios__str tail) {
     aios__str a1 = a;
-    int32_t c;
     a1.n = aios__min_u64(a.n, head.n);
-    c = aios__name_cmp(a1, head);
+    int32_t c = aios__name_cmp(a1, head);
     if (c) return c;
     a.p += a1.n;
     a.n -= a1.n;
@@ -3514,9 +3502,9 @@ static inline aios_status aios__scan_run(aios__scan *s, uint64_t n, const uint8_
 /* One field of n bytes (at most 8). */
 static inline aios_status aios__scan_get(aios__scan *s, void *dst, uint64_t n, const char *field) {
     const uint8_t *p = NULL;
-    uint64_t got = 0, done;
+    uint64_t got = 0;
     aios_status st = aios__scan_room(s, n, field);
-    for (done = 0; st == AIOS_OK && done < n; done += got) {
+    for (uint64_t done = 0; st == AIOS_OK && done < n; done += got) {
         st = aios__scan_run(s, n - done, &p, &got);
         if (st == AIOS_OK) memcpy((char *)dst + done, p, (size_t)got);
     }
@@ -3525,7 +3513,7 @@ static inline aios_status aios__scan_get(aios__scan *s, void *dst, uint64_t n, c
 /* The name of a key or tensor, 1 to max bytes without a zero byte; a view in the second pass,
  * else only s->name. */
 static inline aios_status aios__scan_name(aios__scan *s, uint64_t max, aios__str *view) {
-    uint64_t len, at = s->pos, done, got = 0;
+    uint64_t len, at = s->pos, got = 0;
     const uint8_t *p = NULL;
     aios_status st;
     s->n_name = 0;
@@ -3536,7 +3524,7 @@ static inline aios_status aios__scan_name(aios__scan *s, uint64_t max, aios__str
     if (len > max) return aios__scan_bad(s, at, max, len, "its name is too long");
     if ((st = aios__scan_room(s, len, "name")) != AIOS_OK) return st;
     at = s->pos;
-    for (done = 0; done < len; done += got) {
+    for (uint64_t done = 0; done < len; done += got) {
         if ((st = aios__scan_run(s, len - done, &p, &got)) != AIOS_OK) return st;
         if (memchr(p, 0, (size_t)got)) {
             s->n_name = 0;
@@ -3611,14 +3599,14 @@ static inline aios_status aios__scan_special(aios__scan *s, const aios__key *k,
 
 /* Type and count of an array's items. */
 static aios_status aios__scan_array(aios__scan *s, uint32_t *type, uint64_t *n) {
-    uint64_t at = s->pos, bytes;
+    uint64_t at = s->pos;
     aios_status st;
     if ((st = aios__scan_get(s, type, 4, "item type")) != AIOS_OK) return st;
     if (*type >= AIOS__N_VALUE_TYPES)
         return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, *type, "unknown item type");
     at = s->pos;
     if ((st = aios__scan_get(s, n, 8, "item count")) != AIOS_OK) return st;
-    bytes = *type == AIOS__STR ? 8 : *type == AIOS__ARR ? 12 : aios__value_bytes(*type);
+    uint64_t bytes = *type == AIOS__STR ? 8 : *type == AIOS__ARR ? 12 : aios__value_bytes(*type);
     if (*n > (s->io->n_bytes - s->pos) / bytes)
         return aios__scan_bad(s, at, (s->io->n_bytes - s->pos) / bytes, *n,
                               "more items than the rest of the file can hold");
@@ -3631,11 +3619,11 @@ static aios_status aios__scan_array(aios__scan *s, uint32_t *type, uint64_t *n) 
  * are added to str_bytes. */
 static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, int32_t is_array,
                                      uint8_t *first, uint64_t *str_bytes) {
-    uint64_t at, i, bytes, done, got = 0;
+    uint64_t at, got = 0;
     const uint8_t *p = NULL;
     aios_status st;
     if (type == AIOS__STR) {
-        for (i = 0; i < n; i++) {
+        for (uint64_t i = 0; i < n; i++) {
             uint64_t len;
             at = s->pos;
             /* nearly always */
@@ -3658,13 +3646,14 @@ static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, i
         }
         return AIOS_OK;
     }
-    bytes = n * aios__value_bytes(type); /* cannot overflow: n was compared with the file's size */
+    uint64_t bytes =
+        n * aios__value_bytes(type); /* cannot overflow: n was compared with the file's size */
     if ((st = aios__scan_room(s, bytes, "value")) != AIOS_OK) return st;
     at = s->pos;
     if (type == AIOS__BOOL) {
-        for (done = 0; done < bytes; done += got) {
+        for (uint64_t done = 0; done < bytes; done += got) {
             if ((st = aios__scan_run(s, bytes - done, &p, &got)) != AIOS_OK) return st;
-            for (i = 0; i < got; i++)
+            for (uint64_t i = 0; i < got; i++)
                 if (p[i] > 1)
                     return aios__scan_bad(s, at + done + i, 1, p[i], "a bool is neither 0 nor 1");
         }
@@ -3677,7 +3666,7 @@ static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, i
 /* Passes over n arrays, in which there may be arrays again; nobody asks for what they hold.
  * left: arrays that are still to come, by depth. */
 static aios_status aios__scan_nested(aios__scan *s, uint64_t n) {
-    uint64_t left[AIOS__MAX_DEPTH], bytes = 0, at;
+    uint64_t left[AIOS__MAX_DEPTH], bytes = 0;
     uint8_t first[8];
     uint32_t type;
     int32_t d = 0;
@@ -3689,7 +3678,7 @@ static aios_status aios__scan_nested(aios__scan *s, uint64_t n) {
             continue;
         }
         left[d]--;
-        at = s->pos;
+        uint64_t at = s->pos;
         if ((st = aios__scan_array(s, &type, &n)) != AIOS_OK) return st;
         if (type != AIOS__ARR) {
             if ((st = aios__scan_values(s, type, n, 1, first, &bytes)) != AIOS_OK) return st;
@@ -3704,7 +3693,7 @@ static aios_status aios__scan_nested(aios__scan *s, uint64_t n) {
 
 static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
     aios__key k;
-    uint64_t at, str_bytes = 0;
+    uint64_t str_bytes = 0;
     uint8_t first[8]; /* of a number, as k.p in the first pass */
     aios_status st;
 
@@ -3715,7 +3704,7 @@ static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
     if ((st = aios__scan_name(s, AIOS__MAX_KEY_NAME, &k.name)) != AIOS_OK) return st;
     k.part = s->part;
     k.n = 1;
-    at = s->pos;
+    uint64_t at = s->pos;
     if ((st = aios__scan_get(s, &k.type, 4, "value type")) != AIOS_OK) return st;
     if (k.type >= AIOS__N_VALUE_TYPES)
         return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, k.type, "unknown value type");
@@ -3740,9 +3729,7 @@ static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
 
 static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
     aios__tensor t;
-    const aiosk_type *type;
-    uint64_t at, dims_at, n_weights = 1, end;
-    uint32_t d;
+    uint64_t n_weights = 1, end;
     aios_status st;
 
     memset(&t, 0, sizeof t);
@@ -3752,12 +3739,12 @@ static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
     t.dir_off = s->pos;
     t.n[0] = t.n[1] = t.n[2] = t.n[3] = 1;
     if ((st = aios__scan_name(s, AIOS__MAX_TENSOR_NAME, &t.name)) != AIOS_OK) return st;
-    at = s->pos;
+    uint64_t at = s->pos;
     if ((st = aios__scan_get(s, &t.n_dims, 4, "number of dimensions")) != AIOS_OK) return st;
     if (t.n_dims < 1 || t.n_dims > 4)
         return aios__scan_bad(s, at, t.n_dims < 1 ? 1 : 4, t.n_dims, "must have 1 to 4 dimensions");
-    dims_at = s->pos;
-    for (d = 0; d < t.n_dims; d++) {
+    uint64_t dims_at = s->pos;
+    for (uint32_t d = 0; d < t.n_dims; d++) {
         at = s->pos;
         if ((st = aios__scan_get(s, &t.n[d], 8, "dimensions")) != AIOS_OK) return st;
         if (t.n[d] == 0) return aios__scan_bad(s, at, 1, 0, "a dimension is zero");
@@ -3766,7 +3753,7 @@ static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
     }
     at = s->pos;
     if ((st = aios__scan_get(s, &t.type, 4, "type")) != AIOS_OK) return st;
-    type = t.type < AIOSK_N_TYPES ? aiosk_type_info((int32_t)t.type) : NULL;
+    const aiosk_type *type = t.type < AIOSK_N_TYPES ? aiosk_type_info((int32_t)t.type) : NULL;
     if (!type && !s->look)
         return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, AIOSK_N_TYPES - 1, t.type,
                                "unknown tensor type", "");
@@ -3797,8 +3784,7 @@ static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
 /* A whole part: header, keys, and unless keys_only the directory. */
 static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
     uint8_t magic[4];
-    uint64_t n_tensors, n_keys, rest, reach;
-    uint32_t i;
+    uint64_t n_tensors, n_keys, reach;
     aios_status st;
 
     s->kind = 'h';
@@ -3818,7 +3804,7 @@ static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
                                "a GGUF version that is not known, only 2 and 3 are", "");
     if ((st = aios__scan_get(s, &n_tensors, 8, "tensor count")) != AIOS_OK) return st;
     if ((st = aios__scan_get(s, &n_keys, 8, "key count")) != AIOS_OK) return st;
-    rest = s->io->n_bytes - s->pos;
+    uint64_t rest = s->io->n_bytes - s->pos;
     if (n_tensors > rest / AIOS__MIN_TENSOR_BYTES)
         return aios__scan_bad(s, 8, rest / AIOS__MIN_TENSOR_BYTES, n_tensors,
                               "more tensors than the file can hold");
@@ -3836,10 +3822,10 @@ static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
     if (s->key && s->n_keys > s->max_keys) return aios__scan_changed(s);
     if (s->tensor && s->n_tensors > s->max_tensors) return aios__scan_changed(s);
 
-    for (i = 0; i < s->n_keys; i++)
+    for (uint32_t i = 0; i < s->n_keys; i++)
         if ((st = aios__scan_key(s, i)) != AIOS_OK) return st;
     if (keys_only) return AIOS_OK;
-    for (i = 0; i < s->n_tensors; i++)
+    for (uint32_t i = 0; i < s->n_tensors; i++)
         if ((st = aios__scan_tensor(s, i)) != AIOS_OK) return st;
 
     if (s->n_tensors == 0) return AIOS_OK;
@@ -3854,7 +3840,7 @@ static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
         return aios__scan_bad(s, s->far_off, s->io->n_bytes, s->data_off + s->far_end,
                               "its data lies outside the file");
     if (s->tensor)
-        for (i = 0; i < s->n_tensors; i++) s->tensor[i].off += s->data_off;
+        for (uint32_t i = 0; i < s->n_tensors; i++) s->tensor[i].off += s->data_off;
     return AIOS_OK;
 }
 
@@ -3887,9 +3873,8 @@ static inline void aios__scan_init(aios__scan *s, const aios_io *io, uint32_t pa
  * s->pos afterwards. */
 static inline aios_status aios__scan_windowed(aios__scan *s, int32_t keys_only) {
     uint8_t window[AIOS__WINDOW];
-    aios_status st;
     s->window = window;
-    st = aios__scan_part(s, keys_only);
+    aios_status st = aios__scan_part(s, keys_only);
     s->window = NULL;
     s->p = NULL;
     s->n = 0;
@@ -3927,7 +3912,7 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
                                              aios__gguf_size *out, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
     uint64_t split_tensors = 0, split_tensors_off = 0;
-    uint32_t i, has_split_tensors = 0;
+    uint32_t has_split_tensors = 0;
     aios__scan s;
     aios_status st;
 
@@ -3939,7 +3924,7 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
                            "% files are more than limits.max_parts, %, allows", aios__u(n_parts),
                            aios__u(l.max_parts));
     out->n_parts = n_parts;
-    for (i = 0; i < n_parts; i++) {
+    for (uint32_t i = 0; i < n_parts; i++) {
         aios__scan_init(&s, io, i, n_parts, &l, err);
         s.look = look;
         if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) return st;
@@ -3988,8 +3973,8 @@ static inline int32_t aios__before(const aios__gguf *g, int32_t by, uint32_t a, 
 }
 /* Heap sort of the indices 0 .. n-1: in place, no recursion, n log n whatever the names are. */
 static inline void aios__sort(const aios__gguf *g, int32_t by, uint32_t *v, uint32_t n) {
-    uint32_t i, start = n / 2, end = n;
-    for (i = 0; i < n; i++) v[i] = i;
+    uint32_t start = n / 2, end = n;
+    for (uint32_t i = 0; i < n; i++) v[i] = i;
     while (end > 1) {
         uint32_t root, child, x;
         if (start > 0)
@@ -4010,9 +3995,8 @@ static inline void aios__sort(const aios__gguf *g, int32_t by, uint32_t *v, uint
 /* What only all entries together show: names that are there twice, tensors that share bytes.
  * Leaves both indices sorted. */
 static inline aios_status aios__gguf_index(aios__gguf *g, aios_error *err) {
-    uint32_t i;
     aios__sort(g, AIOS__BY_KEY, g->key_by_name, g->n_keys);
-    for (i = 1; i < g->n_keys; i++) {
+    for (uint32_t i = 1; i < g->n_keys; i++) {
         const aios__key *a = &g->key[g->key_by_name[i - 1]], *b = &g->key[g->key_by_name[i]];
         if (aios__name_cmp(a->name, b->name) == 0)
             return aios__fail2(err, AIOS_ERR_FORMAT, aios__key_entry_off(b), aios__key_entry_off(a),
@@ -4020,7 +4004,7 @@ static inline aios_status aios__gguf_index(aios__gguf *g, aios_error *err) {
                                aios__s(b->name), aios__u(aios__key_entry_off(a)));
     }
     aios__sort(g, AIOS__BY_PLACE, g->tensor_by_name, g->n_tensors);
-    for (i = 1; i <= g->n_tensors; i++) {
+    for (uint32_t i = 1; i <= g->n_tensors; i++) {
         aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]],
                      *b = i < g->n_tensors ? &g->tensor[g->tensor_by_name[i]] : NULL;
         if (b && b->part != a->part) b = NULL;
@@ -4033,7 +4017,7 @@ static inline aios_status aios__gguf_index(aios__gguf *g, aios_error *err) {
                                aios__s(a->name));
     }
     aios__sort(g, AIOS__BY_TENSOR, g->tensor_by_name, g->n_tensors);
-    for (i = 1; i < g->n_tensors; i++) {
+    for (uint32_t i = 1; i < g->n_tensors; i++) {
         const aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]],
                            *b = &g->tensor[g->tensor_by_name[i]];
         if (aios__name_cmp(a->name, b->name) == 0)
@@ -4057,9 +4041,8 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
                                           uint32_t n_parts, const aios_limits *lim, int32_t look,
                                           const aios__gguf_size *size, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
-    uint64_t held = 0, i, h, n_tokens = 0, n_merges = 0, token_bytes = 0;
-    uint8_t *header;
-    uint32_t part, n_tensors = 0;
+    uint64_t held = 0, n_tokens = 0, n_merges = 0, token_bytes = 0;
+    uint32_t n_tensors = 0;
     aios__scan s;
     aios_status st = AIOS_OK;
 
@@ -4074,15 +4057,15 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
         (aios__tensor *)aios__take(mem, (uint64_t)size->n_tensors * sizeof(aios__tensor), 8);
     g->key_by_name = (uint32_t *)aios__take(mem, (uint64_t)size->n_keys * 4, 8);
     g->tensor_by_name = (uint32_t *)aios__take(mem, (uint64_t)size->n_tensors * 4, 8);
-    header = (uint8_t *)aios__take(mem, size->held_bytes, 8);
+    uint8_t *header = (uint8_t *)aios__take(mem, size->held_bytes, 8);
     if (!mem->base) return AIOS_OK;
 
     g->hash = 0xcbf29ce484222325u;
-    for (part = 0; part < n_parts && st == AIOS_OK; part++) {
+    for (uint32_t part = 0; part < n_parts && st == AIOS_OK; part++) {
         const uint8_t *p;
         aios__scan_init(&s, io, part, n_parts, &l, err);
         s.look = look;
-        h = size->header_bytes;
+        uint64_t h = size->header_bytes;
         if (n_parts > 1) { /* only the sum is known: measure this one again */
             if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) break;
             h = s.pos;
@@ -4137,7 +4120,7 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
         memset(g, 0, sizeof *g);
         return st;
     }
-    for (i = 0; i < g->n_tensors; i++) {
+    for (uint64_t i = 0; i < g->n_tensors; i++) {
         const aios__tensor *t = &g->tensor[i];
         g->tensor_bytes += t->n_bytes;
         g->n_params += t->n[0] * t->n[1] * t->n[2] * t->n[3];
@@ -4177,18 +4160,17 @@ static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_l
 static inline int32_t aios__split_name(const char *path, uint32_t i, uint32_t n, char *out,
                                        uint64_t cap) {
     static const char shape[] = "-#####-of-#####.gguf";
-    uint64_t len = strlen(path), m = sizeof shape - 1, j;
+    uint64_t len = strlen(path), m = sizeof shape - 1;
     uint32_t count = 0, no = i + 1;
-    const char *p;
     if (cap) out[0] = 0;
     if (len < m || len >= cap || i >= n || n > 99999) return 0;
-    p = path + (len - m);
-    for (j = 0; j < m; j++)
+    const char *p = path + (len - m);
+    for (uint64_t j = 0; j < m; j++)
         if (shape[j] == '#' ? p[j] < '0' || p[j] > '9' : p[j] != shape[j]) return 0;
-    for (j = 10; j < 15; j++) count = count * 10 + (uint32_t)(p[j] - '0');
+    for (uint64_t j = 10; j < 15; j++) count = count * 10 + (uint32_t)(p[j] - '0');
     if (count != n) return 0;
     memcpy(out, path, (size_t)len + 1);
-    for (j = 5; j >= 1; j--, no /= 10) out[len - m + j] = (char)('0' + no % 10);
+    for (uint64_t j = 5; j >= 1; j--, no /= 10) out[len - m + j] = (char)('0' + no % 10);
     return 1;
 }
 
@@ -4790,18 +4772,16 @@ static inline uint32_t aios__utf8_more(uint8_t b, uint8_t *low, uint8_t *high) {
 /* The character at s (n > 0 bytes are there) and its length; an invalid byte is U+FFFD of length
  * 1. */
 static inline uint32_t aios__utf8(const char *s, uint64_t n, uint32_t *len) {
-    uint32_t b = (uint8_t)s[0],
-             more = b < 0xC2   ? 0
-                    : b < 0xE0 ? 1
-                    : b < 0xF0 ? 2
-                    : b < 0xF5 ? 3
-                               : 0,
-             i, cp;
+    uint32_t b = (uint8_t)s[0], more = b < 0xC2   ? 0
+                                       : b < 0xE0 ? 1
+                                       : b < 0xF0 ? 2
+                                       : b < 0xF5 ? 3
+                                                  : 0;
     *len = 1;
     if (b < 0x80) return b;
     if (more == 0 || more >= n) return 0xFFFD;
-    cp = b & (0x3Fu >> more);
-    for (i = 1; i <= more; i++) {
+    uint32_t cp = b & (0x3Fu >> more);
+    for (uint32_t i = 1; i <= more; i++) {
         b = (uint8_t)s[i];
         if ((b & 0xC0) != 0x80) return 0xFFFD;
         cp = cp << 6 | (b & 0x3F);
@@ -4862,8 +4842,8 @@ static inline int32_t aios__char_byte(uint32_t cp) { /* -1: not in the alphabet 
 }
 
 static inline uint32_t aios__utf8_put(char *s, uint32_t cp) {
-    uint32_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4, i;
-    for (i = n - 1; i; i--, cp >>= 6) s[i] = (char)(0x80 | (cp & 0x3F));
+    uint32_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
+    for (uint32_t i = n - 1; i; i--, cp >>= 6) s[i] = (char)(0x80 | (cp & 0x3F));
     s[0] = (char)(n == 1 ? cp : (0xF00u >> n & 0xFF) | cp);
     return n;
 }
@@ -4880,24 +4860,23 @@ enum { AIOS__MAX_STRETCH = 1024 };
 
 /* Index of a character in runs that end with a guard; -1 = it is in none. */
 static inline int32_t aios__nfc_find(const uint32_t *run, uint32_t n, uint32_t cp) {
-    uint32_t half, i;
+    uint32_t half;
     for (n--; n > 1; n -= half) {
         half = n / 2;
         run += run[half] >> 12 <= cp ? half : 0;
     }
-    i = cp - (*run >> 12) + (*run & 0xFFF);
+    uint32_t i = cp - (*run >> 12) + (*run & 0xFFF);
     return cp >= *run >> 12 && i < (run[1] & 0xFFF) ? (int32_t)i : -1;
 }
 #define AIOS__NFC_FIND(run, cp) aios__nfc_find(run, (uint32_t)(sizeof(run) / sizeof *(run)), cp)
 
 /* 1: no mark, joins nothing before it, stays. */
 static inline int32_t aios__nfc_plain(uint32_t cp) {
-    uint32_t word, bit, n;
     if (cp >= 0x20000) return cp < 0x2F800 || cp > 0x2FA1F; /* compatibility ideographs */
-    word = aios__nfc_block[cp >> 10];
-    bit = cp >> 5 & 31;
+    uint32_t word = aios__nfc_block[cp >> 10];
+    uint32_t bit = cp >> 5 & 31;
     if (!(word >> bit & 1)) return 1;
-    n = word & (((uint32_t)1 << bit) - 1);
+    uint32_t n = word & (((uint32_t)1 << bit) - 1);
     n -= n >> 1 & 0x55555555;
     n = (n & 0x33333333) + (n >> 2 & 0x33333333);
     n = ((n + (n >> 4)) & 0x0F0F0F0F) * 0x01010101 >> 24; /* how many bits */
@@ -4954,13 +4933,13 @@ AIOSK__NOINLINE static int32_t aios__nfc_second_of(uint32_t cp) {
 /* What two characters join to; 0 = they do not. */
 AIOSK__NOINLINE static uint32_t aios__nfc_join(uint32_t a, uint32_t b) {
     int32_t k;
-    uint32_t low, high, i;
+    uint32_t low, high;
     if (a - 0x1100 < 19 && b - 0x1161 < 21) return 0xAC00 + (a - 0x1100) * 588 + (b - 0x1161) * 28;
     if (a - 0xAC00 < 11172 && (a - 0xAC00) % 28 == 0 && b - 0x11A8 < 27) return a + b - 0x11A7;
     if ((k = aios__nfc_second_of(b)) < 0 || a >> 16 != b >> 16) return 0;
     for (low = aios__nfc_start[k], high = aios__nfc_start[k + 1]; low < high;) {
         uint32_t mid = (low + high) / 2;
-        i = aios__nfc_by_second[mid];
+        uint32_t i = aios__nfc_by_second[mid];
         if (aios__nfc_first[i] < (a & 0xFFFF))
             low = mid + 1;
         else if (aios__nfc_first[i] > (a & 0xFFFF))
@@ -5024,8 +5003,8 @@ AIOSK__NOINLINE static uint32_t aios__nfc_stretch(const char *s, uint64_t n, uin
 }
 /* Where the character that ends at p > 0 begins. */
 static inline uint64_t aios__char_before(const char *s, uint64_t p) {
-    uint32_t i, len;
-    for (i = 1; i <= 4 && i <= p; i++) {
+    uint32_t len;
+    for (uint32_t i = 1; i <= 4 && i <= p; i++) {
         if ((s[p - i] & 0xC0) == 0x80) continue;
         aios__utf8(s + p - i, i, &len);
         return len == i ? p - i : p - 1;
@@ -5038,8 +5017,7 @@ AIOS__SMALL_END
 AIOSK__NOINLINE static uint64_t aios__nfc_next(const char *s, uint64_t p, uint64_t n, uint32_t *c) {
     /* from: of the last stretch with marks, so far composed up to behind */
     uint64_t low = p, from = p, behind = UINT64_MAX, len, eight, q;
-    uint32_t m, i, cp, l, cls, last = 0;
-    int32_t second;
+    uint32_t m, i, l, last = 0;
     while (p < n) {
         if (n - p >= 8) {
             memcpy(&eight, s + p, 8);
@@ -5052,13 +5030,13 @@ AIOSK__NOINLINE static uint64_t aios__nfc_next(const char *s, uint64_t p, uint64
             p++;
             continue;
         } /* below U+0300, or within a character */
-        cp = aios__utf8(s + p, n - p, &l);
+        uint32_t cp = aios__utf8(s + p, n - p, &l);
         if (aios__nfc_plain(cp)) {
             p += l;
             continue;
         }
-        cls = aios__nfc_class(cp);
-        second = aios__nfc_second_of(cp);
+        uint32_t cls = aios__nfc_class(cp);
+        int32_t second = aios__nfc_second_of(cp);
         if (p != behind) {
             from = p;
             last = 0;
@@ -5292,12 +5270,12 @@ static inline uint64_t aios__pre_run(const aios__stage *t, const char *s, uint64
 }
 /* 's 't 're 've 'm 'll 'd */
 static inline uint64_t aios__pre_short(const char *s, uint64_t p, uint64_t end, int32_t any_case) {
-    char fold = any_case ? 0x20 : 0, a, b;
+    char fold = any_case ? 0x20 : 0;
     if (end - p < 2 || s[p] != '\'') return p;
-    a = (char)(s[p + 1] | fold);
+    char a = (char)(s[p + 1] | fold);
     if (a == 's' || a == 't' || a == 'm' || a == 'd') return p + 2;
     if (end - p < 3) return p;
-    b = (char)(s[p + 2] | fold);
+    char b = (char)(s[p + 2] | fold);
     return (b == 'e' && (a == 'r' || a == 'v')) || (b == 'l' && a == 'l') ? p + 3 : p;
 }
 /* \s*[\r\n]+ (if lines) | \s+(?!\S) | \s+ */
@@ -5355,7 +5333,7 @@ static inline uint64_t aios__pre_cased(const char *s, uint64_t p, uint64_t end) 
  * \s+(?!\S) | \s+, as the flags say */
 static inline uint64_t aios__pre_word(const aios__stage *t, const char *s, uint64_t p,
                                       uint64_t end) {
-    aios__char c = aios__char_at(s, p, end), d;
+    aios__char c = aios__char_at(s, p, end);
     uint64_t q = p;
     uint32_t marks =
                  t->flags & AIOS__WORD_MARKS ? (uint32_t)AIOS__C_MARK : (uint32_t)AIOS__C_LETTER,
@@ -5364,7 +5342,7 @@ static inline uint64_t aios__pre_word(const aios__stage *t, const char *s, uint6
         q = aios__pre_short(s, p, end, 1);
         if (q > p) return q;
     }
-    d = c;
+    aios__char d = c;
     if (c.cls != AIOS__C_LETTER && c.cls != marks && c.cls != AIOS__C_NUMBER && c.cp != '\r' &&
         c.cp != '\n') {
         q += c.len;
@@ -5460,8 +5438,7 @@ static inline uint64_t aios__pre_piece(const aios__stage *t, const char *s, uint
 /* The word that starts at p, given where the pieces of each stage end; bound starts as zeros. */
 AIOSK__NOINLINE static uint64_t aios__pre_next(const aios__pre *pre, uint64_t bound[6],
                                                const char *s, uint64_t p, uint64_t end) {
-    uint32_t i;
-    for (i = 0; i < 6 && pre->stage[i].op != AIOS__OP_NONE; i++) {
+    for (uint32_t i = 0; i < 6 && pre->stage[i].op != AIOS__OP_NONE; i++) {
         if (bound[i] <= p) bound[i] = aios__pre_piece(&pre->stage[i], s, p, end);
         end = bound[i];
     }
@@ -5471,12 +5448,11 @@ AIOS__SMALL_BEGIN
 /* A missing name is "default", as llama.cpp has it (with a warning: such files are from before
  * names existed). */
 static inline const aios__pre *aios__pre_find(aios__str name) {
-    uint32_t i;
     if (name.n == 0) {
         name.p = "default";
         name.n = 7;
     }
-    for (i = 0; i < sizeof aios__pres / sizeof *aios__pres; i++) {
+    for (uint32_t i = 0; i < sizeof aios__pres / sizeof *aios__pres; i++) {
         const char *z = aios__pres[i].names;
         while (*z) {
             uint64_t n = 0;
@@ -5582,16 +5558,14 @@ static inline int32_t aios__find_hashed(const aios__vocab *v, uint32_t h, const 
 /* The token with this text, or -1. */
 static inline int32_t aios__token_find(const aios__vocab *v, const char *s, uint64_t n) {
     uint32_t h = 2166136261u;
-    uint64_t i;
     if (n == 0 || n > v->max_token_bytes) return -1;
-    for (i = 0; i < n; i++) h = aios__fnv(h, (uint8_t)s[i]);
+    for (uint64_t i = 0; i < n; i++) h = aios__fnv(h, (uint8_t)s[i]);
     return aios__find_hashed(v, h, s, n);
 }
 /* The same where texts have no hash, too: the first one, by looking at all. */
 static inline int32_t aios__token_find_any(const aios__vocab *v, const char *s, uint64_t n) {
-    int32_t id;
     if (v->kind != AIOS__VOCAB_OTHER) return aios__token_find(v, s, n);
-    for (id = 0; id < v->n_tokens; id++) {
+    for (int32_t id = 0; id < v->n_tokens; id++) {
         aios__str t = aios__vocab_text(v, id);
         if (n && t.n == n && memcmp(t.p, s, (size_t)n) == 0) return id;
     }
@@ -5602,9 +5576,8 @@ static inline int32_t aios__token_find_bytes(const aios__vocab *v, const char *s
     /* every word that is a token of a known vocabulary fits; longer ones are joined */
     char text[512];
     uint32_t m = 0;
-    uint64_t i;
     if (n > sizeof text / 2) return -1;
-    for (i = 0; i < n; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         uint32_t c = aios__byte_char((uint8_t)s[i]);
         if (c >= 0x80) {
             text[m++] = (char)(0xC0 | c >> 6);
@@ -5620,9 +5593,8 @@ static inline uint32_t aios__merge_slot_of(const aios__vocab *v, int32_t left, i
 }
 /* The rank of joining two tokens, or -1. */
 static inline int32_t aios__merge_find(const aios__vocab *v, int32_t left, int32_t right) {
-    uint32_t i;
     if (left < 0 || right < 0) return -1;
-    i = aios__merge_slot_of(v, left, right);
+    uint32_t i = aios__merge_slot_of(v, left, right);
     for (; v->merge_slot[i]; i = i + 1 == v->n_merge_slots ? 0 : i + 1) {
         const aios__merge *m = &v->merge[v->merge_slot[i] - 1];
         if (m->left == left && m->right == right) return (int32_t)(v->merge_slot[i] - 1);
@@ -5646,7 +5618,7 @@ static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
                                             const aios__gguf_size *size, aios_error *err) {
     const aios__key *k = aios__key_find(g, "tokenizer.ggml.tokens");
     const uint8_t *p;
-    uint64_t i, type;
+    uint64_t type;
     if (!k)
         return v->kind == AIOS__VOCAB_OTHER ? (aios_status)AIOS_OK
                                             : aios__vocab_missing(err, "tokenizer.ggml.tokens");
@@ -5655,7 +5627,7 @@ static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
     if (k->n == 0) return aios__vocab_bad(err, k, 1, 0, "is empty");
     v->n_tokens = (int32_t)k->n;
     v->token_p = p = k->p;
-    for (i = 0; i < k->n; i++) {
+    for (uint64_t i = 0; i < k->n; i++) {
         uint64_t at = (uint64_t)(p - v->token_p);
         aios__str s = aios__key_next_str(&p);
         v->off[i] = (uint32_t)at;
@@ -5666,7 +5638,7 @@ static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
     if (k && (!k->is_array || k->n != size->n_tokens))
         return aios__vocab_bad(err, k, size->n_tokens, k->n,
                                "has another number of items than there are tokens");
-    for (i = 0; k && i < size->n_tokens; i++) {
+    for (uint64_t i = 0; k && i < size->n_tokens; i++) {
         if (!aios__key_item_u64(k, i, &type) || type > AIOS__T_BYTE)
             return aios__vocab_bad(err, k, AIOS__T_BYTE, i,
                                    "holds a token type that does not exist");
@@ -5694,9 +5666,9 @@ static inline int32_t aios__joined(const aios__vocab *v, int32_t id) {
 static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g,
                                           const aios__notes *log, aios_error *err) {
     const aios__key *k = aios__key_find(g, "tokenizer.ggml.tokens");
-    int32_t id, twice = -1;
+    int32_t twice = -1;
     memset(v->slot, 0, (size_t)v->n_slots * 4);
-    for (id = 0; id < v->n_tokens; id++) {
+    for (int32_t id = 0; id < v->n_tokens; id++) {
         aios__str s = aios__vocab_text(v, id);
         uint32_t h = 2166136261u, i, n = 0;
         uint64_t j;
@@ -5920,7 +5892,6 @@ static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, cons
                                            const aios__gguf_size *size, const aios__notes *log,
                                            aios_error *err) {
     uint64_t n = size->n_tokens, m = size->n_merges;
-    const aios__key *k;
     aios_status st;
     aios__vocab_clear(v);
     if (n > INT32_MAX || m > INT32_MAX || size->token_bytes > UINT32_MAX ||
@@ -5936,7 +5907,7 @@ static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, cons
     v->merge = (aios__merge *)aios__take(mem, m * sizeof(aios__merge), 8);
     if (!mem->base) return AIOS_OK;
 
-    k = aios__key_find(g, "tokenizer.ggml.model");
+    const aios__key *k = aios__key_find(g, "tokenizer.ggml.model");
     if (!k) return AIOS_OK;
     if (!aios__key_str(k, &v->model))
         return aios__vocab_bad(err, k, AIOS__STR, k->type, "is no string");
@@ -6015,7 +5986,7 @@ typedef struct aios__window {
 
 /* How urgent it is to join symbols i and j: smaller is sooner. */
 static inline uint32_t aios__urgency(const aios__vocab *v, aios__window *w, uint32_t i) {
-    uint32_t j = w->next[i], u;
+    uint32_t j = w->next[i];
     if (j >= w->n) return AIOS__NEVER;
     if (v->kind == AIOS__VOCAB_BPE) {
         int32_t rank = aios__merge_find(v, w->id[i], w->id[j]);
@@ -6026,7 +5997,7 @@ static inline uint32_t aios__urgency(const aios__vocab *v, aios__window *w, uint
     w->join[i] = aios__joined(v, aios__token_find(v, w->text + w->at[i],
                                                   (uint64_t)(w->at[w->next[j]] - w->at[i])));
     if (w->join[i] < 0) return AIOS__NEVER;
-    u = 0;
+    uint32_t u = 0;
     if (v->score_p) {
         float f;
         memcpy(&f, v->score_p + (uint64_t)(uint32_t)w->join[i] * 4, 4);
@@ -6109,8 +6080,7 @@ static inline void aios__keep(aios__window *w, uint32_t i) {
 }
 static inline void aios__push_done(const aios__vocab *v, const aios__window *w, const char *s,
                                    uint64_t base, uint32_t n, aios__ids *o) {
-    uint32_t k;
-    for (k = 0; k < n; k++) {
+    for (uint32_t k = 0; k < n; k++) {
         const char *p = s + base + w->done_at[k];
         uint32_t len = (uint32_t)(w->done_at[k + 1] - w->done_at[k]);
         if (w->done[k] >= 0) {
@@ -6184,12 +6154,12 @@ AIOSK__NOINLINE static aios_status aios__piece(const aios__vocab *v, aios__windo
  * count. */
 static inline int32_t aios__special_at(const aios__vocab *v, const char *s, uint64_t n,
                                        uint32_t flags, uint64_t *len) {
-    uint32_t h = 2166136261u, i, max = (uint32_t)aios__min_u64(n, AIOS__MAX_SPECIAL);
+    uint32_t h = 2166136261u, max = (uint32_t)aios__min_u64(n, AIOS__MAX_SPECIAL);
     int32_t best = -1;
     if (!aios__bit(v->first, (uint8_t)s[0]) ||
         (!aios__bit(v->length, 1) && (n < 2 || !aios__bit(v->second, (uint8_t)s[1]))))
         return -1;
-    for (i = 1; i <= max; i++) {
+    for (uint32_t i = 1; i <= max; i++) {
         int32_t id;
         uint32_t type;
         h = aios__fnv(h, (uint8_t)s[i - 1]);
@@ -6293,14 +6263,14 @@ AIOS__SMALL_END
 /* Text without special tokens. */
 static inline aios_status aios__plain(const aios__vocab *v, const char *s, uint64_t n,
                                       int32_t space, aios__ids *o, aios_error *err) {
-    uint64_t bound[6] = { 0, 0, 0, 0, 0, 0 }, p = 0, q, odd = n;
+    uint64_t bound[6] = { 0, 0, 0, 0, 0, 0 }, p = 0, odd = n;
     aios__window w;
     aios_status st;
     if (v->kind == AIOS__VOCAB_SPM) return aios__piece(v, &w, s, n, space, o, err);
     if (v->pre->flags & AIOS__PRE_NFC) odd = aios__nfc_next(s, 0, n, w.tree);
     if (odd == UINT64_MAX) return aios__nfc_long(err);
     while (p < n) {
-        q = aios__pre_next(v->pre, bound, s, p, n);
+        uint64_t q = aios__pre_next(v->pre, bound, s, p, n);
         if (q <= odd) {
             st = aios__word(v, &w, s + p, q - p, o, err);
             p = q;
@@ -6433,14 +6403,13 @@ static inline int32_t aios__hex(char c) {
 
 static inline void aios__out_token(const aios__vocab *v, aios__out *o, int32_t id) {
     aios__str s = aios__vocab_text(v, id);
-    uint32_t type = v->attr[id] & AIOS__T_TYPE, len, j;
-    uint64_t i;
+    uint32_t type = v->attr[id] & AIOS__T_TYPE, len;
     if (type == AIOS__T_BYTE && s.n == 6 && s.p[0] == '<' && aios__hex(s.p[3]) >= 0 &&
         aios__hex(s.p[4]) >= 0) {
         aios__out_byte(o, (uint8_t)(aios__hex(s.p[3]) << 4 | aios__hex(s.p[4])));
         return;
     }
-    for (i = 0; i < s.n; i += len) {
+    for (uint64_t i = 0; i < s.n; i += len) {
         uint32_t cp = aios__utf8(s.p + i, s.n - i, &len);
         int32_t b = type == AIOS__T_NORMAL && v->kind == AIOS__VOCAB_BPE && !(len == 1 && cp >= 128)
                         ? aios__char_byte(cp)
@@ -6449,7 +6418,7 @@ static inline void aios__out_token(const aios__vocab *v, aios__out *o, int32_t i
         if (b >= 0)
             aios__out_byte(o, (uint8_t)b);
         else
-            for (j = 0; j < len; j++) aios__out_byte(o, (uint8_t)s.p[i + j]);
+            for (uint32_t j = 0; j < len; j++) aios__out_byte(o, (uint8_t)s.p[i + j]);
     }
 }
 /* See aios_detokenize. Control and unknown tokens are silent unless AIOS_DETOK_SPECIAL; so are
@@ -6459,7 +6428,6 @@ static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int
                                        uint64_t cap) {
     aios__out o;
     aios_status s = aios__vocab_usable(v, NULL);
-    uint32_t type;
     if (s != AIOS_OK) return s;
     if ((!out && cap) || id < -1 || id >= v->n_tokens || (st && st->n_bytes > 3))
         return AIOS_ERR_ARG;
@@ -6472,7 +6440,7 @@ static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int
         if (o.st.n_bytes) aios__out_put(&o, "\xEF\xBF\xBD", 3);
         o.st.n_bytes = 0;
     } else {
-        type = v->attr[id] & AIOS__T_TYPE;
+        uint32_t type = v->attr[id] & AIOS__T_TYPE;
         if (st && (type == AIOS__T_UNUSED || type == AIOS__T_UNDEFINED)) return 0;
         if (st && !(st->flags & AIOS_DETOK_SPECIAL) &&
             (type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN))
@@ -6486,9 +6454,8 @@ static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int
     return (int64_t)o.n;
 }
 static inline const char *aios__token_text(const aios__vocab *v, int32_t id, uint64_t *n_bytes) {
-    aios__str s;
     if (id < 0 || id >= v->n_tokens) return NULL;
-    s = aios__vocab_text(v, id);
+    aios__str s = aios__vocab_text(v, id);
     *n_bytes = s.n;
     return s.p;
 }
@@ -6584,8 +6551,7 @@ static const aios__arch aios__archs[] = {
 /* clang-format on */
 
 static const aios__arch *aios__arch_find(aios__str name) {
-    uint32_t i;
-    for (i = 0; i < sizeof aios__archs / sizeof *aios__archs; i++)
+    for (uint32_t i = 0; i < sizeof aios__archs / sizeof *aios__archs; i++)
         if (aios__str_eq(name, aios__archs[i].name)) return &aios__archs[i];
     return NULL;
 }
@@ -7015,9 +6981,9 @@ static int32_t aios__key_int(aios__hparse *h, const aios__key_row *r, const aios
 }
 /* Do all items of a list say the same? */
 static int32_t aios__key_alike(const aios__key *k) {
-    uint64_t v = 0, w = 0, i;
+    uint64_t v = 0, w = 0;
     if (!aios__key_item_u64(k, 0, &v)) return 1; /* aios__key_int says so */
-    for (i = 1; i < k->n; i++)
+    for (uint64_t i = 1; i < k->n; i++)
         if (!aios__key_item_u64(k, i, &w) || w != v) return 0;
     return 1;
 }
@@ -7028,13 +6994,12 @@ static void aios__key_differs(aios__hparse *h, const aios__key *k) {
 }
 static int32_t aios__key_choice(aios__hparse *h, const aios__key_row *r, const aios__key *k) {
     aios__str s;
-    int32_t i;
     if (!aios__key_str(k, &s)) {
         h->st =
             aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must be a string", aios__s(k->name));
         return 0;
     }
-    for (i = 0; r->names[i]; i++)
+    for (int32_t i = 0; r->names[i]; i++)
         if (aios__str_eq(s, r->names[i])) return i;
     h->st = aios__fail2(h->err, AIOS_ERR_UNSUPPORTED, k->off, 0, 0,
                         "key % is '%', which is not known to this version", aios__s(k->name),
@@ -7089,17 +7054,15 @@ static void aios__key_read(aios__hparse *h, const aios__key_row *r) {
 }
 /* All keys: the model's fields, and what the first layer says in h->every. */
 static aios_status aios__keys_read(aios__hparse *h) {
-    int32_t i;
-    for (i = 0; i < AIOS__N_KEYS && !h->st; i++)
+    for (int32_t i = 0; i < AIOS__N_KEYS && !h->st; i++)
         if (aios__key_applies(h, &aios__key_rows[i])) aios__key_read(h, &aios__key_rows[i]);
     return h->st;
 }
 /* Gives each layer what the keys say of it: h->every, but for lists whose items differ. */
 static aios_status aios__keys_by_layer(aios__hparse *h) {
     const aios__hp *p = &h->m->hp;
-    int32_t i, l;
-    for (l = 0; l < p->n_layer; l++) p->layer[l] = h->every;
-    for (i = 0; i < AIOS__N_KEYS && !h->st; i++) {
+    for (int32_t l = 0; l < p->n_layer; l++) p->layer[l] = h->every;
+    for (int32_t i = 0; i < AIOS__N_KEYS && !h->st; i++) {
         const aios__key_row *r = &aios__key_rows[i];
         const aios__key *k =
             r->by_layer && aios__key_applies(h, r) ? aios__hp_key(h, r->name) : NULL;
@@ -7108,7 +7071,7 @@ static aios_status aios__keys_by_layer(aios__hparse *h) {
             return aios__fail2(h->err, AIOS_ERR_MODEL, k->off, (uint64_t)p->n_layer, k->n,
                                "key % holds % values, too few for the layers", aios__s(k->name),
                                aios__u(k->n));
-        for (l = 0; l < p->n_layer && !h->st; l++)
+        for (int32_t l = 0; l < p->n_layer && !h->st; l++)
             aios__key_put(r, &p->layer[l], aios__key_int(h, r, k, (uint64_t)l));
     }
     return h->st;
@@ -7126,7 +7089,6 @@ static int32_t aios__windowed(const aios__arch *a, int32_t l) {
 /* Which window a layer has, where keys have said how wide one is; which of the ropes. */
 static void aios__layers_make(aios__hp *p, const aios__arch *a) {
     aios__rope *r = p->rope;
-    int32_t l;
     if (a->rope == AIOS__ROPE_NONE) r->n_rot = 0;
     p->n_ropes = r->n_rot > 0;
     r->kind = a->rope;
@@ -7141,7 +7103,7 @@ static void aios__layers_make(aios__hp *p, const aios__arch *a) {
         r[1].divide = 0;
         p->n_ropes = 2;
     }
-    for (l = 0; l < p->n_layer; l++) {
+    for (int32_t l = 0; l < p->n_layer; l++) {
         int32_t windowed = aios__windowed(a, l);
         if (!windowed) p->layer[l].window = 0;
         p->layer[l].rope = windowed ? p->n_ropes - 1 : p->n_ropes ? 0 : -1;
@@ -7153,7 +7115,7 @@ static void aios__layers_make(aios__hp *p, const aios__arch *a) {
 static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
     const aios__hp *p = &h->m->hp;
     const aios__key *k;
-    int32_t longest, n_rot, n_head = p->layer[0].n_head;
+    int32_t n_head = p->layer[0].n_head;
     if (!x->n_head_kv) x->n_head_kv = x->n_head;
     if (x->n_head % x->n_head_kv) {
         k = aios__hp_key(h, "attention.head_count_kv");
@@ -7172,7 +7134,7 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
     }
     if (!x->hd_k) x->hd_k = p->n_embd / n_head;
     if (!x->hd_v) x->hd_v = p->n_embd / n_head;
-    longest = x->hd_k > x->hd_v ? x->hd_k : x->hd_v;
+    int32_t longest = x->hd_k > x->hd_v ? x->hd_k : x->hd_v;
     if (longest > 1024 || x->hd_k < 1 || x->hd_v < 1)
         return aios__fail2(
             h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)longest,
@@ -7184,7 +7146,7 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
                            "% heads of % channels are more than this version handles",
                            aios__i(x->n_head), aios__i(longest));
     /* where no key says how much of a head turns, all of the first layer's does */
-    n_rot = p->rope[0].n_rot < 0 ? p->layer[0].hd_k : p->rope[0].n_rot;
+    int32_t n_rot = p->rope[0].n_rot < 0 ? p->layer[0].hd_k : p->rope[0].n_rot;
     if (h->m->arch->rope != AIOS__ROPE_NONE && n_rot > x->hd_k)
         aios__key_range(h, "rope.dimension_count", (uint64_t)x->hd_k, (uint64_t)n_rot);
     if (!x->n_expert)
@@ -7200,8 +7162,7 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
 static aios_status aios__experts_check(aios__hparse *h) {
     const aios__hp *p = &h->m->hp;
     const aios__hp_layer *first = NULL;
-    int32_t l;
-    for (l = 0; l < p->n_layer && !h->st; l++) {
+    for (int32_t l = 0; l < p->n_layer && !h->st; l++) {
         const aios__hp_layer *x = &p->layer[l];
         if (!x->n_expert) continue;
         if (!first) first = x;
@@ -7214,8 +7175,7 @@ static aios_status aios__experts_check(aios__hparse *h) {
 }
 /* What holds for all layers together. */
 static void aios__layers_sum(aios__hp *p) {
-    int32_t l;
-    for (l = 0; l < p->n_layer; l++) {
+    for (int32_t l = 0; l < p->n_layer; l++) {
         const aios__hp_layer *x = &p->layer[l];
         if (x->window > p->window) p->window = x->window;
         if (x->n_head > p->n_head) p->n_head = x->n_head;
@@ -7244,7 +7204,6 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     aios__hp *p = &m->hp;
     aios__rope *r = &p->rope[0];
     const aios__key *k;
-    int32_t l, scale;
     aios_status st;
     aios__hp_start(&h, m, err);
     if ((st = aios__keys_read(&h)) != 0) return st;
@@ -7255,7 +7214,7 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
                            aios__i(p->n_layer), aios__u(m->gguf.n_tensors));
     }
     if ((st = aios__keys_by_layer(&h)) != 0) return st;
-    for (l = 0; l < p->n_layer; l++)
+    for (int32_t l = 0; l < p->n_layer; l++)
         if ((st = aios__layer_check(&h, &p->layer[l])) != 0) return st;
     if ((st = aios__experts_check(&h)) != 0) return st;
     if (r->n_rot < 0) r->n_rot = p->layer[0].hd_k;
@@ -7273,9 +7232,9 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     p->logit_scale = 1.0f / p->logit_scale;
     if (p->exp_scale == 0) p->exp_scale = 1.0f; /* as files say "none" */
     /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
-    for (l = 0; l < p->n_layer; l++) {
+    for (int32_t l = 0; l < p->n_layer; l++) {
         aios__hp_layer *x = &p->layer[l];
-        scale =
+        int32_t scale =
             m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / x->n_head : x->hd_k;
         if (x->score_scale == 0) x->score_scale = 1.0f / aiosk__sqrt((float)scale);
     }
@@ -7359,8 +7318,7 @@ static aios__str aios__role_name(char (*buf)[96], const char *prefix, const aios
 /* Finds one role's tensors and counts them. prefix is "" or "blk.N.". */
 static void aios__role_find(aios_model *m, const aios__role *r, const char *prefix, aios__ref *ref,
                             uint32_t *n_found) {
-    int32_t part;
-    for (part = 0; part < 2; part++) {
+    for (int32_t part = 0; part < 2; part++) {
         char name[96];
         const aios__tensor *x = aios__tensor_find(
             &m->gguf, aios__role_name(&name, prefix, r, -1, part ? ".bias" : ".weight"));
@@ -7379,14 +7337,14 @@ static void aios__role_find(aios_model *m, const aios__role *r, const char *pref
 static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, const char *prefix,
                                       uint32_t *n_found, aios_error *err) {
     char name[96];
-    int32_t e, i, before = -1, none = -1; /* none: the first that is missing */
-    for (e = 0; e < m->hp.layer[l].n_expert; e++) {
+    int32_t before = -1, none = -1; /* none: the first that is missing */
+    for (int32_t e = 0; e < m->hp.layer[l].n_expert; e++) {
         const aios__tensor *x = aios__tensor_find(
             &m->gguf, aios__role_name(&name, prefix, &aios__layer_role[role], e, ".weight"));
         aios__place *p;
         if (!x && none < 0) none = e;
         if (!x) continue;
-        i = (int32_t)(x - m->gguf.tensor);
+        int32_t i = (int32_t)(x - m->gguf.tensor);
         p = &m->place[i];
         p->use = AIOS__IS_MATRIX;
         p->experts = p->split = 1;
@@ -7410,11 +7368,10 @@ static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, co
  * Rounded so that the tensors of all experts together have it exactly. */
 static uint64_t aios__token_share(const aios_model *m, uint32_t i, uint64_t n_bytes) {
     const aios__place *p = &m->place[i];
-    uint64_t n, used, rest;
     if (!p->experts) return n_bytes;
-    n = (uint64_t)m->hp.layer[p->layer].n_expert;
-    used = (uint64_t)m->hp.layer[p->layer].n_used;
-    rest = p->split ? n_bytes % n * used : 0;
+    uint64_t n = (uint64_t)m->hp.layer[p->layer].n_expert;
+    uint64_t used = (uint64_t)m->hp.layer[p->layer].n_used;
+    uint64_t rest = p->split ? n_bytes % n * used : 0;
     return n_bytes / n * used + rest * (p->expert + 1u) / n - rest * p->expert / n;
 }
 static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error *err) {
@@ -7506,15 +7463,14 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
 }
 static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     uint32_t n_found = 0, n_left = 0, i;
-    int32_t l, r;
-    const aios__tensor *t;
+
     aios_status st = AIOS_OK;
     for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].next = -1;
-    for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
+    for (int32_t r = 0; r < AIOS__N_MODEL_ROLES; r++)
         aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
     if (m->role[AIOS__ROLE_TOKEN_EMBD].w < 0)
         return aios__missing(&aios__model_role[AIOS__ROLE_TOKEN_EMBD], -1, err);
-    t = &m->gguf.tensor[m->role[AIOS__ROLE_TOKEN_EMBD].w];
+    const aios__tensor *t = &m->gguf.tensor[m->role[AIOS__ROLE_TOKEN_EMBD].w];
     if (t->n[1] > 1 << 28)
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, 1 << 28, t->n[1],
                            "tensor % has % rows, more than a vocabulary can have", aios__s(t->name),
@@ -7524,7 +7480,7 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, aios__vocab_size(&m->vocab), t->n[1],
                            "tensor % has % rows, another number than the tokenizer has tokens",
                            aios__s(t->name), aios__u(t->n[1]));
-    for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
+    for (int32_t r = 0; r < AIOS__N_MODEL_ROLES; r++)
         if ((st = aios__role_check(m, &aios__model_role[r], &m->role[r], -1, err)) != 0) return st;
     if ((m->role[AIOS__ROLE_ROPE_LONG].w < 0) != (m->role[AIOS__ROLE_ROPE_SHORT].w < 0))
         return aios__missing(
@@ -7539,7 +7495,7 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
                  .w]
         .section = AIOS__SECTION_OUT;
 
-    for (l = 0; l < m->hp.n_layer; l++) {
+    for (int32_t l = 0; l < m->hp.n_layer; l++) {
         char prefix[24];
         aios__text x;
         x.p = prefix;
@@ -7548,16 +7504,16 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         aios__put_z(&x, "blk.");
         aios__put_i(&x, l);
         aios__put_z(&x, ".");
-        for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
+        for (int32_t r = 0; r < AIOS__N_LAYER_ROLES; r++)
             aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
-        for (r = AIOS__ROLE_FFN_GATE_EXPS;
+        for (int32_t r = AIOS__ROLE_FFN_GATE_EXPS;
              r <= AIOS__ROLE_FFN_DOWN_EXPS && m->hp.layer[l].n_expert &&
              m->layer[l][AIOS__ROLE_FFN_ROUTER].w >= 0;
              r++)
             if (m->layer[l][r].w < 0 &&
                 (st = aios__experts_find(m, l, r, prefix, &n_found, err)) != 0)
                 return st;
-        for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
+        for (int32_t r = 0; r < AIOS__N_LAYER_ROLES; r++) {
             if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0)
                 return st;
             if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;
@@ -7613,9 +7569,8 @@ AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *o
 }
 AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios_tensor_info *out) {
     aios_tensor_info x;
-    const aios__tensor *t;
     if (!m || i >= m->gguf.n_tensors) return AIOS_ERR_ARG;
-    t = &m->gguf.tensor[i];
+    const aios__tensor *t = &m->gguf.tensor[i];
     memset(&x, 0, sizeof x);
     x.type = t->type;
     memcpy(x.name, t->name.p, (size_t)aios__min_u64(t->name.n, sizeof x.name - 1));
@@ -7647,15 +7602,13 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
                                         char *value, uint64_t value_bytes) {
     static const char *const types[] = { "u8",   "i8",  "u16", "i16", "u32", "i32", "f32",
                                          "bool", "str", "arr", "u64", "i64", "f64" };
-    const aios__key *k;
-    const uint8_t *next;
+
     aios__text t;
-    uint64_t j;
     if (!m || i >= m->gguf.n_keys || !name || !type || !value || !name_bytes || !type_bytes ||
         !value_bytes)
         return AIOS_ERR_ARG;
-    k = &m->gguf.key[i];
-    next = k->p;
+    const aios__key *k = &m->gguf.key[i];
+    const uint8_t *next = k->p;
     t.p = name;
     t.cap = name_bytes;
     t.n = 0;
@@ -7676,7 +7629,7 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
         aios__put_z(&t, " items: ");
     }
     if (k->type == AIOS__ARR) return aios__put_z(&t, "arrays"), AIOS_OK;
-    for (j = 0; j < k->n && j < 8; j++) {
+    for (uint64_t j = 0; j < k->n && j < 8; j++) {
         if (j) aios__put_z(&t, ", ");
         aios__put_item(&t, k, j, &next);
     }
@@ -7722,18 +7675,17 @@ AIOS__KEY_GET(bool, int32_t)
 AIOS_API int32_t aios_key_next_str(const aios_model *m, int64_t key, uint64_t *at,
                                    const char **text, uint64_t *n_bytes) {
     const aios__key *k = aios__key_at(m, key);
-    const uint8_t *p;
-    aios__str s;
+
     uint64_t n;
     if (!k || !at || !text || !n_bytes) return AIOS_ERR_ARG;
     if (k->type != AIOS__STR) return AIOS_ERR_MODEL;
     if (*at == k->n_bytes) return 0;
     /* not a place that we gave */
     if (*at > k->n_bytes || k->n_bytes - *at < 8) return AIOS_ERR_ARG;
-    p = k->p + *at;
+    const uint8_t *p = k->p + *at;
     memcpy(&n, p, 8);
     if (n > k->n_bytes - *at - 8) return AIOS_ERR_ARG;
-    s = aios__key_next_str(&p);
+    aios__str s = aios__key_next_str(&p);
     *text = s.p;
     *n_bytes = s.n;
     *at += 8 + n;
@@ -7796,12 +7748,11 @@ typedef struct aios__drawing {
 
 /* ---- values ---- */
 static int32_t aios__rows_of(aios__drawing *d, int32_t rows, int32_t width) {
-    aios__value *v;
     if (d->g->n_values == d->g->max_values) {
         d->full = 1;
         return 0;
     }
-    v = &d->g->value[d->g->n_values];
+    aios__value *v = &d->g->value[d->g->n_values];
     memset(v, 0, sizeof *v);
     v->rows = (uint8_t)rows;
     v->width = width;
@@ -7822,21 +7773,19 @@ static int32_t aios__view(aios__drawing *d, int32_t base, int32_t at, int32_t wi
 
 /* ---- nodes ---- */
 static aios__node *aios__node_add(aios__drawing *d, int32_t kind, const char *name, int32_t layer) {
-    aios__node *n;
-    int32_t i;
     /* the last of all is written again and again when there is no room for more */
     if (d->g->n_nodes == d->g->max_nodes) {
         d->full = 1;
         d->g->n_nodes--;
     }
-    n = &d->g->node[d->g->n_nodes++];
+    aios__node *n = &d->g->node[d->g->n_nodes++];
     memset(n, 0, sizeof *n);
     n->kind = (uint8_t)kind;
     n->name = name;
     n->layer = (int16_t)layer;
     n->scale = 1.0f;
-    for (i = 0; i < AIOS__MAX_IN; i++) n->in[i] = -1;
-    for (i = 0; i < AIOS__MAX_OUT; i++) n->out[i] = -1;
+    for (int32_t i = 0; i < AIOS__MAX_IN; i++) n->in[i] = -1;
+    for (int32_t i = 0; i < AIOS__MAX_OUT; i++) n->out[i] = -1;
     n->w.w = n->w.b = -1;
     return n;
 }
@@ -7933,7 +7882,7 @@ static void aios__heads(aios__drawing *d, int32_t l, int32_t qkv) {
 }
 static int32_t aios__attend(aios__drawing *d, int32_t l, int32_t qkv) {
     const aios__hp_layer *h = &d->m->hp.layer[l];
-    int32_t i, made[4];
+    int32_t made[4];
     aios__node *n = aios__node_add(d, AIOS__NODE_ATTEND, "attend", l);
     made[0] = aios__rows_of(d, AIOS__OF_TOKENS, h->n_head * h->hd_v);
     /* maximum and sum; results, with a maximum and a sum; sums of tiles, and their maxima */
@@ -7942,9 +7891,9 @@ static int32_t aios__attend(aios__drawing *d, int32_t l, int32_t qkv) {
     made[3] = h->window ? -1 : aios__rows_of(d, AIOS__OF_MASSES, 2 * h->n_head);
     aios__reads(n, 0, qkv);
     aios__reads(n, 1, d->cache);
-    for (i = 0; i < 4; i++) aios__writes(n, i, made[i]);
+    for (int32_t i = 0; i < 4; i++) aios__writes(n, i, made[i]);
     n = aios__node_add(d, AIOS__NODE_ATTEND_END, "attend_end", l);
-    for (i = 0; i < 4; i++) aios__reads(n, i, made[i]);
+    for (int32_t i = 0; i < 4; i++) aios__reads(n, i, made[i]);
     aios__writes(n, 0, made[0]);
     return made[0];
 }
@@ -8046,8 +7995,7 @@ static void aios__sublayer_end(aios__drawing *d, int32_t l, const char *name, in
 static void aios__moe_draw(aios__drawing *d, int32_t l, int32_t x) {
     const aios__hp_layer *h = &d->m->hp.layer[l];
     const aios__ref *r = d->m->layer[l];
-    int32_t shared = -1, n = h->n_ff_shared ? h->n_ff_shared : h->n_ff, lists, pairs, y, gate = -1,
-            up = -1;
+    int32_t shared = -1, n = h->n_ff_shared ? h->n_ff_shared : h->n_ff, y, gate = -1, up = -1;
     int32_t logits =
         aios__rows_of(d, AIOS__OF_TOKENS, (int32_t)aios__round_up((uint64_t)h->n_expert + 1, 16));
     aios__project(d, "router", l, r[AIOS__ROLE_FFN_ROUTER], x,
@@ -8062,12 +8010,12 @@ static void aios__moe_draw(aios__drawing *d, int32_t l, int32_t x) {
         up =
             aios__project(d, "shared_up", l, r[AIOS__ROLE_FFN_UP_SHEXP], x, aios__view(d, y, n, n));
     }
-    lists = aios__route(d, l, logits);
+    int32_t lists = aios__route(d, l, logits);
     if (r[AIOS__ROLE_FFN_UP_SHEXP].w >= 0) shared = aios__activate(d, "shared_act", l, gate, up);
     aios__group(d, l, lists);
     if (shared >= 0)
         shared = aios__project(d, "shared_down", l, r[AIOS__ROLE_FFN_DOWN_SHEXP], shared, -1);
-    pairs = aios__gather(d, l, lists, x);
+    int32_t pairs = aios__gather(d, l, lists, x);
     n = h->n_ff_exp;
     y = aios__rows_of(d, AIOS__OF_PAIRS, 2 * n);
     gate = aios__experts(d, "experts_gate", l, AIOS__ROLE_FFN_GATE_EXPS, lists, pairs, x,
@@ -8105,15 +8053,14 @@ static void aios__model_draw(aios__drawing *d) {
     const aios__hp *hp = &m->hp;
     aios__ref head = m->role[AIOS__ROLE_OUTPUT].w >= 0 ? m->role[AIOS__ROLE_OUTPUT]
                                                        : m->role[AIOS__ROLE_TOKEN_EMBD];
-    int32_t i;
     d->cache = aios__rows_of(d, AIOS__OF_NOTHING, 0);
     aios__writes(aios__node_add(d, AIOS__NODE_COPY, "copy", -1), 0, d->cache);
     d->x = aios__rows_of(d, AIOS__OF_TOKENS, hp->n_embd);
     aios__lookup(d, "embed", AIOS__ROLE_TOKEN_EMBD, hp->embd_scale, 0, d->x);
-    for (i = 0; i < hp->n_ropes; i++) d->angles[i] = aios__angles(d, i);
+    for (int32_t i = 0; i < hp->n_ropes; i++) d->angles[i] = aios__angles(d, i);
     if (m->arch->flags & AIOS__POS_EMBD)
         aios__lookup(d, "positions", AIOS__ROLE_POS_EMBD, 1.0f, 1, d->x);
-    for (i = 0; i < hp->n_layer; i++) aios__layer_draw(d, i);
+    for (int32_t i = 0; i < hp->n_layer; i++) aios__layer_draw(d, i);
     d->g->embedding =
         aios__norm(d, "output_norm", -1, m->role[AIOS__ROLE_OUTPUT_NORM], d->x, AIOS__OF_OUTPUTS);
     d->g->logits = aios__project(d, "output", -1, head, d->g->embedding, -1);
@@ -8131,30 +8078,27 @@ static void aios__graph_touch(aios__graph *g, int32_t v, uint32_t node) {
 static void aios__graph_reads(const aios_model *m, aios__graph *g, const aios__node *n) {
     const uint8_t flt = 1u << AIOSK_FLT;
     uint8_t form = flt;
-    int32_t i;
     if (n->kind == AIOS__NODE_MATRIX || n->kind == AIOS__NODE_EXPERTS)
         form = (uint8_t)(1u << aiosk_type_info((int32_t)m->gguf.tensor[n->w.w].type)->family);
     if (n->kind == AIOS__NODE_GATHER) form = g->value[n->out[0]].forms;
-    for (i = 0; i < AIOS__MAX_IN; i++)
+    for (int32_t i = 0; i < AIOS__MAX_IN; i++)
         if (n->in[i] >= 0)
             g->value[n->in[i]].forms |=
                 i == 0 || (i == 2 && n->kind == AIOS__NODE_EXPERTS) ? form : flt;
 }
 /* What the ops of experts touch lives until the last of them: they may run again for others. */
 static void aios__graph_hold(aios__graph *g, uint32_t last) {
-    uint32_t i, k;
-    for (i = last; g->node[i].layer == g->node[last].layer; i--) {
+    for (uint32_t i = last; g->node[i].layer == g->node[last].layer; i--) {
         const aios__node *n = &g->node[i];
         if (n->kind == AIOS__NODE_GATHER) return;
-        for (k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], last);
-        for (k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], last);
+        for (uint32_t k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], last);
+        for (uint32_t k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], last);
     }
 }
 /* m's roles and hyper-parameters are known; the arrays of its graph have their room. */
 static aios_status aios__graph_draw(aios_model *m, aios_error *err) {
     aios__graph *g = &m->graph;
     aios__drawing d;
-    uint32_t i, k;
     memset(&d, 0, sizeof d);
     d.m = m;
     d.g = g;
@@ -8165,13 +8109,13 @@ static aios_status aios__graph_draw(aios_model *m, aios_error *err) {
                            "the model needs more than the % ops that there is room for with % "
                            "tensors",
                            aios__u(g->max_nodes), aios__u(m->gguf.n_tensors));
-    for (i = 0; i < g->n_nodes; i++) {
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
         const aios__node *n = &g->node[i];
-        for (k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], i);
-        for (k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], i);
+        for (uint32_t k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], i);
+        for (uint32_t k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], i);
         if (n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__EXPERT_DOWN) aios__graph_hold(g, i);
     }
-    for (i = g->n_nodes; i-- > 0;) aios__graph_reads(m, g, &g->node[i]);
+    for (uint32_t i = g->n_nodes; i-- > 0;) aios__graph_reads(m, g, &g->node[i]);
     aios__graph_touch(g, g->logits, g->n_nodes);
     aios__graph_touch(g, g->embedding, g->n_nodes);
     g->value[g->embedding].forms |= 1u << AIOSK_FLT;
@@ -8246,14 +8190,13 @@ enum { AIOS__ART_SEED = 1 };
 /* The header says nothing of the weights: two models of one shape have the same. Some bytes of
  * each tensor tell them apart: at its beginning, in its middle, at its end. */
 static aios_status aios__art_probe(const aios_model *m, uint64_t *probe, aios_error *err) {
-    uint32_t i, k;
     char some[64];
     aios_status st;
     *probe = AIOS__ART_SEED;
-    for (i = 0; i < m->gguf.n_tensors * 3; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors * 3; i++) {
         const aios__tensor *t = &m->gguf.tensor[i / 3];
         uint64_t n = aios__min_u64(t->n_bytes, sizeof some);
-        k = i % 3;
+        uint32_t k = i % 3;
         if ((st = aios__io_read(&m->io[t->part], t->off + (t->n_bytes - n) * k / 2, some, n,
                                 err)) != 0)
             return st;
@@ -8283,7 +8226,7 @@ static aios_status aios__art_bad(const char *what, uint64_t off, uint64_t expect
 }
 static aios_status aios__art_header_read(const aios_io *io, aios__art_header *h, aios_error *err) {
     aios_status st;
-    uint64_t sum, end;
+    uint64_t end;
     if ((st = aios__io_read(io, 0, h, sizeof *h, err)) != 0) return st;
     if (memcmp(h->magic, AIOS__ART_MAGIC, 8))
         return aios__fail(err, AIOS_ERR_FORMAT, 0,
@@ -8292,7 +8235,7 @@ static aios_status aios__art_header_read(const aios_io *io, aios__art_header *h,
         return aios__fail2(err, AIOS_ERR_UNSUPPORTED, 8, AIOS__ART_VERSION, h->version,
                            "the artifact has version %, this library reads %", aios__u(h->version),
                            aios__u(AIOS__ART_VERSION));
-    sum = aios__art_sum(AIOS__ART_SEED, h, sizeof *h - 8);
+    uint64_t sum = aios__art_sum(AIOS__ART_SEED, h, sizeof *h - 8);
     if (sum != h->sum) return aios__art_bad("header", 0, sum, h->sum, err);
     if (h->file_bytes != io->n_bytes)
         return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->file_bytes, io->n_bytes,
@@ -8315,14 +8258,14 @@ static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *
     aios__art_header h;
     aios__art_tensor t[32];
     uint64_t probe, sum = AIOS__ART_SEED;
-    uint32_t i, k;
+    uint32_t k;
     aios_status st = aios__art_header_read(io, &h, err);
     if (st) return st;
     if ((st = aios__art_probe(m, &probe, err)) != 0) return st;
     if (h.model_hash != m->gguf.hash || h.model_probe != probe || h.n_tensors != m->gguf.n_tensors)
         return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, m->gguf.hash, h.model_hash,
                            "the artifact belongs to another model", aios__u(0), aios__u(0));
-    for (i = 0; i < h.n_tensors; i += k) {
+    for (uint32_t i = 0; i < h.n_tensors; i += k) {
         uint32_t n = h.n_tensors - i < 32 ? h.n_tensors - i : 32;
         if ((st = aios__io_read(io, h.tensors_off + (uint64_t)i * sizeof *t, t, n * sizeof *t,
                                 err)) != 0)
@@ -8427,13 +8370,13 @@ static uint32_t aios__art_rank(const aios_model *m, uint32_t i) {
  * `before`, -1 = there is none. For the first: before -1, *at 0. */
 static int32_t aios__art_order(const aios_model *m, uint32_t *at, int32_t before) {
     uint32_t per = AIOS__N_LAYER_ROLES, n = (uint32_t)m->hp.n_layer * per,
-             all = n + AIOS__N_MODEL_ROLES, i;
+             all = n + AIOS__N_MODEL_ROLES;
     int32_t layout;
     if (before >= 0 && m->place[before].next >= 0) return m->place[before].next;
     for (; *at < 3 * all;) {
         int32_t t;
         uint32_t rank = *at / all;
-        i = (*at)++ % all;
+        uint32_t i = (*at)++ % all;
         /* OUTPUT is the last role */
         t = i < n ? m->layer[i / per][i % per].w : m->role[AIOS__N_MODEL_ROLES - 1 - (i - n)].w;
         if (t >= 0 && aios__art_rank(m, (uint32_t)t) == rank &&
@@ -8453,9 +8396,8 @@ static uint32_t aios__art_n_blocks(const aios__tensor *t, uint64_t rows) {
 }
 /* One string of JSON. */
 static void aios__art_json(aios__text *t, aios__str s) {
-    uint64_t i;
     aios__put(t, "\"", 1);
-    for (i = 0; i < s.n; i++) {
+    for (uint64_t i = 0; i < s.n; i++) {
         if (s.p[i] == '"' || s.p[i] == '\\') aios__put(t, "\\", 1);
         aios__put(t, &s.p[i], 1);
     }
@@ -8514,7 +8456,6 @@ static void aios__art_layout(const aios_model *m, int32_t i, const aios__art_ten
 static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, char *buf,
                                uint64_t cap, aios__text *t) {
     static const char hex[] = "0123456789abcdef";
-    int32_t i;
     t->p = buf;
     t->cap = cap;
     t->n = 0;
@@ -8523,7 +8464,7 @@ static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, c
            "\"frequency_ordered\": true, \"model\": \"");
     aios__put_z(t, m->arch_z);
     aios__put_z(t, "\", \"model_hash\": \"");
-    for (i = 60; i >= 0; i -= 4) aios__put(t, &hex[h->model_hash >> i & 15], 1);
+    for (int32_t i = 60; i >= 0; i -= 4) aios__put(t, &hex[h->model_hash >> i & 15], 1);
     aios__put_z(t, "\", \"block_bytes\": ");
     aios__put_u(t, h->block_bytes);
     aios__put_z(t, ", \"blocks\": ");
@@ -8534,13 +8475,13 @@ static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, c
 /* One block's rows, as they will lie in the file, in work; gives its bytes. */
 static uint64_t aios__art_fill(aios__art_writer *w, const aios__tensor *t, int32_t layout,
                                uint64_t row0, uint64_t n_rows, char *out, char *tmp) {
-    uint64_t i, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    uint64_t panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     const aios_io *io = &w->m->io[t->part];
     if (layout == AIOSK_ROWS) {
         w->st = aios__io_read(io, t->off + row0 * t->row_bytes, out, n_rows * t->row_bytes, w->err);
         return n_rows * t->row_bytes;
     }
-    for (i = 0; i < n_rows && !w->st; i += 16) {
+    for (uint64_t i = 0; i < n_rows && !w->st; i += 16) {
         uint64_t k = aios__min_u64(16, n_rows - i);
         w->st =
             aios__io_read(io, t->off + (row0 + i) * t->row_bytes, tmp, k * t->row_bytes, w->err);
@@ -8558,13 +8499,12 @@ static uint32_t aios__art_block_size(uint64_t asked) {
 }
 
 AIOS_API uint64_t aios_artifact_work_bytes(const aios_model *m, uint64_t block_bytes) {
-    uint64_t most = 0, n;
-    uint32_t i;
+    uint64_t most = 0;
     if (!m || !m->arch) return 0;
-    for (i = 0; i < m->gguf.n_tensors; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors; i++) {
         const aios__tensor *t = &m->gguf.tensor[i];
-        n = (aios__art_block_rows(t, aios__art_block_size(block_bytes)) + 15) / 16 * 16 *
-            t->row_bytes;
+        uint64_t n = (aios__art_block_rows(t, aios__art_block_size(block_bytes)) + 15) / 16 * 16 *
+                     t->row_bytes;
         if (n + 16 * t->row_bytes > most) most = n + 16 * t->row_bytes;
     }
     return aios__round_up(most, 64) + 4096;
@@ -8576,9 +8516,9 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     aios__art_writer w;
     aios__art_tensor a;
     aios__text text;
-    uint64_t done = 0, tensors_sum = AIOS__ART_SEED, blocks_sum, end;
-    uint32_t at, block = 0, i;
-    int32_t id, layout, pass;
+    uint64_t done = 0, tensors_sum = AIOS__ART_SEED, end;
+    uint32_t at, block = 0;
+    int32_t id, layout;
     char line[512];
     aios__clear(err);
     if (!m || !m->arch || !write || !work)
@@ -8607,7 +8547,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);
     /* pass 0 counts blocks; pass 1 the manifest, whose numbers depend on where the data begins;
      * passes 2 and 3 write its two lists */
-    for (pass = 0; pass < 4; pass++) {
+    for (int32_t pass = 0; pass < 4; pass++) {
         if (pass == 1) {
             w.h.tensors_off = AIOS__ART_PAGE;
             w.h.blocks_off = w.h.tensors_off + (uint64_t)w.h.n_tensors * sizeof(aios__art_tensor);
@@ -8658,7 +8598,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     w.manifest += 3;
     w.h.manifest_bytes = w.manifest - w.h.manifest_off;
     /* tables: tensors in the model's order, each found by walking the order of use */
-    for (i = 0; i < m->gguf.n_tensors && !w.st; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors && !w.st; i++) {
         uint64_t off = w.h.data_off;
         memset(&a, 0, sizeof a);
         for (at = block = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0;) {
@@ -8680,7 +8620,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
         aios__art_put(&w, w.h.tensors_off + (uint64_t)i * sizeof a, &a, sizeof a);
         tensors_sum = aios__art_sum(tensors_sum, &a, sizeof a);
     }
-    blocks_sum = AIOS__ART_SEED;
+    uint64_t blocks_sum = AIOS__ART_SEED;
     end = w.data = w.h.data_off;
     for (at = block = 0, id = -1; !w.st && (id = aios__art_order(m, &at, id)) >= 0;) {
         const aios__tensor *t = &m->gguf.tensor[id];
@@ -8753,14 +8693,13 @@ typedef struct aios__opening {
 } aios__opening;
 
 static void aios__parts_close(aios_io *io, uint32_t n) {
-    uint32_t i;
-    for (i = 0; i < n; i++) aios__file_close(&io[i]);
+    for (uint32_t i = 0; i < n; i++) aios__file_close(&io[i]);
 }
 /* Opens path and, when that is the first part of a split file, all the others. On failure none
  * stays open, but for what is only to be looked at: then this file alone. */
 static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
     char name[1024];
-    uint32_t i, n_open = 1;
+    uint32_t n_open = 1;
     uint64_t no;
     aios_status st = aios__file_open(o->d.path, &o->io[0], err);
     if (st) return st;
@@ -8773,7 +8712,7 @@ static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
         st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts,
                          "% parts are more than the limit of %", aios__u(o->n_parts),
                          aios__u(o->lim.max_parts));
-    for (i = 1; !st && i < o->n_parts; i++) {
+    for (uint32_t i = 1; !st && i < o->n_parts; i++) {
         if (!aios__split_name(o->d.path, i, o->n_parts, name, sizeof name))
             st = aios__fail2(
                 err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1,
@@ -8931,14 +8870,12 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     aios_allocator mem;
     aios_mem_req req;
     aios__bump b = { NULL, 0 };
-    aios_model *m;
     void *block = NULL;
-    uint64_t bytes = 0, fp;
+    uint64_t bytes = 0;
     uint32_t i;
-    aios_status st;
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
-    st = aios__opening_start(&o, d, err);
+    aios_status st = aios__opening_start(&o, d, err);
     if (!st) st = aios__allocator_copy(&mem, o.d.mem, "aios_model_desc", err);
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     if (!st) {
@@ -8951,7 +8888,7 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
         return st;
     }
     memset(b.base, 0, sizeof(aios_model));
-    m = aios__model_layout(&b, &size, o.n_parts, NULL);
+    aios_model *m = aios__model_layout(&b, &size, o.n_parts, NULL);
     m->log.fn = o.d.log;
     m->log.user = o.d.log_user;
     m->mem = mem;
@@ -8970,7 +8907,7 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
         aios__clear(err);
         st = AIOS_OK;
     }
-    fp = aiosk_fp_begin(); /* the host's rounding mode is not ours */
+    uint64_t fp = aiosk_fp_begin(); /* the host's rounding mode is not ours */
     if (!st) st = aios__model_understand(m, err);
     aiosk_fp_end(fp);
     if (st) {
@@ -9011,17 +8948,14 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
 }
 
 AIOS_API void aios_model_free(aios_model *m) {
-    aios_allocator mem;
-    aios_mem_req req;
-    int32_t i;
     if (!m) return;
     if (m->n_contexts) {
         m->dying = 1;
         return;
     }
-    mem = m->mem;
-    req = m->req;
-    for (i = 1; i >= 0; i--)
+    aios_allocator mem = m->mem;
+    aios_mem_req req = m->req;
+    for (int32_t i = 1; i >= 0; i--)
         if (m->weights[i]) mem.free(mem.user, m->weights[i], &m->weights_req[i]);
     if (m->own_artifact) aios__file_close(&m->io[m->n_parts]);
     if (m->own_files) aios__parts_close(m->io, m->n_parts);
@@ -9048,14 +8982,15 @@ static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, u
     const aios__place *at = &m->place[i];
     const aios__tensor *t = &m->gguf.tensor[i];
     int64_t share = (int64_t)cut->level - (int64_t)at->section * AIOS__LEVEL;
-    uint64_t per, n, k, l = (uint64_t)at->layer;
+    uint64_t l = (uint64_t)at->layer;
     if (at->use != AIOS__IS_MATRIX || at->experts || at->section == AIOS__SECTION_FIXED ||
         share <= 0)
         return (uint32_t)t->n[1];
     if (share > AIOS__LEVEL) share = AIOS__LEVEL;
-    per = aios__unit_rows(t, cut->unit_bytes);
-    n = (t->n[1] + per - 1) / per;
-    k = (l + 1) * n * (uint64_t)share / AIOS__LEVEL - l * n * (uint64_t)share / AIOS__LEVEL;
+    uint64_t per = aios__unit_rows(t, cut->unit_bytes);
+    uint64_t n = (t->n[1] + per - 1) / per;
+    uint64_t k =
+        (l + 1) * n * (uint64_t)share / AIOS__LEVEL - l * n * (uint64_t)share / AIOS__LEVEL;
     return (uint32_t)(k ? (n - k) * per : t->n[1]);
 }
 /* Warm steps: the feed-forward matrices of the last layer go first, then those of the one
@@ -9144,9 +9079,8 @@ typedef struct aios__weights_size {
 } aios__weights_size;
 static void aios__weights_measure(const aios_model *m, const aios__cut *cut,
                                   aios__weights_size *s) {
-    uint32_t i;
     memset(s, 0, sizeof *s);
-    for (i = 0; i < m->gguf.n_tensors; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors; i++) {
         aios__place p = aios__place_of(m, cut, i, s->tier);
         if (p.mapped)
             s->mapped += p.n_bytes;
@@ -9155,7 +9089,7 @@ static void aios__weights_measure(const aios_model *m, const aios__cut *cut,
         else
             s->rows += p.n_bytes;
     }
-    for (i = 0; i < 2; i++) s->tier[i] = aios__round_up(s->tier[i], 64);
+    for (uint32_t i = 0; i < 2; i++) s->tier[i] = aios__round_up(s->tier[i], 64);
 }
 
 /* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many
@@ -9164,7 +9098,7 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__source *fr
                                      const aios__tensor *t, const aios__place *p, char *dst,
                                      char *tmp, uint64_t tmp_bytes, aios_error *err) {
     const aios_io *io = &m->io[t->part];
-    uint64_t r, n, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    uint64_t n, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     aios_status st = AIOS_OK;
     if (p->use == AIOS__IS_VECTOR) {
         const char *src = dst;
@@ -9172,7 +9106,7 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__source *fr
         if (t->n_bytes < p->n_bytes) src = dst + (p->n_bytes - t->n_bytes);
         if ((st = aios__io_read(io, t->off, dst + (src - dst), t->n_bytes, err)) != 0) return st;
         if (t->type != AIOSK_F32)
-            for (r = 0; r < t->n[0] * t->n[1]; r++) {
+            for (uint64_t r = 0; r < t->n[0] * t->n[1]; r++) {
                 float f;
                 aiosk_unpack((int32_t)t->type, src + r * (t->row_bytes / t->n[0]), 1, &f);
                 memcpy(dst + r * 4, &f, 4);
@@ -9181,8 +9115,9 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__source *fr
     }
     if (p->layout == from->layout)
         return aios__io_read(&m->io[from->io], from->off, dst, p->n_bytes, err);
-    at_once = tmp_bytes / (16 * t->row_bytes) * 16;
-    for (r = 0; r < p->rows * t->n[2]; r += n) { /* all matrices of it; a panel has rows of one */
+    uint64_t at_once = tmp_bytes / (16 * t->row_bytes) * 16;
+    for (uint64_t r = 0; r < p->rows * t->n[2];
+         r += n) { /* all matrices of it; a panel has rows of one */
         uint64_t i;
         n = aios__min_u64(p->rows - r % p->rows, at_once);
         if ((st = aios__io_read(io, t->off + r * t->row_bytes, tmp, n * t->row_bytes, err)) != 0)
@@ -9197,8 +9132,7 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__source *fr
 /* Takes the blocks of weights, which aios__weights_load then fills. Without them the model holds
  * none. */
 static void aios__weights_give(aios_model *m) {
-    int32_t i;
-    for (i = 1; i >= 0; i--) {
+    for (int32_t i = 1; i >= 0; i--) {
         if (m->weights[i]) m->mem.free(m->mem.user, m->weights[i], &m->weights_req[i]);
         m->weights[i] = NULL;
     }
@@ -9211,9 +9145,8 @@ static void aios__plan_req(const aios_plan *p, uint32_t kind, uint32_t tier, aio
     r->numa_node = p->numa_node_1 - 1;
 }
 static aios_status aios__weights_take(aios_model *m, const aios_plan *p, aios_error *err) {
-    int32_t i;
     aios_status st = AIOS_OK;
-    for (i = 0; i < 2 && !st; i++) {
+    for (int32_t i = 0; i < 2 && !st; i++) {
         aios__plan_req(p, AIOS_MEM_WEIGHTS, (uint32_t)i, &m->weights_req[i]);
         if (p->tier_bytes[i])
             st = aios__alloc(&m->mem, &m->weights_req[i], "weights", &m->weights[i], err);
@@ -9226,9 +9159,8 @@ static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char 
                                       uint64_t tmp_bytes, aios_progress_fn progress, void *user,
                                       aios_error *err) {
     uint64_t off[2] = { 0, 0 }, done = 0;
-    uint32_t i;
     aios_status st = AIOS_OK;
-    for (i = 0; i < m->gguf.n_tensors && !st; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors && !st; i++) {
         const aios__tensor *t = &m->gguf.tensor[i];
         aios__place p = aios__place_of(m, cut, i, off);
         aios__source from = aios__source_of(m, cut, i);
@@ -9257,8 +9189,7 @@ static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char 
 /* Bytes of 16 rows of the longest tensor that is packed. */
 static uint64_t aios__weights_tmp(const aios_model *m, const aios__cut *cut) {
     uint64_t max = 0, off[2] = { 0, 0 };
-    uint32_t i;
-    for (i = 0; i < m->gguf.n_tensors; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors; i++) {
         aios__place p = aios__place_of(m, cut, i, off);
         if (p.layout != aios__source_of(m, cut, i).layout && p.rows &&
             m->gguf.tensor[i].row_bytes * 16 > max)
@@ -9436,8 +9367,7 @@ static void aios__stream_serve(void *arg) {
 /* A slot, other than one, for which a read is under way: of the io of a part, or of any. */
 static const aios__slot *aios__stream_flying(const aios__stream *s, uint32_t part,
                                              const aios__slot *but) {
-    uint32_t i;
-    for (i = 0; i < s->n_all; i++)
+    for (uint32_t i = 0; i < s->n_all; i++)
         if (&s->slot[i] != but && s->slot[i].state == AIOS__SLOT_READING &&
             s->slot[i].ticket != AIOS__NO_TICKET &&
             (s->slot[i].part == part || part == AIOS__ANY_PART))
@@ -9471,8 +9401,7 @@ static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
 }
 /* Submits what came in pieces and was refused since. 0: the io still takes no more. */
 static int32_t aios__stream_rests(aios__stream *s) {
-    uint32_t i;
-    for (i = 0; s->n_rests && i < s->n_all; i++) {
+    for (uint32_t i = 0; s->n_rests && i < s->n_all; i++) {
         if (s->slot[i].state != AIOS__SLOT_READING || s->slot[i].ticket != AIOS__NO_TICKET)
             continue;
         s->n_rests--;
@@ -9515,11 +9444,10 @@ static void aios__stream_pump(aios__stream *s) {
 /* The program starts at its first unit: right away, or, after a pass that was dropped in its
  * middle, as soon as what is being read is through. */
 static void aios__stream_start(aios__stream *s) {
-    uint32_t i;
     if (!s->n_all) return;
     aios__crew_lock(&s->crew);
     /* what a pass that was dropped wanted */
-    for (i = s->n_slots; (s->head < s->tail || s->hold || s->now) && i < s->n_all; i++)
+    for (uint32_t i = s->n_slots; (s->head < s->tail || s->hold || s->now) && i < s->n_all; i++)
         if (s->slot[i].state != AIOS__SLOT_READY &&
             (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE))
             s->slot[i].state = AIOS__SLOT_EMPTY;
@@ -9529,7 +9457,7 @@ static void aios__stream_start(aios__stream *s) {
         s->hold = 0;
     else if (s->used % s->n_units || s->hold ||
              s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
-        for (i = 0; i < s->n_slots; i++)
+        for (uint32_t i = 0; i < s->n_slots; i++)
             if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE)
                 s->slot[i].state = AIOS__SLOT_EMPTY;
         s->used = s->issued = s->hinted = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
@@ -9540,9 +9468,9 @@ static void aios__stream_start(aios__stream *s) {
 }
 /* Nobody reads ahead: the io is told what comes next, so that the system may. */
 static void aios__stream_hint(aios__stream *s) {
-    uint64_t ahead = 0, use;
+    uint64_t ahead = 0;
     if (s->hinted < s->issued) s->hinted = s->issued;
-    for (use = s->issued; use < s->hinted; use++) ahead += aios__use_unit(s, use)->n_bytes;
+    for (uint64_t use = s->issued; use < s->hinted; use++) ahead += aios__use_unit(s, use)->n_bytes;
     for (; ahead < AIOS__HINT_BYTES && s->hinted < s->used + s->n_units; s->hinted++) {
         const aios__unit *u = aios__use_unit(s, s->hinted);
         const aios_io *io = &s->io[u->part];
@@ -9614,10 +9542,9 @@ static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset)
 }
 static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers,
                                      uint32_t async, aios_error *err) {
-    aios_status st;
     s->how = lent || n_readers ? AIOS__READ_THREADS : async ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
     s->hold = 1; /* until the first step */
-    st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
+    aios_status st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
     if (st) s->n_all = 0;
     return st;
 }
@@ -9630,10 +9557,9 @@ static void aios__stream_lent(aios__stream *s, int32_t ended) {
 }
 /* Nothing reads into the ring any more when this returns. */
 static void aios__stream_stop(aios__stream *s) {
-    uint32_t i;
     if (!s->n_all) return;
     if (!aios__crew_stop(&s->crew)) return;
-    for (i = 0; i < s->n_all; i++)
+    for (uint32_t i = 0; i < s->n_all; i++)
         while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING &&
                s->slot[i].ticket != AIOS__NO_TICKET) {
             s->hold = 1;
@@ -9684,11 +9610,10 @@ static inline aios__slot *aios__rows_slot(const aios__rows *r, int32_t i) {
 }
 static void aios__rows_start(aios__rows *r, aios__stream *s, const aios__table *table,
                              int32_t n_batch, char *base, uint64_t slot_bytes) {
-    int32_t i;
     r->s = s;
     r->per_round = r->n_slots == n_batch ? n_batch : r->n_slots / 2;
     memcpy(r->table, table, sizeof r->table);
-    for (i = 0; i < r->n_slots; i++) {
+    for (int32_t i = 0; i < r->n_slots; i++) {
         r->key[i] = -1;
         aios__rows_slot(r, i)->dst = base + (uint64_t)i * slot_bytes;
     }
@@ -9696,8 +9621,7 @@ static void aios__rows_start(aios__rows *r, aios__stream *s, const aios__table *
 /* How many of these are not in memory. */
 static uint64_t aios__rows_streamed(const aios__table *x, const int32_t *row, int32_t n) {
     uint64_t k = 0;
-    int32_t i;
-    for (i = 0; i < n; i++) k += (uint32_t)row[i] >= x->n_resident;
+    for (int32_t i = 0; i < n; i++) k += (uint32_t)row[i] >= x->n_resident;
     return k;
 }
 static inline aios__unit aios__rows_unit(const aios__table *x, int32_t row) {
@@ -9721,9 +9645,8 @@ static int32_t aios__rows_find(const aios__rows *r, int64_t key) {
 }
 /* A slot that nobody waits for and nothing is read into, -1 = none now. */
 static int32_t aios__rows_victim(aios__rows *r) {
-    int32_t i, k;
-    for (i = 0; i < r->n_slots; i++) {
-        k = r->next;
+    for (int32_t i = 0; i < r->n_slots; i++) {
+        int32_t k = r->next;
         r->next = k + 1 < r->n_slots ? k + 1 : 0;
         if (!r->busy[k] && aios__rows_slot(r, k)->state != AIOS__SLOT_READING &&
             aios__rows_slot(r, k)->state != AIOS__SLOT_WANTED)
@@ -9735,8 +9658,7 @@ static int32_t aios__rows_victim(aios__rows *r) {
  * nobody waits for any more is still being read. */
 static int32_t aios__rows_assign(aios__rows *r) {
     const aios__table *x = &r->table[r->now];
-    int32_t i;
-    for (i = 0; i < r->n; i++) {
+    for (int32_t i = 0; i < r->n; i++) {
         int64_t key = (int64_t)r->row[r->t0 + i] * AIOS__N_TABLES + r->now;
         aios__slot *slot;
         aios__unit u;
@@ -9759,14 +9681,13 @@ static int32_t aios__rows_assign(aios__rows *r) {
  * was asked for before. */
 static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int32_t t0,
                            int32_t n) {
-    int32_t i;
     aios__crew_lock(&r->s->crew);
     r->now = table;
     r->row = row;
     r->t0 = t0;
     r->n = n < r->n_slots ? n : r->n_slots;
     memset(r->busy, 0, (size_t)r->n_slots);
-    for (i = 0; i < r->n; i++) { /* what is there, before slots are given away */
+    for (int32_t i = 0; i < r->n; i++) { /* what is there, before slots are given away */
         aios__slot *slot;
         r->at[i] = (uint32_t)row[t0 + i] < r->table[table].n_resident
                        ? -2
@@ -9784,25 +9705,24 @@ static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int
 /* The same for the tokens that come next. */
 static void aios__rows_ahead(aios__rows *r) {
     const aios__table *x = &r->table[AIOS__EMBD_TABLE];
-    int32_t i;
     if (!x->row_bytes) return;
     if (r->s->how != AIOS__READ_INLINE) {
         aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, r->n_soon);
         return;
     }
-    for (i = 0; i < r->n_soon; i++) {
+    for (int32_t i = 0; i < r->n_soon; i++) {
         aios__unit u = aios__rows_unit(x, r->soon[i]);
         if ((uint32_t)r->soon[i] >= x->n_resident) aios__rows_hint(r, &u);
     }
 }
 /* Are the rows of this round there? 1 = yes; 0 = not yet; AIOS_ERR_*: one cannot be read. */
 static int32_t aios__rows_try(aios__rows *r, uint64_t timeout_ns) {
-    int32_t i, moved, res = 0;
+    int32_t res = 0;
     aios__crew_lock(&r->s->crew);
-    for (moved = 0;; moved = 1) {
+    for (int32_t moved = 0;; moved = 1) {
         const aios__slot *wait = NULL;
         int32_t all = aios__rows_assign(r);
-        for (i = 0; i < r->n && i < r->per_round && !wait; i++)
+        for (int32_t i = 0; i < r->n && i < r->per_round && !wait; i++)
             if (r->at[i] >= 0 && aios__rows_slot(r, r->at[i])->state != AIOS__SLOT_READY)
                 wait = aios__rows_slot(r, r->at[i]);
         if (wait && wait->state == AIOS__SLOT_FAILED) {
@@ -9811,7 +9731,7 @@ static int32_t aios__rows_try(aios__rows *r, uint64_t timeout_ns) {
         }
         if (!wait && all) res = 1;
         if (res || moved) break;
-        for (i = 0; !wait && i < r->n_slots; i++)
+        for (int32_t i = 0; !wait && i < r->n_slots; i++)
             if (aios__rows_slot(r, i)->state == AIOS__SLOT_READING) wait = aios__rows_slot(r, i);
         aios__stream_move(r->s, wait ? wait->part : 0, timeout_ns);
     }
@@ -9821,9 +9741,8 @@ static int32_t aios__rows_try(aios__rows *r, uint64_t timeout_ns) {
 /* Where the row of a pass's token t lies; NULL: with those in memory. */
 static inline const char *aios__rows_data(const aios__rows *r, int32_t t) {
     const aios__table *x = &r->table[r->now];
-    const aios__slot *slot;
     if (r->at[t - r->t0] < 0) return NULL;
-    slot = aios__rows_slot(r, r->at[t - r->t0]);
+    const aios__slot *slot = aios__rows_slot(r, r->at[t - r->t0]);
     return slot->dst + (x->off + (uint64_t)r->row[t] * x->row_bytes - slot->off);
 }
 
@@ -9884,31 +9803,31 @@ AIOS__SMALL_END
 AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int32_t n_expert,
                                            int32_t n_used, int32_t norm, float scale,
                                            int32_t *chosen, float *weight) {
-    float sum = 0, top;
-    int32_t i, j, c;
-    for (j = 0; j < n_used; j++) {
+    float sum = 0;
+    int32_t c;
+    for (int32_t j = 0; j < n_used; j++) {
         int32_t best = -1;
-        for (i = 0; i < n_expert; i++) {
+        for (int32_t i = 0; i < n_expert; i++) {
             if (best >= 0 && !(logit[i] > logit[best])) continue;
             for (c = 0; c < j && chosen[c] != i; c++) {}
             if (c == j) best = i;
         }
         chosen[j] = best;
     }
-    top = logit[chosen[0]];
-    for (i = 0; i < n_expert; i++) logit[i] -= top;
+    float top = logit[chosen[0]];
+    for (int32_t i = 0; i < n_expert; i++) logit[i] -= top;
     k->exp(logit, n_expert, logit);
     if (norm)
-        for (j = 0; j < n_used; j++) sum += logit[chosen[j]];
+        for (int32_t j = 0; j < n_used; j++) sum += logit[chosen[j]];
     else
-        for (i = 0; i < n_expert; i++) sum += logit[i];
-    for (j = 0; j < n_used; j++) weight[j] = logit[chosen[j]] / sum * scale;
+        for (int32_t i = 0; i < n_expert; i++) sum += logit[i];
+    for (int32_t j = 0; j < n_used; j++) weight[j] = logit[chosen[j]] / sum * scale;
 }
 /* How many columns each expert gets, in first. Gives how many get some. */
 static int32_t aios__moe_count(aios__moe *m, int32_t n) {
-    int32_t i, e;
+    int32_t e;
     memset(m->first, 0, ((size_t)m->n_expert + 1) * 4);
-    for (i = 0; i < n * m->n_used; i++) m->first[m->chosen[i]]++;
+    for (int32_t i = 0; i < n * m->n_used; i++) m->first[m->chosen[i]]++;
     for (e = 0, m->n_active = 0; e < m->n_expert; e++)
         if (m->first[e]) m->order[m->n_active++] = e;
     return m->n_active;
@@ -9916,9 +9835,9 @@ static int32_t aios__moe_count(aios__moe *m, int32_t n) {
 /* Orders the pairs of n tokens by expert, as m->order has these, and by token. All blocks are
  * due. */
 static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
-    int32_t i, at = 0;
+    int32_t at = 0;
     m->n_blocks = m->block0 = 0;
-    for (i = 0; i < m->n_active; i++) {
+    for (int32_t i = 0; i < m->n_active; i++) {
         int32_t e = m->order[i], count = m->first[e], c;
         m->first[e] = at;
         for (c = 0; c < count; c += m->block_cols, m->n_blocks++) {
@@ -9929,7 +9848,8 @@ static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
         }
         at += count;
     }
-    for (i = 0; i < n * m->n_used; i++) { /* first runs ahead to the first column of the next */
+    for (int32_t i = 0; i < n * m->n_used;
+         i++) { /* first runs ahead to the first column of the next */
         int32_t c = m->first[m->chosen[i]]++;
         m->col[i] = c;
         m->token[c] = i / m->n_used;
@@ -10028,11 +9948,10 @@ static void aios__expert_cache_layout(aios__expert_cache *c, aios__bump *b, uint
 }
 static void aios__expert_cache_start(aios__expert_cache *c, aios__stream *s, aios__moe *m,
                                      int32_t n_layer) {
-    uint32_t i;
     c->s = s;
     c->moe = m;
-    for (i = 0; i < (uint32_t)n_layer * (uint32_t)m->n_expert; i++) c->slot_of[i] = -1;
-    for (i = 0; i < c->n_slots; i++) c->in[i] = -1;
+    for (uint32_t i = 0; i < (uint32_t)n_layer * (uint32_t)m->n_expert; i++) c->slot_of[i] = -1;
+    for (uint32_t i = 0; i < c->n_slots; i++) c->in[i] = -1;
     for (c->half = 0; 2u << c->half <= c->n_slots / (uint32_t)m->n_used; c->half++) {}
 }
 static inline aios__slot *aios__expert_cache_reads(const aios__expert_cache *c, int32_t slot) {
@@ -10040,9 +9959,8 @@ static inline aios__slot *aios__expert_cache_reads(const aios__expert_cache *c, 
 }
 /* Is a bundle in a slot, or on its way there? */
 static int32_t aios__expert_cache_has(const aios__expert_cache *c, int32_t bundle) {
-    const aios__slot *r;
     if (c->slot_of[bundle] < 0) return 0;
-    r = aios__expert_cache_reads(c, c->slot_of[bundle]);
+    const aios__slot *r = aios__expert_cache_reads(c, c->slot_of[bundle]);
     return r[0].state != AIOS__SLOT_EMPTY && r[0].state != AIOS__SLOT_FAILED &&
            r[1].state != AIOS__SLOT_EMPTY && r[1].state != AIOS__SLOT_FAILED &&
            r[2].state != AIOS__SLOT_EMPTY && r[2].state != AIOS__SLOT_FAILED;
@@ -10053,9 +9971,9 @@ static uint32_t aios__expert_cache_aged(const aios__expert_cache *c, uint32_t us
 }
 /* The slot that is given away next, -1 = none can be now. */
 static int32_t aios__expert_cache_victim(const aios__expert_cache *c) {
-    uint32_t i, k, best_uses = 0, best_last = 0;
+    uint32_t k, best_uses = 0, best_last = 0;
     int32_t best = -1;
-    for (i = 0; i < c->n_slots; i++) {
+    for (uint32_t i = 0; i < c->n_slots; i++) {
         uint32_t uses, last;
         if (c->busy[i]) continue;
         uses = c->in[i] < 0 ? 0 : aios__expert_cache_aged(c, c->in_uses[i], c->in_last[i]);
@@ -10073,7 +9991,7 @@ static int32_t aios__expert_cache_victim(const aios__expert_cache *c) {
 }
 /* Asks for a bundle of the layer at work, in a slot. */
 static void aios__expert_cache_ask(aios__expert_cache *c, int32_t expert, int32_t slot) {
-    int32_t bundle = c->at * c->moe->n_expert + expert, old = c->in[slot], k;
+    int32_t bundle = c->at * c->moe->n_expert + expert, old = c->in[slot];
     const aios__bundle *l = &c->layer[c->at];
     aios__slot *r = aios__expert_cache_reads(c, slot);
     if (old != bundle) {
@@ -10087,7 +10005,7 @@ static void aios__expert_cache_ask(aios__expert_cache *c, int32_t expert, int32_
         c->in_uses[slot] =
             aios__expert_cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE;
         c->in_last[slot] = c->clock;
-        for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++) {
+        for (int32_t k = 0; k < AIOS__N_EXPERT_MATRICES; k++) {
             aios__unit u = aios__bundle_unit(l, expert, k);
             r[k].state = AIOS__SLOT_EMPTY;
             r[k].part = u.part;
@@ -10097,7 +10015,7 @@ static void aios__expert_cache_ask(aios__expert_cache *c, int32_t expert, int32_
         }
     }
     c->busy[slot] = 1;
-    for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++)
+    for (int32_t k = 0; k < AIOS__N_EXPERT_MATRICES; k++)
         if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED)
             aios__stream_want(c->s, &r[k]);
 }
@@ -10118,14 +10036,14 @@ static void aios__expert_cache_asks(aios__expert_cache *c) {
 /* A layer begins: puts its experts in order, what is there first, and asks for the others. */
 static void aios__expert_cache_begin(aios__expert_cache *c, int32_t layer) {
     aios__moe *m = c->moe;
-    int32_t i, k, n = 0;
+    int32_t n = 0;
     aios__crew_lock(&c->s->crew);
     memset(c->busy, 0, c->n_slots);
     c->clock++;
     c->at = layer;
     c->n = m->n_active;
     c->done = c->due = c->given = 0;
-    for (i = 0; i < c->n; i++) {
+    for (int32_t i = 0; i < c->n; i++) {
         int32_t e = m->order[i], bundle = layer * m->n_expert + e, slot = c->slot_of[bundle];
         if (slot >= 0) {
             c->in_uses[slot] =
@@ -10139,7 +10057,7 @@ static void aios__expert_cache_begin(aios__expert_cache *c, int32_t layer) {
         /* one that a dropped pass left empty is not: the expert before it may need the room */
         c->busy[slot] = 1;
         c->n_hits++;
-        for (k = i; k > n; k--) m->order[k] = m->order[k - 1];
+        for (int32_t k = i; k > n; k--) m->order[k] = m->order[k - 1];
         m->order[n++] = e;
     }
     c->asked = n;
@@ -10326,16 +10244,15 @@ static uint64_t aios__tile_bytes(const aios_model *m, int32_t layer, int32_t typ
     return aiosk_tile_bytes(type, m->hp.layer[layer].hd_k, m->hp.layer[layer].hd_v);
 }
 static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
-    int32_t l, any = 0;
-    for (l = 0; l < m->hp.n_layer; l++)
+    int32_t any = 0;
+    for (int32_t l = 0; l < m->hp.n_layer; l++)
         any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED)) ||
                aios__coded(aios__kv_type(p, l, AIOS__KV_OLD));
     return any;
 }
 static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
-    int32_t g, f;
     uint64_t n_layer = (uint64_t)kv->n_layer, n_seq = (uint64_t)kv->n_seq,
-             n = n_seq * (uint64_t)kv->seq_tiles, n_pages;
+             n = n_seq * (uint64_t)kv->seq_tiles;
     kv->group = (uint8_t *)aios__take(meta, n_layer, 8);
     kv->rotated = (uint8_t *)aios__take(meta, n_layer, 8);
     kv->seq = (aios__kv_seq *)aios__take(meta, n_seq * sizeof *kv->seq, 8);
@@ -10345,14 +10262,14 @@ static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
         kv->mass = (uint64_t *)aios__take(meta, n * 8, 8);
         kv->mass_now = (int32_t *)aios__take(meta, n * 4, 8);
     }
-    for (f = 0; f < AIOS__N_FORMS; f++) {
+    for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
         kv->type[f] = (int32_t *)aios__take(meta, n_layer * 4, 8);
         kv->tile_bytes[f] = (uint64_t *)aios__take(meta, n_layer * 8, 8);
         kv->tile_off[f] = (uint64_t *)aios__take(meta, n_layer * 8, 8);
-        for (g = 0; g < AIOS__N_GROUPS; g++) {
+        for (int32_t g = 0; g < AIOS__N_GROUPS; g++) {
             aios__pages *p = &kv->pool[g][f];
             if (!p->n) continue;
-            n_pages = (uint64_t)p->n;
+            uint64_t n_pages = (uint64_t)p->n;
             kv->page[g][f] = (int32_t *)aios__take(meta, n * 4, 8);
             p->free_page = (int32_t *)aios__take(meta, n_pages * 4, 8);
             p->refs = (int32_t *)aios__take(meta, n_pages * 4, 8);
@@ -10497,14 +10414,13 @@ static void aios__kv_clear_seq(aios__kv_seq *s) {
     s->span[0].to = INT32_MAX;
 }
 static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p, void *base) {
-    int32_t g, f, l, i;
     char *at = (char *)base;
-    for (i = 0; i < kv->n_seq; i++) aios__kv_clear_seq(&kv->seq[i]);
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++) {
+    for (int32_t i = 0; i < kv->n_seq; i++) aios__kv_clear_seq(&kv->seq[i]);
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
             aios__pages *x = &kv->pool[g][f];
             uint64_t off = 0;
-            for (l = 0; l < kv->n_layer; l++) {
+            for (int32_t l = 0; l < kv->n_layer; l++) {
                 if (aios__kv_group(m, l) != g) continue;
                 kv->group[l] = (uint8_t)g;
                 kv->type[f][l] = aios__kv_type(p, l, f);
@@ -10520,11 +10436,12 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
             x->base = at;
             at += x->bytes * (uint64_t)x->n;
             x->n_free = x->n;
-            for (i = 0; i < x->n; i++) {
+            for (int32_t i = 0; i < x->n; i++) {
                 x->free_page[i] = x->n - 1 - i;
                 x->refs[i] = 0;
             }
-            for (i = 0; i < kv->n_seq * kv->seq_tiles; i++) kv->page[g][f][i] = AIOS__NO_PAGE;
+            for (int32_t i = 0; i < kv->n_seq * kv->seq_tiles; i++)
+                kv->page[g][f][i] = AIOS__NO_PAGE;
         }
 }
 
@@ -10558,10 +10475,10 @@ static int32_t aios__kv_rule(const aios__kv *kv, int32_t own, int32_t t) {
  * for may be gone after tokens were taken out: then it sees what there is. */
 static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head,
                            int32_t own, int32_t t, int32_t *form) {
-    int32_t g = kv->group[layer], f, page;
+    int32_t g = kv->group[layer];
     if (t >= kv->sinks[g] && own - t > kv->behind[g] && (g || !kv->heavy)) return NULL;
-    f = aios__kv_rule(kv, own, t);
-    page = aios__page_at(kv, g, f, seq, t);
+    int32_t f = aios__kv_rule(kv, own, t);
+    int32_t page = aios__page_at(kv, g, f, seq, t);
     if (page == AIOS__NO_PAGE && t != own)
         for (f = AIOS__KV_SEALED;
              f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
@@ -10618,8 +10535,8 @@ static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_
 /* Gives up the spare open pages of a sequence. */
 static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t t;
-    for (t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1; t >= 0 && s->n_spares[g]; t--)
+    for (int32_t t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1;
+         t >= 0 && s->n_spares[g]; t--)
         if (aios__kv_spare(kv, g, seq, t)) {
             aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t);
             s->n_spares[g]--;
@@ -10628,15 +10545,14 @@ static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
 /* Takes a page for an entry; the room must be there (aios__kv_fits). */
 static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
     aios__pages *p = &kv->pool[g][form];
-    int32_t s;
-    for (s = 0; !p->n_free && s < kv->n_seq; s++) aios__kv_unspare(kv, g, s);
+    for (int32_t s = 0; !p->n_free && s < kv->n_seq; s++) aios__kv_unspare(kv, g, s);
     *entry = p->free_page[--p->n_free];
     p->refs[*entry] = 1;
 }
 static int32_t aios__kv_pages(const aios__kv *kv) {
-    int32_t g, f, n = 0;
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
+    int32_t n = 0;
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
     return n;
 }
 
@@ -10645,13 +10561,13 @@ static int32_t aios__kv_pages(const aios__kv *kv) {
 static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto,
                            int32_t (*need)[AIOS__N_FORMS]) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t g, t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
-    for (g = 0; g < AIOS__N_GROUPS; g++) {
+    int32_t first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++) {
         int32_t *open = aios__kv_row(kv, g, AIOS__KV_OPEN, seq),
                 *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq),
                 *old = aios__kv_row(kv, g, AIOS__KV_OLD, seq);
         if (!open) continue;
-        for (t = first; t <= last; t++) {
+        for (int32_t t = first; t <= last; t++) {
             int32_t shared =
                         open[t] != AIOS__NO_PAGE && kv->pool[g][AIOS__KV_OPEN].refs[open[t]] > 1,
                     seal = sealed && t >= kv->keep && (t + 1) * AIOSK_TILE <= upto;
@@ -10671,7 +10587,8 @@ static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto
             if (shared || open[t] == AIOS__NO_PAGE) aios__page_take(kv, g, AIOS__KV_OPEN, &open[t]);
             if (seal) aios__page_take(kv, g, AIOS__KV_SEALED, &sealed[t]);
         }
-        for (t = s->aged > kv->keep ? s->aged : kv->keep; old && t < last - kv->recent; t++) {
+        for (int32_t t = s->aged > kv->keep ? s->aged : kv->keep; old && t < last - kv->recent;
+             t++) {
             if (need)
                 need[g][AIOS__KV_OLD] += t >= first || sealed[t] != AIOS__NO_PAGE;
             else if (sealed[t] != AIOS__NO_PAGE)
@@ -10683,13 +10600,13 @@ static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto
  * looking from the one that they name. */
 static int32_t aios__kv_room(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t *g,
                              int32_t *f) {
-    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], have, s;
+    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS];
     memset(need, 0, sizeof need);
     aios__kv_touch(kv, seq, from, upto, need);
     for (; *g < AIOS__N_GROUPS; ++*g, *f = 0)
         for (; *f < AIOS__N_FORMS; ++*f) {
-            have = kv->pool[*g][*f].n_free;
-            for (s = 0; *f == AIOS__KV_OPEN && have < need[*g][*f] && s < kv->n_seq; s++)
+            int32_t have = kv->pool[*g][*f].n_free;
+            for (int32_t s = 0; *f == AIOS__KV_OPEN && have < need[*g][*f] && s < kv->n_seq; s++)
                 have += kv->seq[s].n_spares[*g];
             if (have < need[*g][*f]) return 0;
         }
@@ -10703,10 +10620,10 @@ static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t up
  * to copy, to seal and to age. */
 static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
+    int32_t first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
     aios__kv_touch(kv, seq, from, upto, NULL);
     if (s->top <= last) s->top = last + 1;
-    for (t = s->aged > kv->keep ? s->aged : kv->keep; kv->coded && t <= last; t++) {
+    for (int32_t t = s->aged > kv->keep ? s->aged : kv->keep; kv->coded && t <= last; t++) {
         aios__kv_seal *j = &kv->seal[kv->n_seals];
         j->seq = seq;
         j->t = t;
@@ -10720,16 +10637,14 @@ static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto)
 }
 /* A tile in no form any more. */
 static void aios__tile_drop(aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
-    int32_t f;
     if (g == 0 && kv->heavy) kv->mass[aios__kv_first(kv, seq) + t] = 0;
     kv->seq[seq].n_spares[g] -= aios__kv_spare(kv, g, seq, t);
-    for (f = 0; f < AIOS__N_FORMS; f++)
+    for (int32_t f = 0; f < AIOS__N_FORMS; f++)
         if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
 }
 /* Is a tile there in any form? */
 static int32_t aios__kv_has(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
-    int32_t f;
-    for (f = 0; f < AIOS__N_FORMS; f++)
+    for (int32_t f = 0; f < AIOS__N_FORMS; f++)
         if (aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE) return 1;
     return 0;
 }
@@ -10760,27 +10675,26 @@ static int32_t aios__kv_stride(const aios__kv *kv, int32_t cell) {
 /* The pass has written cells below upto: what no later query needs goes. */
 static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t g, t, was = s->tile, own = upto / AIOSK_TILE,
-                  aged = (upto - 1) / AIOSK_TILE - kv->recent;
+    int32_t was = s->tile, own = upto / AIOSK_TILE, aged = (upto - 1) / AIOSK_TILE - kv->recent;
     s->tile = own;
-    for (g = 0; g < AIOS__N_GROUPS; g++) {
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++) {
         int32_t *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq);
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
         /* one tile more than the rules ask for stays, so that a sequence can be cut back by that
          * much */
-        for (t = was; t < own; t++) s->n_spares[g] += aios__kv_spare(kv, g, seq, t);
-        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++)
+        for (int32_t t = was; t < own; t++) s->n_spares[g] += aios__kv_spare(kv, g, seq, t);
+        for (int32_t t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++)
             if (t >= kv->sinks[g] && t >= 0 && (g || !kv->heavy)) aios__tile_drop(kv, g, seq, t);
         if (g == 0 && kv->heavy) {
             uint64_t *mass = kv->mass + aios__kv_first(kv, seq);
             int32_t *now = kv->mass_now + aios__kv_first(kv, seq);
-            for (t = 0; t < s->top; t++) {
+            for (int32_t t = 0; t < s->top; t++) {
                 mass[t] += (uint64_t)now[t];
                 now[t] = 0;
             }
             if (own > was) aios__kv_thin(kv, seq, own);
         }
-        for (t = s->aged - 1; t < aged - 1; t++)
+        for (int32_t t = s->aged - 1; t < aged - 1; t++)
             if (t >= kv->keep && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE)
                 aios__page_drop(kv, g, AIOS__KV_SEALED, &sealed[t]);
     }
@@ -10789,8 +10703,8 @@ static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
 /* Is a tile that a query of tile own sees gone? exact: in the form that it wants. */
 static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t own,
                              int32_t exact) {
-    int32_t t, f, some;
-    for (t = 0; t < own; t++) {
+    int32_t f, some;
+    for (int32_t t = 0; t < own; t++) {
         if (t >= kv->sinks[g] && own - t > kv->behind[g]) continue;
         for (some = f = 0; f < AIOS__N_FORMS; f++)
             some |= aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE &&
@@ -10803,13 +10717,14 @@ static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t
  * written behind it is gone: then the tokens from there on have to go through the model again. */
 static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t g, t, own = n / AIOSK_TILE, at = n, whole = s->span[0].off == 0 && s->span[0].to >= n;
+    int32_t own = n / AIOSK_TILE, at = n, whole = s->span[0].off == 0 && s->span[0].to >= n;
     /* queries come again that saw other tiles than the next one would have */
     int32_t back = own < s->tile || s->span[s->n_spans - 1].from >= n;
-    for (g = 0; g < AIOS__N_GROUPS; g++) {
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
-        for (t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--) aios__tile_drop(kv, g, seq, t);
-        for (t = s->aged > 0 ? s->aged : 0; t < s->top; t++)
+        for (int32_t t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--)
+            aios__tile_drop(kv, g, seq, t);
+        for (int32_t t = s->aged > 0 ? s->aged : 0; t < s->top; t++)
             if (kv->page[g][AIOS__KV_OLD])
                 aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + t);
         if (n % AIOSK_TILE) {
@@ -10841,8 +10756,7 @@ static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
 }
 /* A pass that is dropped: tables are as before it, but for pages that aios__kv_cut takes away. */
 static void aios__kv_undo(aios__kv *kv) {
-    int32_t i;
-    for (i = 0; i < kv->n_copies; i++) {
+    for (int32_t i = 0; i < kv->n_copies; i++) {
         aios__kv_copy *c = &kv->copy[i];
         int32_t *open = aios__kv_row(kv, c->g, AIOS__KV_OPEN, c->seq) + c->t;
         aios__page_drop(kv, c->g, AIOS__KV_OPEN, open);
@@ -10856,8 +10770,7 @@ static void aios__kv_unread(aios__kv *kv, int32_t seq) {
 }
 /* A pass that is finished. */
 static void aios__kv_settle(aios__kv *kv) {
-    int32_t i;
-    for (i = 0; i < kv->n_copies; i++)
+    for (int32_t i = 0; i < kv->n_copies; i++)
         aios__page_drop(kv, kv->copy[i].g, AIOS__KV_OPEN, &kv->copy[i].from);
     kv->n_copies = kv->n_seals = 0;
 }
@@ -10867,31 +10780,31 @@ static void aios__kv_settle(aios__kv *kv) {
  * aios__kv_cut does. */
 static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) {
     aios__kv_seq *s = &kv->seq[src], *d = &kv->seq[dst];
-    int32_t g, f, t, i, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
+    int32_t own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
     if (top > s->top) top = s->top;
     *d = *s;
     d->top = top;
     if (kv->heavy)
         memcpy(kv->mass + aios__kv_first(kv, dst), kv->mass + aios__kv_first(kv, src),
                (size_t)top * 8);
-    for (g = 0; g < AIOS__N_GROUPS; g++) {
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++) {
         d->n_spares[g] = 0;
-        for (f = 0; f < AIOS__N_FORMS; f++) {
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
             int32_t *from = aios__kv_row(kv, g, f, src), *to = aios__kv_row(kv, g, f, dst);
-            for (t = 0; from && t < top; t++) {
+            for (int32_t t = 0; from && t < top; t++) {
                 if (from[t] == AIOS__NO_PAGE || (f == AIOS__KV_OLD && t >= s->aged) ||
                     (f == AIOS__KV_OPEN && t < own && aios__kv_spare(kv, g, src, t)))
                     continue;
                 to[t] = from[t];
                 /* a copy that a pass has yet to make, or may drop */
-                for (i = 0; f == AIOS__KV_OPEN && i < kv->n_copies; i++)
+                for (int32_t i = 0; f == AIOS__KV_OPEN && i < kv->n_copies; i++)
                     if (kv->copy[i].g == g && kv->copy[i].seq == src && kv->copy[i].t == t)
                         to[t] = kv->copy[i].from;
                 kv->pool[g][f].refs[to[t]]++;
             }
         }
         /* a spare is nobody else's; aios__kv_cut makes it an open tile */
-        for (t = own; t < top; t++)
+        for (int32_t t = own; t < top; t++)
             if (aios__kv_spare(kv, g, dst, t)) {
                 d->n_spares[g]++;
                 s->n_spares[g]--;
@@ -10907,9 +10820,8 @@ static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) 
 static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) {
     aios__kv_seq *s = &kv->seq[seq];
     aios__span x[AIOS__MAX_SPANS + 1];
-    int32_t from = aios__kv_cell(s, a), to = aios__kv_cell(s, b - 1) + 1, g, f, i, n = 0, at = 0, k,
-            t, t0, t1;
-    for (i = 0; i < s->n_spans; i++) {
+    int32_t from = aios__kv_cell(s, a), to = aios__kv_cell(s, b - 1) + 1, n = 0, at = 0;
+    for (int32_t i = 0; i < s->n_spans; i++) {
         aios__span p = s->span[i];
         if (p.from < from) {
             x[n] = p;
@@ -10925,36 +10837,36 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
     }
     if (n > AIOS__MAX_SPANS) return 0;
     while (x[at].from < to) at++; /* the first piece behind the gap */
-    t0 = at ? (x[at - 1].to + AIOSK_TILE - 1) / AIOSK_TILE : 0;
-    t1 = x[at].from / AIOSK_TILE;
-    k = t1 > t0 ? t1 - t0 : 0;
-    for (g = 0; k && g < AIOS__N_GROUPS; g++) {
+    int32_t t0 = at ? (x[at - 1].to + AIOSK_TILE - 1) / AIOSK_TILE : 0;
+    int32_t t1 = x[at].from / AIOSK_TILE;
+    int32_t k = t1 > t0 ? t1 - t0 : 0;
+    for (int32_t g = 0; k && g < AIOS__N_GROUPS; g++) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
-        for (t = t0; t < t1; t++) aios__tile_drop(kv, g, seq, t);
-        for (f = 0; f < AIOS__N_FORMS; f++) {
+        for (int32_t t = t0; t < t1; t++) aios__tile_drop(kv, g, seq, t);
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
             int32_t *row = aios__kv_row(kv, g, f, seq);
             if (!row) continue;
-            for (t = t0; t + k < s->top; t++) {
+            for (int32_t t = t0; t + k < s->top; t++) {
                 row[t] = row[t + k];
                 row[t + k] = AIOS__NO_PAGE;
             }
         }
         if (g == 0 && kv->heavy) {
             uint64_t *mass = kv->mass + aios__kv_first(kv, seq);
-            for (t = t0; t + k < s->top; t++) {
+            for (int32_t t = t0; t + k < s->top; t++) {
                 mass[t] = mass[t + k];
                 mass[t + k] = 0;
             }
         }
     }
-    for (i = at; i < n; i++) {
+    for (int32_t i = at; i < n; i++) {
         x[i].from -= k * AIOSK_TILE;
         if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE;
     }
     if (k) s->tile -= k;
     /* its spare page is nothing to count on, though a first tile would be seen open */
-    for (g = 0; k && g < AIOS__N_GROUPS; g++)
-        for (t = t0; t < kv->keep; t++)
+    for (int32_t g = 0; k && g < AIOS__N_GROUPS; g++)
+        for (int32_t t = t0; t < kv->keep; t++)
             if (aios__kv_spare(kv, g, seq, t)) {
                 aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t);
                 s->n_spares[g]--;
@@ -11281,9 +11193,8 @@ static const aios__op_kind aios__kind_stored_table = { "stored_table", aios__op_
 static void aios__op_angles_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
     const aios__op_angles *x = &o->u.angles;
     float *y = x->y + (int64_t)t * 2 * x->n;
-    int32_t i;
     (void)worker;
-    for (i = 0; i < x->n; i++) {
+    for (int32_t i = 0; i < x->n; i++) {
         double s, c;
         aios__sincos((double)r->pass->turn[t] * x->freq[i], &s, &c);
         y[2 * i] = (float)(c * (double)x->mult);
@@ -11308,10 +11219,9 @@ static void aios__op_norm_run(const aios__op *o, const aios__run *r, int32_t t, 
 /* The first values of a row, in place. */
 static void aios__op_act_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
     const aios__op_act *a = &o->u.act;
-    float *x;
     (void)worker;
     if (a->pairs) t += aios__moe_col0(r->moe);
-    x = a->x + (uint64_t)t * a->x_stride;
+    float *x = a->x + (uint64_t)t * a->x_stride;
     if (a->up)
         r->k->act_gated(a->act, x, a->up + (uint64_t)t * a->x_stride, a->n, x);
     else
@@ -11377,22 +11287,21 @@ static int32_t aios__copy_pieces(const aios__kv *kv, const aios__kv_copy *c) {
                      AIOS__COPY_BYTES);
 }
 static int32_t aios__copy_tasks(const aios__op *o, const aios__run *r) {
-    int32_t i, n = 0;
+    int32_t n = 0;
     (void)o;
-    for (i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
+    for (int32_t i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
     return n;
 }
 static void aios__op_copy_run(const aios__op *o, const aios__run *r, int32_t task, int32_t worker) {
     const aios__kv_copy *c = r->kv->copy;
-    const aios__pages *p;
-    uint64_t at, n;
+
     int32_t pieces;
     (void)o;
     (void)worker;
     for (; task >= (pieces = aios__copy_pieces(r->kv, c)); c++) task -= pieces;
-    p = &r->kv->pool[c->g][AIOS__KV_OPEN];
-    at = (uint64_t)task * AIOS__COPY_BYTES;
-    n = aios__min_u64(p->bytes - at, AIOS__COPY_BYTES);
+    const aios__pages *p = &r->kv->pool[c->g][AIOS__KV_OPEN];
+    uint64_t at = (uint64_t)task * AIOS__COPY_BYTES;
+    uint64_t n = aios__min_u64(p->bytes - at, AIOS__COPY_BYTES);
     memcpy(p->base + (uint64_t)aios__page_at(r->kv, c->g, AIOS__KV_OPEN, c->seq, c->t) * p->bytes +
                at,
            p->base + (uint64_t)c->from * p->bytes + at, (size_t)n);
@@ -11407,9 +11316,9 @@ static void aios__op_seal_run(const aios__op *o, const aios__run *r, int32_t tas
     const aios__kv *kv = r->kv;
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     const aios__kv_seal *j = &kv->seal[task / h->n_head_kv];
-    int32_t head = task % h->n_head_kv, g = kv->group[o->layer], f, page[AIOS__N_FORMS];
-    for (f = 0; f < AIOS__N_FORMS; f++) page[f] = aios__page_at(kv, g, f, j->seq, j->t);
-    for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS; f++) {
+    int32_t head = task % h->n_head_kv, g = kv->group[o->layer], page[AIOS__N_FORMS];
+    for (int32_t f = 0; f < AIOS__N_FORMS; f++) page[f] = aios__page_at(kv, g, f, j->seq, j->t);
+    for (int32_t f = AIOS__KV_SEALED; f < AIOS__N_FORMS; f++) {
         if (!(f == AIOS__KV_SEALED ? j->seal : j->age) || page[f] == AIOS__NO_PAGE ||
             page[f - 1] == AIOS__NO_PAGE)
             continue;
@@ -11433,14 +11342,14 @@ static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t,
     const aios__hp_layer *l = &r->hp->layer[o->layer];
     float *q = x->x + (uint64_t)t * x->x_stride, *k = q + (int64_t)l->n_head * l->hd_k,
           *v = k + (int64_t)l->n_head_kv * l->hd_k;
-    int32_t h, cell = r->pass->cell[t], rotated = r->kv->rotated[o->layer],
-               type = r->kv->type[AIOS__KV_OPEN][o->layer];
+    int32_t cell = r->pass->cell[t], rotated = r->kv->rotated[o->layer],
+            type = r->kv->type[AIOS__KV_OPEN][o->layer];
     (void)worker;
     if (x->q_norm)
-        for (h = 0; h < l->n_head * l->hd_k; h += x->q_norm_n)
+        for (int32_t h = 0; h < l->n_head * l->hd_k; h += x->q_norm_n)
             r->k->rms_norm(q + h, x->q_norm, x->eps, x->q_norm_n, q + h);
     if (x->k_norm)
-        for (h = 0; h < l->n_head_kv * l->hd_k; h += x->k_norm_n)
+        for (int32_t h = 0; h < l->n_head_kv * l->hd_k; h += x->k_norm_n)
             r->k->rms_norm(k + h, x->k_norm, x->eps, x->k_norm_n, k + h);
     if (l->rope >= 0) { /* keys follow the queries */
         const aios__rope *rope = &r->hp->rope[l->rope];
@@ -11450,7 +11359,7 @@ static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t,
     /* queries are rotated where they are used */
     if (rotated & AIOS__ROTATED_K) r->k->rotate(k, l->n_head_kv, l->hd_k, 0);
     if (rotated & AIOS__ROTATED_V) r->k->rotate(v, l->n_head_kv, l->hd_v, 0);
-    for (h = 0; h < l->n_head_kv; h++)
+    for (int32_t h = 0; h < l->n_head_kv; h++)
         r->k->store[type](aios__kv_open_tile(r->kv, r->pass->seq[t], o->layer, h, cell),
                           cell % AIOSK_TILE, k + (int64_t)h * l->hd_k, v + (int64_t)h * l->hd_v,
                           l->hd_k, l->hd_v);
@@ -11578,8 +11487,7 @@ static void aios__streamed_leave(const aios__op *o, aios__run *r) {
 }
 /* Nobody wants these rows now. */
 static void aios__streamed_skip(const aios__op *o, aios__run *r) {
-    int32_t i;
-    for (i = 0; i < o->n_units; i++) aios__stream_pass(r->stream);
+    for (int32_t i = 0; i < o->n_units; i++) aios__stream_pass(r->stream);
 }
 /* clang-format off */
 static const aios__op_kind aios__kind_streamed_matrix = { "streamed_matrix", aios__op_streamed_run,
@@ -11612,8 +11520,8 @@ static int32_t aios__attend_heads(const aios__hp_layer *h) {
 }
 /* Tokens of a block: as many as the layer with the most heads of a slice can take. */
 static int32_t aios__attend_tokens(const aios__hp *hp) {
-    int32_t l, most = 1;
-    for (l = 0; l < hp->n_layer; l++) {
+    int32_t most = 1;
+    for (int32_t l = 0; l < hp->n_layer; l++) {
         int32_t n = hp->layer[l].recurrent ? 1 : aios__attend_heads(&hp->layer[l]);
         if (n > most) most = n;
     }
@@ -11670,9 +11578,8 @@ typedef struct aios__attend_work {
 static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp_layer *h,
                                 int32_t n_t, int32_t n_rot) {
     uint64_t n = (uint64_t)(aios__attend_heads(h) * n_t);
-    int32_t i;
     w->q = (float *)aios__take(b, n * (uint64_t)h->hd_k * 4, 64);
-    for (i = 0; i < 2; i++) { /* a run, and a stretch of it that is not the first */
+    for (int32_t i = 0; i < 2; i++) { /* a run, and a stretch of it that is not the first */
         w->o[i] = (float *)aios__take(b, n * aios__round_up((uint64_t)h->hd_v, 16) * 4, 64);
         w->m[i] = (float *)aios__take(b, n * 4, 64);
         w->l[i] = (float *)aios__take(b, n * 4, 64);
@@ -11699,17 +11606,17 @@ static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t lay
                                     int32_t own, int32_t base, int32_t at, int32_t end,
                                     aios__stretch *x) {
     const aios__kv_seq *s = &kv->seq[seq];
-    int32_t i, t, form = 0, upto;
+    int32_t form = 0, upto;
     const void *p = NULL;
     memset(x, 0, sizeof *x);
     x->from = end;
     x->type = -1;
-    for (i = 0; i < s->n_spans && s->span[i].from < end; i++) {
+    for (int32_t i = 0; i < s->n_spans && s->span[i].from < end; i++) {
         if (s->span[i].to <= at) continue;
         if (at < s->span[i].from) at = s->span[i].from;
         if (x->from < end && (x->to != at || x->off != s->span[i].off)) break;
         for (; at < end && at < s->span[i].to; at = x->to = upto) {
-            t = at / AIOSK_TILE;
+            int32_t t = at / AIOSK_TILE;
             upto = (t + 1) * AIOSK_TILE;
             if (upto > end) upto = end;
             if (upto > s->span[i].to) upto = s->span[i].to;
@@ -11749,21 +11656,21 @@ static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t 
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     const aios__pass *ps = r->pass;
     int32_t slices = aios__attend_slices(h), heads = aios__attend_heads(h),
-            n_q = h->n_head / h->n_head_kv, chunk, chunks, slice, block, last;
+            n_q = h->n_head / h->n_head_kv;
     x->spread = aios__attend_spread(o, r);
     x->n_runs = x->spread ? aios__attend_n_runs(o, r) : 1;
-    chunk = x->spread ? aios__attend_chunk(o, r) : 1;
-    chunks = (x->n_runs + chunk - 1) / chunk;
+    int32_t chunk = x->spread ? aios__attend_chunk(o, r) : 1;
+    int32_t chunks = (x->n_runs + chunk - 1) / chunk;
     x->run0 = x->spread ? task % chunks * chunk : r->round;
     x->run1 = x->spread && x->run0 + chunk > x->n_runs ? x->n_runs : x->run0 + chunk;
-    slice = task / chunks % slices;
+    int32_t slice = task / chunks % slices;
     x->kvh = task / chunks / slices % h->n_head_kv;
-    block = task / chunks / slices / h->n_head_kv;
+    int32_t block = task / chunks / slices / h->n_head_kv;
     x->h0 = x->kvh * n_q + slice * heads;
     x->n_h = n_q - slice * heads < heads ? n_q - slice * heads : heads;
     x->t0 = ps->block[block];
     x->n_t = ps->block[block + 1] - x->t0;
-    last = x->t0 + x->n_t - 1;
+    int32_t last = x->t0 + x->n_t - 1;
     x->seq = ps->seq[x->t0];
     x->own = ps->cell[x->t0] / AIOSK_TILE;
     x->first = aios__attend_first(r->kv, x->seq, o->u.attend.window, ps->pos[x->t0]);
@@ -11793,9 +11700,8 @@ static inline float *aios__state_sum(const aios__op *o, const aios__hp_layer *h)
 static void aios__attend_clear(const aios__op *o, const aios__hp_layer *h,
                                const aios__attend_task *x) {
     size_t n = (size_t)x->n_h * 4;
-    int32_t t, i;
-    for (t = x->t0; t < x->t0 + x->n_t; t++) {
-        for (i = x->run0; x->spread && i < x->run1; i++)
+    for (int32_t t = x->t0; t < x->t0 + x->n_t; t++) {
+        for (int32_t i = x->run0; x->spread && i < x->run1; i++)
             memset(aios__partial_sum(o, h) + ((int64_t)t * x->n_runs + i) * h->n_head + x->h0, 0,
                    n);
         if (!x->spread && x->run0 == 0)
@@ -11808,14 +11714,14 @@ static void aios__attend_queries(const aios__op *o, const aios__run *r, const ai
                                  const aios__attend_task *x, int32_t turn) {
     const aios__hp_layer *l = &r->hp->layer[o->layer];
     const aios__op_attend *a = &o->u.attend;
-    int32_t t, h, i, n = x->n_t * x->n_h, hp_k = (l->hd_k + 15) / 16 * 16;
-    for (t = 0; t < x->n_t; t++)
+    int32_t n = x->n_t * x->n_h, hp_k = (l->hd_k + 15) / 16 * 16;
+    for (int32_t t = 0; t < x->n_t; t++)
         memcpy(w->q + (int64_t)t * x->n_h * l->hd_k,
                a->x + (uint64_t)(x->t0 + t) * a->x_stride + (int64_t)x->h0 * l->hd_k,
                (size_t)x->n_h * (size_t)l->hd_k * 4);
     if (turn && l->rope >= 0) {
         const aios__rope *rope = &r->hp->rope[l->rope];
-        for (i = 0; i < rope->n_rot / 2; i++) {
+        for (int32_t i = 0; i < rope->n_rot / 2; i++) {
             double s, c;
             aios__sincos((double)turn * a->freq[i], &s, &c);
             w->cs[2 * i] = (float)c;
@@ -11825,28 +11731,27 @@ static void aios__attend_queries(const aios__op *o, const aios__run *r, const ai
     }
     if (!(r->kv->rotated[o->layer] & AIOS__ROTATED_K)) return;
     r->k->rotate(w->q, n, l->hd_k, 0);
-    for (h = 0; h < n; h++)
+    for (int32_t h = 0; h < n; h++)
         r->k->quantize_head(w->q + (int64_t)h * l->hd_k, l->hd_k, w->q8 + (int64_t)h * hp_k,
                             &w->d8[h], w->q + (int64_t)h * l->hd_k);
 }
 /* Tiles of a stretch that it has nothing of stand for its first. */
 static inline void aios__attend_fill(aios__stretch *s, int32_t base) {
-    int32_t i;
-    for (i = 0; i < AIOSK_RUN; i++)
+    for (int32_t i = 0; i < AIOSK_RUN; i++)
         if (!s->tile[i]) s->tile[i] = s->tile[(s->from - base) / AIOSK_TILE];
 }
 /* The sums of a stretch's tiles, for aios__attend_mass. Of a tile in two pieces, the last. */
 static void aios__attend_note_mass(const aios__op *o, const aios__run *r,
                                    const aios__attend_task *x, const aiosk_attend *a, int32_t base,
                                    int32_t from) {
-    int32_t n_head = r->hp->layer[o->layer].n_head, i, t;
-    for (i = 0; i < a->n_q; i++) {
+    int32_t n_head = r->hp->layer[o->layer].n_head;
+    for (int32_t i = 0; i < a->n_q; i++) {
         float *got =
             o->u.attend.mass +
             (((int64_t)(x->t0 + i / x->n_h) * n_head + x->h0 + i % x->n_h) * r->kv->seq_tiles +
              base / AIOSK_TILE) *
                 2;
-        for (t = (from - base) / AIOSK_TILE; t < a->n_tiles; t++) {
+        for (int32_t t = (from - base) / AIOSK_TILE; t < a->n_tiles; t++) {
             got[2 * t] = a->tile_sum[i * a->n_tiles + t];
             got[2 * t + 1] = a->m[i];
         }
@@ -11859,7 +11764,7 @@ static void aios__attend_piece(const aios__op *o, const aios__run *r, const aios
                                int32_t base, int32_t which, const void *const *next,
                                int32_t worker) {
     const aios__pass *ps = r->pass;
-    int32_t t, h, i;
+    int32_t t, i;
     aios__attend_fill(s, base);
     a->m = w->m[which];
     a->l = w->l[which];
@@ -11874,7 +11779,7 @@ static void aios__attend_piece(const aios__op *o, const aios__run *r, const aios
                 low = aios__attend_first(r->kv, x->seq, o->u.attend.window, ps->pos[x->t0 + t]),
                 high = cell + 1 < s->to ? cell + 1 : s->to;
         if (low < s->from) low = s->from;
-        for (h = 0; h < x->n_h; h++, i++) {
+        for (int32_t h = 0; h < x->n_h; h++, i++) {
             w->low[i] = low < high ? low - base : 0;
             w->high[i] = low < high ? high - base : 0;
         }
@@ -11907,7 +11812,7 @@ static void aios__attend_keep(const aios__op *o, const aios__run *r, const aios_
 static void aios__op_attend_run(const aios__op *o, const aios__run *r, int32_t task,
                                 int32_t worker) {
     const aios__hp_layer *h = &r->hp->layer[o->layer];
-    int32_t hp_v = (h->hd_v + 15) / 16 * 16, off, turned = 0, ready = 0, run;
+    int32_t hp_v = (h->hd_v + 15) / 16 * 16, turned = 0, ready = 0;
     aios__attend_task x;
     aios__attend_work w;
     aios__bump b;
@@ -11931,8 +11836,8 @@ static void aios__op_attend_run(const aios__op *o, const aios__run *r, int32_t t
     a.hd_k = h->hd_k;
     a.hd_v = h->hd_v;
     a.q_stride = h->hd_k;
-    off = aios__kv_off(&r->kv->seq[x.seq]);
-    for (run = x.run0; run < x.run1 && run < x.n_seen; run++) {
+    int32_t off = aios__kv_off(&r->kv->seq[x.seq]);
+    for (int32_t run = x.run0; run < x.run1 && run < x.n_seen; run++) {
         int32_t base = aios__attend_base(&x, run), to = aios__attend_upto(&x, base),
                 at = x.first > base ? x.first : base, some = 0;
         aios__stretch s, next;
@@ -11960,9 +11865,9 @@ static void aios__op_attend_run(const aios__op *o, const aios__run *r, int32_t t
 }
 static int32_t aios__attend_tasks(const aios__op *o, const aios__run *r) {
     const aios__hp_layer *h = &r->hp->layer[o->layer];
-    int32_t n = r->pass->n_blocks * h->n_head_kv * aios__attend_slices(h), c;
+    int32_t n = r->pass->n_blocks * h->n_head_kv * aios__attend_slices(h);
     if (!aios__attend_spread(o, r)) return n;
-    c = aios__attend_chunk(o, r);
+    int32_t c = aios__attend_chunk(o, r);
     return n * ((aios__attend_n_runs(o, r) + c - 1) / c);
 }
 static int32_t aios__attend_rounds(const aios__op *o, const aios__run *r) {
@@ -11981,13 +11886,13 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *
                                             const float *m, const float *l) {
     const aios__kv *kv = r->kv;
     int32_t n_head = r->hp->layer[o->layer].n_head, seq = r->pass->seq[token],
-            own = r->pass->cell[token] / AIOSK_TILE, t, h,
+            own = r->pass->cell[token] / AIOSK_TILE,
             *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
     float scale = 65536.0f / (float)(n_head * r->hp->n_layer);
-    for (t = 0; t <= own; t++) {
+    for (int32_t t = 0; t <= own; t++) {
         float sum = 0;
         if (!aios__kv_look(kv, seq, o->layer, 0, own, t, &form)) continue;
-        for (h = 0; h < n_head; h++) {
+        for (int32_t h = 0; h < n_head; h++) {
             const float *x =
                 o->u.attend.mass + (((int64_t)token * n_head + h) * kv->seq_tiles + t) * 2;
             float e = x[1] - m[h];
@@ -12004,20 +11909,20 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *
 static void aios__op_attend_end_run(const aios__op *o, const aios__run *r, int32_t t,
                                     int32_t worker) {
     const aios__hp_layer *l = &r->hp->layer[o->layer];
-    int32_t hp_v = (l->hd_v + 15) / 16 * 16, h, i,
+    int32_t hp_v = (l->hd_v + 15) / 16 * 16,
             n = aios__attend_spread(o, r) ? aios__attend_n_runs(o, r) : 0;
     float *y = o->u.attend.y + (int64_t)t * l->n_head * l->hd_v,
           *max = o->u.attend.state + (int64_t)t * l->n_head,
           *sum = aios__state_sum(o, l) + (int64_t)t * l->n_head;
     (void)worker;
     if (n) memset(sum, 0, (size_t)l->n_head * 4);
-    for (i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++) {
         int64_t at = ((int64_t)t * n + i) * l->n_head;
         r->k->attend_merge(l->n_head, l->hd_v, max, sum, y, l->hd_v, aios__partial_max(o, l) + at,
                            aios__partial_sum(o, l) + at, o->u.attend.partial + at * hp_v, hp_v);
     }
     if (o->u.attend.mass) aios__attend_mass(o, r, t, max, sum);
-    for (h = 0; h < l->n_head; h++)
+    for (int32_t h = 0; h < l->n_head; h++)
         r->k->scale(y + (int64_t)h * l->hd_v, 1.0f / sum[h], l->hd_v, y + (int64_t)h * l->hd_v);
     if (r->kv->rotated[o->layer] & AIOS__ROTATED_V) r->k->rotate(y, l->n_head, l->hd_v, 1);
     aios__forms(r, &o->u.attend.out, t, y);
@@ -12057,9 +11962,8 @@ static int32_t aios__group_tasks(const aios__op *o, const aios__run *r) {
  * gather: all pairs read its column. */
 static void aios__op_gather_run(const aios__op *o, const aios__run *r, int32_t c, int32_t worker) {
     const aios__op_gather *x = &o->u.gather;
-    int32_t k;
     (void)worker;
-    for (k = 0; k < AIOSK_N_ACTS; k++)
+    for (int32_t k = 0; k < AIOSK_N_ACTS; k++)
         if (x->out.p[k])
             memcpy(aios__form(&x->out, k, c), aios__form(&x->in, k, r->moe->token[c]),
                    (size_t)x->in.stride[k]);
@@ -12076,9 +11980,8 @@ AIOSK__STRICT static void aios__op_combine_run(const aios__op *o, const aios__ru
     const int32_t *col = m->col + (int64_t)t * m->n_used;
     const float *weight = m->weight + (int64_t)t * m->n_used;
     float *sum = aios__work_f32(r, worker), *one = sum + x->n, *y = x->y + (int64_t)t * x->n;
-    int32_t j;
     r->k->scale(x->x + (int64_t)col[0] * x->n, weight[0], x->n, sum);
-    for (j = 1; j < m->n_used; j++) {
+    for (int32_t j = 1; j < m->n_used; j++) {
         r->k->scale(x->x + (int64_t)col[j] * x->n, weight[j], x->n, one);
         r->k->add(sum, one, x->n, sum);
     }
@@ -12203,9 +12106,8 @@ static const aios__op_kind aios__kind_cached_experts[] = {
 AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, const aios__rope *p,
                                                   int32_t n_ctx, double *freq, float *mult_out,
                                                   aios_error *err) {
-    int32_t i, n = p->n_rot / 2, r = AIOS__ROLE_ROPE_FREQS;
+    int32_t n = p->n_rot / 2, r = AIOS__ROLE_ROPE_FREQS;
     double log_base = aios__log(p->base), mult = p->attn_factor, low = 0, high = 0;
-    const float *div;
     if (p->scaling == AIOS__SCALE_YARN) {
         double d = (double)p->n_rot / (2 * log_base), two_pi = 6.283185307179586;
         low = aios__floor(d * aios__log((double)p->orig_ctx / (p->beta_fast * two_pi)));
@@ -12217,8 +12119,9 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, const aio
     }
     if (m->role[AIOS__ROLE_ROPE_LONG].w >= 0 && m->role[AIOS__ROLE_ROPE_SHORT].w >= 0)
         r = n_ctx > p->orig_ctx ? AIOS__ROLE_ROPE_LONG : AIOS__ROLE_ROPE_SHORT;
-    div = p->divide && m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
-    for (i = 0; i < n; i++) {
+    const float *div =
+        p->divide && m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
+    for (int32_t i = 0; i < n; i++) {
         double f = aios__exp(-(double)(2 * i) / (double)p->n_rot * log_base);
         if (div) {
             if (!(div[i] >= 1e-6f && div[i] <= 1e6f))
@@ -12323,8 +12226,8 @@ static uint64_t aios__row_stride(int32_t width, int32_t form) {
 }
 /* A free buffer for so many bytes: -1 = a new one. */
 static int32_t aios__buffer_find(const aios__emitter *e, uint64_t bytes) {
-    int32_t i, best = -1;
-    for (i = 0; i < e->n_buffers; i++) {
+    int32_t best = -1;
+    for (int32_t i = 0; i < e->n_buffers; i++) {
         const aios__buffer *b = &e->buffer[i], *than = best < 0 ? NULL : &e->buffer[best];
         if (b->value >= 0) continue;
         if (!than || (than->bytes < bytes ? b->bytes > than->bytes
@@ -12337,7 +12240,7 @@ static int32_t aios__buffer_find(const aios__emitter *e, uint64_t bytes) {
  * NULL while counting, and where the plan has no rows of it. */
 static char *aios__rows_at(aios__emitter *e, int32_t v, int32_t form, uint64_t *stride) {
     const aios__value *x = &e->g->value[v];
-    uint64_t at = 0, bytes;
+    uint64_t at = 0;
     int32_t i;
     if (form == AIOSK_FLT && x->base >= 0) { /* views have their f32 in place */
         at = (uint64_t)x->at * 4;
@@ -12345,7 +12248,7 @@ static char *aios__rows_at(aios__emitter *e, int32_t v, int32_t form, uint64_t *
         x = &e->g->value[v];
     }
     *stride = aios__row_stride(x->width, form);
-    bytes = aios__round_up(*stride * aios__value_rows(e, x), 64);
+    uint64_t bytes = aios__round_up(*stride * aios__value_rows(e, x), 64);
     if (!bytes) return NULL;
     for (i = 0; i < e->n_buffers; i++)
         if (e->buffer[i].value == v && e->buffer[i].form == form)
@@ -12366,18 +12269,16 @@ static char *aios__rows_at(aios__emitter *e, int32_t v, int32_t form, uint64_t *
 }
 static float *aios__f32_at(aios__emitter *e, int32_t v, uint64_t *floats) {
     uint64_t stride = 0;
-    float *p;
     if (v < 0) return NULL;
-    p = (float *)(void *)aios__rows_at(e, v, AIOSK_FLT, &stride);
+    float *p = (float *)(void *)aios__rows_at(e, v, AIOSK_FLT, &stride);
     if (floats) *floats = stride / 4;
     return p;
 }
 /* All forms of mask; gives the bytes of a row of them. */
 static uint64_t aios__acts_at(aios__emitter *e, int32_t v, uint32_t mask, aios__acts *a) {
     uint64_t bytes = 0;
-    int32_t k;
     a->n = e->g->value[v].width;
-    for (k = 0; k < AIOSK_N_ACTS; k++) {
+    for (int32_t k = 0; k < AIOSK_N_ACTS; k++) {
         if (!(mask & 1u << k)) continue;
         a->p[k] = aios__rows_at(e, v, k, &a->stride[k]);
         bytes += a->stride[k];
@@ -12386,39 +12287,35 @@ static uint64_t aios__acts_at(aios__emitter *e, int32_t v, uint32_t mask, aios__
 }
 /* The next phase begins with a node: what nobody reads any more is free. */
 static void aios__buffers_free(aios__emitter *e, int32_t node) {
-    int32_t i;
-    for (i = 0; i < e->n_buffers; i++)
+    for (int32_t i = 0; i < e->n_buffers; i++)
         if (e->buffer[i].value >= 0 && e->g->value[e->buffer[i].value].last < node)
             e->buffer[i].value = -1;
 }
 
 /* ---- phases ---- */
 static int32_t aios__overlap_values(const aios__graph *g, int32_t a, int32_t b) {
-    const aios__value *x, *y;
     if (a < 0 || b < 0) return 0;
     if (a == b) return 1;
-    x = &g->value[a];
-    y = &g->value[b];
+    const aios__value *x = &g->value[a];
+    const aios__value *y = &g->value[b];
     if ((x->base < 0 ? a : x->base) != (y->base < 0 ? b : y->base)) return 0;
     return x->base < 0 || y->base < 0 || (x->at < y->at + y->width && y->at < x->at + x->width);
 }
 /* Does one write what the other touches? */
 static int32_t aios__nodes_meet(const aios__graph *g, const aios__node *a, const aios__node *b) {
-    int32_t i, k;
-    for (i = 0; i < AIOS__MAX_OUT; i++) {
-        for (k = 0; k < AIOS__MAX_IN; k++)
+    for (int32_t i = 0; i < AIOS__MAX_OUT; i++) {
+        for (int32_t k = 0; k < AIOS__MAX_IN; k++)
             if (aios__overlap_values(g, a->out[i], b->in[k]) ||
                 aios__overlap_values(g, b->out[i], a->in[k]))
                 return 1;
-        for (k = 0; k < AIOS__MAX_OUT; k++)
+        for (int32_t k = 0; k < AIOS__MAX_OUT; k++)
             if (aios__overlap_values(g, a->out[i], b->out[k])) return 1;
     }
     return 0;
 }
 static int32_t aios__joins(const aios__emitter *e, int32_t node, const aios__op_kind *kind) {
-    int32_t i;
     if (e->first_node < 0 || kind->alone) return 0;
-    for (i = e->first_node; i < node; i++)
+    for (int32_t i = e->first_node; i < node; i++)
         if (aios__nodes_meet(e->g, &e->g->node[i], &e->g->node[node])) return 0;
     return 1;
 }
@@ -12504,9 +12401,8 @@ static void aios__emit_table(aios__emitter *e, const aios__node *n) {
 }
 static const double *aios__rope_freq(const aios__emitter *e, int32_t rope) {
     const double *freq = e->p->freq;
-    int32_t i;
     if (rope < 0 || !freq) return NULL;
-    for (i = 0; i < rope; i++) freq += e->m->hp.rope[i].n_rot / 2;
+    for (int32_t i = 0; i < rope; i++) freq += e->m->hp.rope[i].n_rot / 2;
     return freq;
 }
 static void aios__emit_angles(aios__emitter *e, const aios__node *n) {
@@ -12576,16 +12472,15 @@ static aios__op *aios__emit_rows(aios__emitter *e, const aios__node *n, const ai
  * each unit. */
 static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
     const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
-    uint64_t off[2] = { 0, 0 }, n_read;
+    uint64_t off[2] = { 0, 0 };
     aios__place at = aios__place_of(e->m, &e->cut, (uint32_t)n->w.w, off);
     aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)n->w.w);
     aios__program *p = e->p;
-    uint32_t row = at.rows, n_rows = (uint32_t)t->n[1], unit_rows;
-    aios__op *o;
+    uint32_t row = at.rows, n_rows = (uint32_t)t->n[1];
     if (row) aios__emit_rows(e, n, &aios__kind_matrix, &at, at.layout, 0, row);
     if (row == n_rows) return;
-    o = aios__emit_rows(e, n, &aios__kind_streamed_matrix, &at, from.layout, row, n_rows);
-    unit_rows = aios__unit_rows(t, e->cut.unit_bytes);
+    aios__op *o = aios__emit_rows(e, n, &aios__kind_streamed_matrix, &at, from.layout, row, n_rows);
+    uint32_t unit_rows = aios__unit_rows(t, e->cut.unit_bytes);
     o->u.matrix.unit_rows = (int32_t)unit_rows;
     for (; row < n_rows; row += unit_rows, p->n_units++, o->n_units++) {
         aios__unit u;
@@ -12593,7 +12488,7 @@ static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
         u.part = from.io;
         u.n_bytes =
             (uint32_t)aios__rows_bytes(t, from.layout, aios__min_u64(unit_rows, n_rows - row));
-        n_read = aios__unit_read_bytes(&u, &e->m->io[u.part]);
+        uint64_t n_read = aios__unit_read_bytes(&u, &e->m->io[u.part]);
         if (n_read > p->slot_bytes) p->slot_bytes = n_read;
         p->stream_bytes += n_read;
         if (e->base) p->unit[p->n_units] = u;
@@ -12709,8 +12604,7 @@ static void aios__emit_gather(aios__emitter *e, const aios__node *n) {
 /* Where the experts' matrices are that are tensors of their own; first: that of expert 0. */
 static const aios__expert *aios__emit_each(aios__emitter *e, int32_t first) {
     aios__expert *each = e->p->each + e->p->n_each;
-    int32_t i;
-    for (i = first; i >= 0; i = e->m->place[i].next) {
+    for (int32_t i = first; i >= 0; i = e->m->place[i].next) {
         aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)i);
         aios__expert *x = &e->p->each[e->p->n_each++];
         x->p = e->m->place[i].p;
@@ -12721,21 +12615,20 @@ static const aios__expert *aios__emit_each(aios__emitter *e, int32_t first) {
 }
 /* The most that is read for a matrix of one expert. */
 static uint64_t aios__expert_read_bytes(const aios__emitter *e, int32_t first, uint64_t n_bytes) {
-    uint64_t most = 0, n, align;
-    int32_t i;
+    uint64_t most = 0;
     aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)first);
     if (!e->m->place[first].split) {
-        align = aios__stream_align(&e->m->io[from.io]);
+        uint64_t align = aios__stream_align(&e->m->io[from.io]);
         return aios__round_up(n_bytes + (from.off % align || n_bytes % align ? align - 1 : 0),
                               align);
     }
-    for (i = first; i >= 0; i = e->m->place[i].next) {
+    for (int32_t i = first; i >= 0; i = e->m->place[i].next) {
         aios__unit u;
         from = aios__source_of(e->m, &e->cut, (uint32_t)i);
         u.off = from.off;
         u.part = from.io;
         u.n_bytes = (uint32_t)n_bytes;
-        n = aios__unit_read_bytes(&u, &e->m->io[u.part]);
+        uint64_t n = aios__unit_read_bytes(&u, &e->m->io[u.part]);
         if (n > most) most = n;
     }
     return most;
@@ -12917,25 +12810,23 @@ static int32_t aios__time_up(const aios__exec *e, uint64_t deadline) {
 /* Deals the tasks of a phase, or of its next round, out to the workers. How many they are may
  * change before the phase is done: whoever is there takes what is left of any share. */
 static void aios__deal(aios__exec *e) {
-    int32_t w, n = e->n_workers;
-    for (w = 0; w < e->n_threads; w++) {
+    int32_t n = e->n_workers;
+    for (int32_t w = 0; w < e->n_threads; w++) {
         /* nobody works now */
         e->share[w].next = w < n ? (int32_t)((int64_t)e->n_tasks * w / n) : 0;
         e->share[w].end = w < n ? (int32_t)((int64_t)e->n_tasks * (w + 1) / n) : 0;
     }
 }
 static int32_t aios__all_taken(const aios__exec *e) {
-    int32_t w;
-    for (w = 0; w < e->n_threads; w++)
+    for (int32_t w = 0; w < e->n_threads; w++)
         if (aios__load(&e->share[w].next) < e->share[w].end) return 0;
     return 1;
 }
 /* Counts the tasks of a round and deals them out. */
 static void aios__round_deal(aios__exec *e) {
     const aios__op *o = e->p->op;
-    uint32_t i;
     e->n_tasks = 0;
-    for (i = e->op0; i < e->op1; i++) e->n_tasks += o[i].kind->tasks(&o[i], &e->run);
+    for (uint32_t i = e->op0; i < e->op1; i++) e->n_tasks += o[i].kind->tasks(&o[i], &e->run);
     aios__deal(e);
 }
 /* Begins a round of the current phase. */
@@ -12963,12 +12854,13 @@ static void aios__phase_enter(aios__exec *e, uint32_t op) {
 static int32_t aios__phase_ready(aios__exec *e) {
     const aios__op *o = &e->p->op[e->op0];
     int32_t r, own = e->stream.how == AIOS__READ_INLINE, waited = 0;
-    uint64_t t0, reads = own ? e->stream.n_reads : 0, now, slice;
+    uint64_t t0, reads = own ? e->stream.n_reads : 0, now;
     if (!e->unready) return 1;
     for (now = t0 = aios__now(e);; now = aios__now(e)) {
         /* cancelling is heard within 2 ms */
-        slice = e->deadline && e->deadline > now && e->deadline - now < 2000000 ? e->deadline - now
-                                                                                : 2000000;
+        uint64_t slice = e->deadline && e->deadline > now && e->deadline - now < 2000000
+                             ? e->deadline - now
+                             : 2000000;
         r = o->kind->ready(o, &e->run, waited ? slice : 0);
         /* what the worker read itself, it waited for */
         waited |= !r || (own && e->stream.n_reads != reads);
@@ -12996,8 +12888,8 @@ static int32_t aios__exec_done(const aios__exec *e) { return e->op0 >= e->p->n_o
 
 /* Takes tasks of the current phase until there are none or time is up. */
 static void aios__phase_work(aios__exec *e, int32_t worker) {
-    int32_t i, w = worker;
-    for (i = 0; i < e->n_threads; i++, w = w + 1 < e->n_threads ? w + 1 : 0) {
+    int32_t w = worker;
+    for (int32_t i = 0; i < e->n_threads; i++, w = w + 1 < e->n_threads ? w + 1 : 0) {
         aios__share *s = &e->share[w];
         while (aios__load(&s->next) < s->end && !aios__load(&e->stop)) {
             const aios__op *o = &e->p->op[e->op0];
@@ -13014,9 +12906,8 @@ static void aios__phase_work(aios__exec *e, int32_t worker) {
 }
 /* The time since the phase, or this step of it, began. */
 static void aios__book(aios__exec *e) {
-    uint64_t now;
     if (!(e->profile)) return;
-    now = aios__now(e);
+    uint64_t now = aios__now(e);
     if (now > e->since) e->busy_ns[e->op0] += now - e->since;
     e->since = now;
 }
@@ -13026,7 +12917,6 @@ static void aios__trace_op(const aios__exec *e, uint32_t op) {
     const aios__pass *ps = e->run.pass;
     aios__acts a;
     aios_trace t;
-    int32_t k;
     if (!o->kind->wrote || o->gone) return;
     memset(&a, 0, sizeof a);
     memset(&t, 0, sizeof t);
@@ -13043,7 +12933,7 @@ static void aios__trace_op(const aios__exec *e, uint32_t op) {
     t.seq = ps->seq;
     t.pos = ps->pos;
     if (o->rows == AIOS__OF_PAIRS) t.row = e->run.moe->col;
-    for (k = 0; k < AIOSK_N_ACTS && t.n_rows; k++) {
+    for (int32_t k = 0; k < AIOSK_N_ACTS && t.n_rows; k++) {
         if (!a.p[k]) continue;
         t.form = k;
         t.data = a.p[k];
@@ -13117,7 +13007,6 @@ static void aios__exec_lent(void *arg, int32_t i, int32_t worker) {
 
 /* Runs until the pass is done (1) or stopped (0). */
 static int32_t aios__exec_run(aios__exec *e, uint64_t deadline) {
-    uint64_t fp;
     e->deadline = deadline;
     e->halt = 0;
     e->failed = AIOS_OK;
@@ -13128,7 +13017,7 @@ static int32_t aios__exec_run(aios__exec *e, uint64_t deadline) {
         aios__pool_run(&e->pool, aios__exec_walk, e);
         return aios__exec_done(e);
     }
-    fp = aiosk_fp_begin();
+    uint64_t fp = aiosk_fp_begin();
     do {
         int32_t n = e->n_workers < e->n_tasks ? e->n_workers : e->n_tasks;
         if (e->parallel_for && n > 1)
@@ -13255,9 +13144,8 @@ static aios_status aios__spill_one(aios_context *c, int32_t g, int32_t f, int32_
 }
 /* Is a page free in the pool, or a spare one? */
 static int32_t aios__spill_room(const aios_context *c, int32_t g, int32_t f) {
-    int32_t s;
     if (c->kv.pool[g][f].n_free) return 1;
-    for (s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++)
+    for (int32_t s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++)
         if (c->kv.seq[s].n_spares[g]) return 1;
     return 0;
 }
@@ -13328,11 +13216,10 @@ static aios_status aios__spill_whole(aios_context *c, int32_t seq, uint64_t dead
 /* A sequence that is given up: the host need not keep its pages. */
 static void aios__spill_forget(aios_context *c, int32_t seq) {
     aios__kv *kv = &c->kv;
-    int32_t g, f, t;
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++) {
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
             int32_t *row = aios__kv_row(kv, g, f, seq);
-            for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
+            for (int32_t t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
                 if (row[t] != AIOS__SPILLED) continue;
                 row[t] = AIOS__NO_PAGE;
                 kv->seq[seq].n_spilled--;
@@ -13470,9 +13357,9 @@ static int32_t aios__pass_room(aios_context *c, int32_t s, int32_t later) {
 static void aios__pass_add(aios_context *c, int32_t s, int32_t n) {
     aios__pass *p = &c->pass;
     const aios__sequence *q = &c->seq[s];
-    int32_t per_block = aios__attend_tokens(&c->model->hp), in_block = 0, i;
+    int32_t per_block = aios__attend_tokens(&c->model->hp), in_block = 0;
     int32_t first = aios__kv_cell(&c->kv.seq[s], q->n_done), cell = first;
-    for (i = q->n_done; n > 0; n--, i++, cell++) {
+    for (int32_t i = q->n_done; n > 0; n--, i++, cell++) {
         if (q->want[i] && p->n_out == c->plan.n_outputs) break;
         if (in_block == 0 || cell % AIOSK_TILE == 0) {
             p->block[p->n_blocks++] = p->n;
@@ -13518,9 +13405,9 @@ static void aios__pass_gather(aios_context *c) {
 /* Tokens that are not in the pass: the next one will want their rows. */
 static void aios__soon(aios_context *c) {
     aios__rows *r = &c->exec.rows;
-    int32_t s, i, k = 0;
+    int32_t i, k = 0;
     r->n_soon = 0;
-    for (s = 0; r->n_slots && s < c->plan.n_seq; s++) {
+    for (int32_t s = 0; r->n_slots && s < c->plan.n_seq; s++) {
         const aios__sequence *q = &c->seq[s];
         for (i = q->n_done; c->running && k < c->pass.n && c->pass.seq[k] == s; k++)
             i = c->pass.pos[k] + 1;
@@ -13529,16 +13416,15 @@ static void aios__soon(aios_context *c) {
 }
 static void aios__pass_finish(aios_context *c) {
     const aios__pass *p = &c->pass;
-    uint32_t i;
-    int32_t w;
-    for (i = 0; i < (uint32_t)p->n; i++) {
+
+    for (uint32_t i = 0; i < (uint32_t)p->n; i++) {
         c->seq[p->seq[i]].used = c->n_passed;
         c->seq[p->seq[i]].n_done = p->pos[i] + 1;
         if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i])
             aios__kv_done(&c->kv, p->seq[i], p->cell[i] + 1);
     }
     aios__kv_settle(&c->kv);
-    for (i = 0; i < c->prog.n_ops; i++) {
+    for (uint32_t i = 0; i < c->prog.n_ops; i++) {
         const aios__op *o = &c->prog.op[i];
         int32_t n = aios__op_rows(o, &c->exec.run);
         if (o->kind->read)
@@ -13547,7 +13433,7 @@ static void aios__pass_finish(aios_context *c) {
             aios__count_read(&c->count, AIOS_TIER_HOT, o->w_bytes);
         c->count.act_bytes += o->act_bytes * (uint64_t)n;
     }
-    for (w = 0; w < c->plan.n_threads; w++) {
+    for (int32_t w = 0; w < c->plan.n_threads; w++) {
         c->count.kv_bytes += c->exec.run.kv_read[w * 8];
         c->exec.run.kv_read[w * 8] = 0;
     }
@@ -13558,8 +13444,7 @@ static void aios__pass_finish(aios_context *c) {
     c->running = 0;
 }
 static int32_t aios__waiting(const aios_context *c) {
-    int32_t s;
-    for (s = 0; s < c->plan.n_seq; s++)
+    for (int32_t s = 0; s < c->plan.n_seq; s++)
         if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
     return 0;
 }
@@ -13579,11 +13464,10 @@ static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
 /* Drops a pass that is under way; the sequences stand as before it. */
 static void aios__pass_drop(aios_context *c) {
     const aios__pass *p = &c->pass;
-    int32_t w, i;
     c->running = 0;
-    for (w = 0; w < c->plan.n_threads; w++) c->exec.run.kv_read[w * 8] = 0;
+    for (int32_t w = 0; w < c->plan.n_threads; w++) c->exec.run.kv_read[w * 8] = 0;
     aios__kv_undo(&c->kv);
-    for (i = 0; i < p->n; i++)
+    for (int32_t i = 0; i < p->n; i++)
         if (i == 0 || p->seq[i] != p->seq[i - 1]) {
             aios__kv_unread(&c->kv, p->seq[i]);
             aios__seq_cut(c, p->seq[i], c->seq[p->seq[i]].n_done);
@@ -13599,9 +13483,8 @@ static aios_status aios__cancelled(aios_context *c, aios_error *err) {
  * step, which begins anew. */
 static aios_status aios__unread(aios_context *c, aios_error *err) {
     aios__stream *s = &c->exec.stream;
-    aios__slot slot;
     aios__crew_lock(&s->crew);
-    slot = *s->bad;
+    aios__slot slot = *s->bad;
     s->hold = 1;
     aios__crew_unlock(&s->crew);
     aios__pass_drop(c);
@@ -13735,20 +13618,18 @@ static void aios__draw_sift(uint64_t *key, int32_t n, int32_t i) {
     key[i] = v;
 }
 static void aios__draw_heapify(uint64_t *key, int32_t n) {
-    int32_t i;
-    for (i = n / 2 - 1; i >= 0; i--) aios__draw_sift(key, n, i);
+    for (int32_t i = n / 2 - 1; i >= 0; i--) aios__draw_sift(key, n, i);
 }
 /* Takes the next band into the heap, which is empty: those below the last one, down to a depth
  * that doubles. Where bands end decides how much is ranked, never how. */
 static void aios__draw_take(aios__draw *d) {
     const double above = d->taken;
     const int32_t end = d->low;
-    double from;
-    int32_t i;
+
     d->band = d->band < 0 ? 2 * d->band : AIOS__SAMPLE_BAND;
-    from = (double)d->max + (double)d->temperature * d->band;
+    double from = (double)d->max + (double)d->temperature * d->band;
     d->taken = from < above ? from : above;
-    for (i = 0; i < d->n_vocab; i++) {
+    for (int32_t i = 0; i < d->n_vocab; i++) {
         const double x = (double)d->x[i];
         if (x < above && x >= from) d->key[--d->low] = aios__draw_key(d->x[i], i);
     }
@@ -13788,22 +13669,21 @@ static inline float aios__draw_depth(const aios__draw *d, int32_t i) {
  * Their complements are a heap, so the worst of the k best so far lies on top; few of a long
  * list get past it. */
 static void aios__draw_top(uint64_t *key, int32_t n, int32_t k) {
-    int32_t i;
-    for (i = 0; i < k; i++) key[i] = ~key[i];
+    for (int32_t i = 0; i < k; i++) key[i] = ~key[i];
     aios__draw_heapify(key, k);
-    for (i = k; i < n; i++) {
+    for (int32_t i = k; i < n; i++) {
         if (~key[i] <= key[0]) continue;
         key[0] = ~key[i];
         aios__draw_sift(key, k, 0);
     }
-    for (i = 0; i < k; i++) key[i] = ~key[i];
+    for (int32_t i = 0; i < k; i++) key[i] = ~key[i];
 }
 /* Takes the end best in, where nothing is ranked yet; a heap they become once they are summed. e:
  * depths, at least AIOS__SAMPLE_FLOOR; of those at the floor alone it is asked if they count. */
 static void aios__draw_list(aios__draw *d) {
     const int32_t end = d->end;
-    int32_t i, n = 0;
-    for (i = 0; i < d->n_vocab; i++)
+    int32_t n = 0;
+    for (int32_t i = 0; i < d->n_vocab; i++)
         if (d->e[i] > AIOS__SAMPLE_FLOOR || aios__draw_depth(d, i) >= AIOS__SAMPLE_FLOOR)
             d->key[n++] = aios__draw_key(d->x[i], i);
     aios__draw_top(d->key, n, end);
@@ -13837,7 +13717,7 @@ static double aios__draw_sum(aios__draw *d) {
  * fewer than two there is nothing to decide and nothing was weighed. */
 static int32_t aios__draw_weigh(aios__draw *d) {
     float *e = d->e;
-    int32_t i, listed;
+    int32_t i;
     if (d->weighed) return d->end - d->first;
     d->max = d->x[aios__draw_best(d)];
     if (d->end - d->first < 2) return d->end - d->first;
@@ -13846,7 +13726,7 @@ static int32_t aios__draw_weigh(aios__draw *d) {
         d->n += t >= AIOS__SAMPLE_FLOOR;
         e[i] = t >= AIOS__SAMPLE_FLOOR ? t : AIOS__SAMPLE_FLOOR;
     }
-    listed = d->end < d->n && d->low == d->n_vocab;
+    int32_t listed = d->end < d->n && d->low == d->n_vocab;
     if (listed) aios__draw_list(d);
     d->k->exp(e, d->n_vocab, e);
     d->weighed = 1;
@@ -13893,12 +13773,11 @@ static void aios__draw_all(aios__draw *d) {
 }
 /* Before x or key are written: what was left out becomes AIOSK_NEG_INF, all are candidates. */
 static void aios__draw_restart(aios__draw *d) {
-    int32_t i;
     if (d->first > 0 || d->end < d->n_vocab || d->limited) {
         aios__draw_count(d);
         memset(d->e, 0, (size_t)d->n_vocab * sizeof *d->e);
-        for (i = d->first; i < d->end; i++) d->e[aios__draw_rank(d, i)] = 1;
-        for (i = 0; i < d->n_vocab; i++)
+        for (int32_t i = d->first; i < d->end; i++) d->e[aios__draw_rank(d, i)] = 1;
+        for (int32_t i = 0; i < d->n_vocab; i++)
             if (d->e[i] == 0) d->x[i] = AIOSK_NEG_INF;
     }
     aios__draw_all(d);
@@ -13909,8 +13788,7 @@ static float aios__finite(float x) { /* NaN and -infinity: AIOSK_NEG_INF */
 }
 
 static void aios__draw_begin(aios__draw *d, const float *logits) {
-    int32_t i;
-    for (i = 0; i < d->n_vocab; i++) d->x[i] = aios__finite(logits[i]);
+    for (int32_t i = 0; i < d->n_vocab; i++) d->x[i] = aios__finite(logits[i]);
     d->temperature = 1;
     aios__draw_all(d);
 }
@@ -13919,9 +13797,9 @@ static void aios__draw_begin(aios__draw *d, const float *logits) {
 AIOS__SMALL_BEGIN
 static void aios__sample_bias(aios__draw *d) {
     const aios_sampler *s = d->s;
-    uint32_t i;
     aios__draw_restart(d);
-    for (i = 0; i < s->n_bias; i++) { /* what cannot be drawn stays so, whatever is added */
+    for (uint32_t i = 0; i < s->n_bias;
+         i++) { /* what cannot be drawn stays so, whatever is added */
         float *v = &d->x[s->bias[i].id];
         if (*v > AIOSK_NEG_INF) *v = aios__finite(*v + s->bias[i].bias);
     }
@@ -13932,10 +13810,9 @@ static void aios__sample_repeat(aios__draw *d) {
     const float penalty = d->s->repeat_penalty;
     const uint64_t n = aios__min_u64(d->n_recent, (uint64_t)d->s->repeat_last);
     uint8_t *seen = (uint8_t *)d->key; /* a bit per id; a repeated id is punished once */
-    uint64_t i;
     aios__draw_restart(d);
     memset(seen, 0, (size_t)d->n_vocab / 8 + 1);
-    for (i = d->n_recent - n; i < d->n_recent; i++) {
+    for (uint64_t i = d->n_recent - n; i < d->n_recent; i++) {
         const int32_t id = d->recent[i];
         const uint8_t bit = (uint8_t)(1 << (id & 7));
         float *v = &d->x[id];
@@ -13949,12 +13826,11 @@ static void aios__sample_repeat(aios__draw *d) {
  * enough: none is longer than sqrt(n_vocab) deviations (Samuelson 1968). */
 AIOSK__STRICT static void aios__sample_top_n_sigma(aios__draw *d) {
     const double n = (double)d->s->top_n_sigma;
-    double sum[4] = { 0, 0, 0, 0 }, square[4] = { 0, 0, 0, 0 }, mean, limit;
-    int32_t i, n_alive = 0;
-    float max;
+    double sum[4] = { 0, 0, 0, 0 }, square[4] = { 0, 0, 0, 0 };
+    int32_t n_alive = 0;
     aios__draw_restart(d);
-    max = d->x[aios__draw_best(d)];
-    for (i = 0; i < d->n_vocab; i++) {
+    float max = d->x[aios__draw_best(d)];
+    for (int32_t i = 0; i < d->n_vocab; i++) {
         double u = (double)max - (double)d->x[i];
         if (!(d->x[i] > AIOSK_NEG_INF)) continue;
         n_alive++;
@@ -13962,10 +13838,11 @@ AIOSK__STRICT static void aios__sample_top_n_sigma(aios__draw *d) {
         square[i & 3] += u * u;
     }
     if (n_alive < 2) return;
-    mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / (double)n_alive;
-    limit = ((square[0] + square[1]) + (square[2] + square[3])) / (double)n_alive - mean * mean;
+    double mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / (double)n_alive;
+    double limit =
+        ((square[0] + square[1]) + (square[2] + square[3])) / (double)n_alive - mean * mean;
     limit = limit > 0 ? n * n * limit : 0;
-    for (i = 0; i < d->n_vocab; i++) {
+    for (int32_t i = 0; i < d->n_vocab; i++) {
         double u = (double)max - (double)d->x[i];
         if (u * u > limit) d->x[i] = AIOSK_NEG_INF;
     }
@@ -13992,24 +13869,23 @@ static void aios__sample_temperature(aios__draw *d) {
  * first; of equal logits the one that is nearer by rank. */
 AIOSK__STRICT static void aios__sample_typical_p(aios__draw *d) {
     double mean = 0, mass = 0;
-    int32_t i, first, end;
     if (aios__draw_count(d) < 2) return;
     if (d->end < d->n) {
-        for (i = d->first; i < d->end; i++) {
+        for (int32_t i = d->first; i < d->end; i++) {
             const int32_t id = aios__draw_rank(d, i);
             mean += (double)d->e[id] * (double)aios__draw_depth(d, id);
         }
     } else {
-        for (i = 0; i < d->n_vocab; i++) {
+        for (int32_t i = 0; i < d->n_vocab; i++) {
             const float t = aios__draw_depth(d, i);
             if (t >= AIOS__SAMPLE_FLOOR) mean += (double)d->e[i] * (double)t;
         }
     }
     mean /= d->sum;
-    first = d->first;
+    int32_t first = d->first;
     while (first < d->end && (double)aios__draw_depth(d, aios__draw_rank(d, first)) >= mean)
         first++;
-    end = first;
+    int32_t end = first;
     while (mass < (double)d->s->typical_p * d->sum && (first > d->first || end < d->end)) {
         int32_t up = first > d->first;
         if (up && end < d->end)
@@ -14038,12 +13914,11 @@ static void aios__sample_min_p(aios__draw *d) {
  * decided per token, by a random number of its own. */
 static void aios__sample_xtc(aios__draw *d) {
     const float threshold = d->s->xtc_threshold > 0 ? d->s->xtc_threshold : 0.1f;
-    double least;
-    int32_t last;
+
     if (aios__uniform(~d->s->seed, d->pos) >= (double)d->s->xtc_probability) return;
     if (aios__draw_count(d) < 2) return;
-    least = (double)threshold * d->sum;
-    last = d->first;
+    double least = (double)threshold * d->sum;
+    int32_t last = d->first;
     while (last + 1 < d->end && (double)d->e[aios__draw_rank(d, last + 1)] >= least) last++;
     if (last == d->first) return;
     aios__draw_from(d, last);
@@ -14052,13 +13927,13 @@ static void aios__sample_xtc(aios__draw *d) {
 
 /* The token, -1 = there is none that can be drawn. */
 static int32_t aios__draw_pick(aios__draw *d) {
-    double part = 0, r;
+    double part = 0;
     int32_t i;
     if (aios__draw_count(d) < 2) {
         i = aios__draw_best(d);
         return d->x[i] > AIOSK_NEG_INF ? i : -1;
     }
-    r = aios__uniform(d->s->seed, d->pos) * d->sum;
+    double r = aios__uniform(d->s->seed, d->pos) * d->sum;
     for (i = d->first; i < d->end - 1; i++) {
         part += (double)d->e[aios__draw_rank(d, i)];
         if (part > r) break;
@@ -14115,8 +13990,7 @@ static const aios__sample_stage aios__sample_stages[] = {
 enum { AIOS__N_SAMPLE_STAGES = sizeof aios__sample_stages / sizeof *aios__sample_stages };
 
 static const aios__sample_stage *aios__sample_stage_of(uint32_t id) {
-    int32_t i;
-    for (i = 0; i < AIOS__N_SAMPLE_STAGES; i++)
+    for (int32_t i = 0; i < AIOS__N_SAMPLE_STAGES; i++)
         if (aios__sample_stages[i].id == id) return &aios__sample_stages[i];
     return NULL;
 }
@@ -14142,25 +14016,25 @@ static int32_t aios__sample_stage_on(const aios__sample_stage *t, const aios_sam
 /* Each stage once, no gap, and none left out that a field asks for. */
 static aios_status aios__order_check(const aios_sampler *s, aios_error *err) {
     const uint32_t n_order = sizeof s->order;
-    uint32_t i, k, n = 0;
+    uint32_t n = 0;
     while (n < n_order && s->order[n]) n++;
-    for (i = n; i < n_order; i++)
+    for (uint32_t i = n; i < n_order; i++)
         if (s->order[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, s->order[i],
                                "sampler.order ends with its first 0, at %, but % has a stage",
                                aios__u(n), aios__u(i));
-    for (i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         const aios__sample_stage *t = aios__sample_stage_of(s->order[i]);
         if (!t)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, s->order[i],
                                "sampler.order[%] is %, which is no stage", aios__u(i),
                                aios__u(s->order[i]));
-        for (k = 0; k < i; k++)
+        for (uint32_t k = 0; k < i; k++)
             if (s->order[k] == s->order[i])
                 return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.order names % twice",
                                    aios__z(t->name));
     }
-    for (k = 0; n && k < AIOS__N_SAMPLE_STAGES; k++) {
+    for (uint32_t k = 0; n && k < AIOS__N_SAMPLE_STAGES; k++) {
         const aios__sample_stage *t = &aios__sample_stages[k];
         if (!aios__sample_stage_on(t, s) || memchr(s->order, (int)t->id, n)) continue;
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, 0,
@@ -14170,9 +14044,8 @@ static aios_status aios__order_check(const aios_sampler *s, aios_error *err) {
     return AIOS_OK;
 }
 static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, aios_error *err) {
-    uint32_t i, k;
-    for (i = 0; i < AIOS__N_SAMPLE_STAGES; i++)
-        for (k = 0; k < 2; k++) {
+    for (uint32_t i = 0; i < AIOS__N_SAMPLE_STAGES; i++)
+        for (uint32_t k = 0; k < 2; k++) {
             const aios__param *p = &aios__sample_stages[i].takes[k];
             const double v = p->name ? aios__param_of(s, p) : 0;
             if (p->kind == 'f' && !(v >= 0 && v <= (double)p->max))
@@ -14190,7 +14063,7 @@ static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, a
     if (s->n_bias && !s->bias)
         return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.n_bias is %, but bias is NULL",
                            aios__u(s->n_bias));
-    for (i = 0; i < s->n_bias; i++) {
+    for (uint32_t i = 0; i < s->n_bias; i++) {
         if (s->bias[i].id < 0 || s->bias[i].id >= n_vocab)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab,
                                (uint64_t)s->bias[i].id,
@@ -14212,9 +14085,8 @@ AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab) {
 /* From logits to candidates: the stages that are on, in their order. */
 static void aios__sample_chain(aios__draw *d, const float *logits) {
     const aios_sampler *s = d->s;
-    int32_t i;
     aios__draw_begin(d, logits);
-    for (i = 0; i < AIOS__N_SAMPLE_STAGES; i++) {
+    for (int32_t i = 0; i < AIOS__N_SAMPLE_STAGES; i++) {
         const aios__sample_stage *t =
             s->order[0] ? aios__sample_stage_of(s->order[i]) : &aios__sample_stages[i];
         if (t && aios__sample_stage_on(t, s)) t->fn(d);
@@ -14229,7 +14101,6 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     aios_sampler s;
     aios__draw d;
     aios_status st;
-    uint64_t i, fp, n_read;
     if (!id) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "id is NULL");
     *id = -1;
     if ((st = aios__desc_copy(AIOS__ID_aios_sampler, &s, sampler, err)) != AIOS_OK) return st;
@@ -14244,10 +14115,10 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     if ((st = aios__sampler_check(&s, n_vocab, err)) != AIOS_OK) return st;
     if (s.repeat_last == 0) s.repeat_last = 64;
     /* how limit back the stages read: further than that, nobody looks */
-    n_read = aios__sample_stage_on(aios__sample_stage_of(AIOS_STAGE_REPEAT), &s)
-                 ? (uint64_t)s.repeat_last
-                 : 0;
-    for (i = n_recent - aios__min_u64(n_recent, n_read); i < n_recent; i++)
+    uint64_t n_read = aios__sample_stage_on(aios__sample_stage_of(AIOS_STAGE_REPEAT), &s)
+                          ? (uint64_t)s.repeat_last
+                          : 0;
+    for (uint64_t i = n_recent - aios__min_u64(n_recent, n_read); i < n_recent; i++)
         if (recent[i] < 0 || recent[i] >= n_vocab)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab,
                                (uint64_t)recent[i],
@@ -14262,7 +14133,7 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     d.x = (float *)(void *)(d.key + n_vocab);
     d.e = d.x + n_vocab;
     d.n_vocab = n_vocab;
-    fp = aiosk_fp_begin();
+    uint64_t fp = aiosk_fp_begin();
     aios__sample_chain(&d, logits);
     *id = aios__draw_pick(&d);
     aiosk_fp_end(fp);
@@ -14289,8 +14160,7 @@ AIOS__SMALL_BEGIN
 /* Channels that turn, of all ropes. */
 static uint64_t aios__rope_channels(const aios__hp *hp) {
     uint64_t n = 0;
-    int32_t i;
-    for (i = 0; i < hp->n_ropes; i++) n += (uint64_t)hp->rope[i].n_rot;
+    for (int32_t i = 0; i < hp->n_ropes; i++) n += (uint64_t)hp->rope[i].n_rot;
     return n;
 }
 /* Lays a context out. With meta->base NULL it counts. */
@@ -14298,7 +14168,6 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
                                           aios_context *into) {
     aios_context *c = (aios_context *)aios__take(meta, sizeof(aios_context), 64), *x = c ? c : into;
     uint64_t n_batch = (uint64_t)p->n_batch, n_ctx = (uint64_t)p->n_ctx;
-    int32_t s;
     x->seq = (aios__sequence *)aios__take(meta, (uint64_t)p->n_seq * sizeof *x->seq, 8);
     x->pass.id = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.seq = (int32_t *)aios__take(meta, n_batch * 4, 8);
@@ -14327,7 +14196,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     aios__expert_cache_layout(&x->exec.expert_cache, meta, (uint64_t)m->hp.n_layer,
                               (uint64_t)m->hp.n_expert, p->n_expert_slots);
     x->sample_work = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
-    for (s = 0; s < p->n_seq; s++) {
+    for (int32_t s = 0; s < p->n_seq; s++) {
         int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
         uint8_t *want = (uint8_t *)aios__take(meta, n_ctx, 8);
         if (c) {
@@ -14423,10 +14292,9 @@ enum {
 /* Experts of all layers that can be read one by one; 0 = none. */
 static uint64_t aios__n_experts(const aios_model *m) {
     uint64_t n = 0;
-    int32_t l, k;
-    for (l = 0; l < m->hp.n_layer; l++) {
+    for (int32_t l = 0; l < m->hp.n_layer; l++) {
         if (m->layer[l][AIOS__ROLE_FFN_ROUTER].w < 0) continue;
-        for (k = AIOS__ROLE_FFN_GATE_EXPS; k <= AIOS__ROLE_FFN_DOWN_EXPS; k++)
+        for (int32_t k = AIOS__ROLE_FFN_GATE_EXPS; k <= AIOS__ROLE_FFN_DOWN_EXPS; k++)
             /* a slot counts in 32 bits, panels that are not full included */
             if (m->gguf.tensor[m->layer[l][k].w].row_bytes * m->gguf.tensor[m->layer[l][k].w].n[1] >
                 UINT32_MAX / 32)
@@ -14573,13 +14441,12 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     aios_context tmp;
     aios__bump meta = { NULL, 0 };
     aios__weights_size w;
-    aios__cut cut;
-    uint64_t load_tmp, i;
+    uint64_t i;
     memset(&b, 0, sizeof b);
     memset(&moe, 0, sizeof moe);
     aios__emitter_start(&e, m, p, k, &b, &moe);
     if (!aios__program_count(&e)) return 0;
-    cut = e.cut;
+    aios__cut cut = e.cut;
     if (!aios__kv_size(&kv, m, p)) return 0;
     p->n_ops = b.n_ops;
     p->n_phases = b.n_phases;
@@ -14595,7 +14462,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     tmp.kv = kv;
     aios__context_layout(m, p, &meta, &tmp);
     aios__weights_measure(m, &cut, &w);
-    load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
+    uint64_t load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
     for (i = 0; i < 2; i++) p->tier_bytes[i] = m->loaded ? 0 : w.tier[i];
     if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM]) ||
         !aios__mul(p->expert_slot_bytes, p->n_expert_slots, &i) ||
@@ -14700,9 +14567,9 @@ static void aios__set_batch(const aios__ladder *l, aios_plan *p, int32_t n) {
  * no more room than a sixteenth of what the weights do. */
 static int32_t aios__best_batch(const aios__ladder *l, const aios_plan *p) {
     uint64_t cache = l->d->l2_bytes + l->d->l3_bytes, fewest = UINT64_MAX;
-    int32_t n, best = aios__batch_of(p, 64);
+    int32_t best = aios__batch_of(p, 64);
     if (!cache) cache = 1 << 20;
-    for (n = 32; n <= 512 && n <= aios__batch_of(p, n); n *= 2) {
+    for (int32_t n = 32; n <= 512 && n <= aios__batch_of(p, n); n *= 2) {
         aios_plan x = *p;
         uint64_t room, moved;
         aios__set_batch(l, &x, n);
@@ -14736,13 +14603,13 @@ static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
     static const int32_t types[] = { AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4),
                                      AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4),
                                      AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C4) };
-    int32_t i, n = p->numerics == AIOS_REFERENCE       ? 0
-                   : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5
-                   : p->flags & AIOS_PLAN_MAY_KV_TYPE  ? 2
-                                                       : 0;
+    int32_t n = p->numerics == AIOS_REFERENCE       ? 0
+                : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5
+                : p->flags & AIOS_PLAN_MAY_KV_TYPE  ? 2
+                                                    : 0;
     aios_plan less = *p;
     aios__kv now, then;
-    for (i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++) {
         less.kv_type = types[i];
         if (aios__tile_bytes(l->m, 0, types[i]) >= aios__tile_bytes(l->m, 0, p->kv_type) ||
             !aios__kv_size(&then, l->m, &less))
@@ -14786,9 +14653,8 @@ static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
 }
 /* Takes to reading rows of tables, unless the room for rows is more than the tables. */
 static int32_t aios__rows_pay(aios__ladder *l, aios_plan *p) {
-    uint64_t before;
     if (!aios__ladder_sizes(l, p)) return 0;
-    before = p->total_bytes;
+    uint64_t before = p->total_bytes;
     l->rows = l->may_rows;
     if (aios__ladder_sizes(l, p) && p->total_bytes <= before) return l->rows != 0;
     l->rows = 0;
@@ -14800,9 +14666,7 @@ static int32_t aios__rows_pay(aios__ladder *l, aios_plan *p) {
  * Small units need a small ring and long tables, and a ring can be larger than what it saves:
  * all ways are weighed. */
 static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
-    aios_plan best;
-    uint64_t unit;
-    int32_t level, type;
+    int32_t type;
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
     if (p->flags & AIOS_PLAN_MAY_CTX) {
         int32_t least = l->d->n_ctx_min ? l->d->n_ctx_min : 64;
@@ -14824,15 +14688,15 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     }
     p->stream_level = 0;
     if (!aios__ladder_sizes(l, p)) return 0;
-    best = *p;
+    aios_plan best = *p;
     for (p->n_expert_slots = 0;
          !l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM) && p->n_expert_slots <= (l->experts > 0);
          p->n_expert_slots++) {
         p->stream_level = 0;
         if (p->n_expert_slots && aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes)
             best = *p;
-        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL)
-            for (unit = l->least_unit; unit <= AIOS__MAX_UNIT; unit *= 2) {
+        for (int32_t level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL)
+            for (uint64_t unit = l->least_unit; unit <= AIOS__MAX_UNIT; unit *= 2) {
                 p->stream_level = level;
                 p->unit_bytes = unit;
                 if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
@@ -14882,12 +14746,12 @@ static int32_t aios__descend_resident(aios__ladder *l, aios_plan *p) {
 }
 /* The rungs of streaming: experts in a cache, then parts of all matrices through a ring. */
 static int32_t aios__descend_stream(aios__ladder *l, aios_plan *p, int32_t n_asked) {
-    uint64_t budget = l->d->budget_bytes, unit;
+    uint64_t budget = l->d->budget_bytes;
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__stream_batch(l, p, n_asked);
     if (l->experts && aios__most_experts(l, p)) return 1;
     /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
     aios__set_ring(l, p, 4);
-    for (unit = AIOS__MAX_UNIT; unit >= l->least_unit; unit /= 2) {
+    for (uint64_t unit = AIOS__MAX_UNIT; unit >= l->least_unit; unit /= 2) {
         if (budget && unit * 4 > budget / 16 && unit > l->least_unit) continue;
         if (aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, unit)) return 1;
     }
@@ -14951,7 +14815,6 @@ static aios_status aios__plan_limit_to_header(aios_plan_desc *d, uint32_t plan_s
 }
 static void aios__ladder_start(aios__ladder *l, const aios_model *m, const aios_plan_desc *d,
                                uint32_t plan_size) {
-    uint64_t i;
     memset(l, 0, sizeof *l);
     l->m = m;
     l->d = d;
@@ -14959,10 +14822,10 @@ static void aios__ladder_start(aios__ladder *l, const aios_model *m, const aios_
         l->experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
     l->may_rows = d->flags & AIOS_PLAN_NO_STREAM ? 0 : (uint32_t)AIOS_RUNG_ROWS;
     l->least_unit = 65536;
-    for (i = 0; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++)
+    for (uint64_t i = 0; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++)
         if (!(m->io[i].flags & AIOS_IO_ANY_OFFSET)) l->least_unit = 524288;
     l->can_map = plan_size > offsetof(aios_plan, tier_bytes);
-    for (i = 0; i < m->gguf.n_tensors; i++)
+    for (uint64_t i = 0; i < m->gguf.n_tensors; i++)
         l->can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
 }
 /* As the desc asks, the rest by default. */
@@ -15125,9 +14988,9 @@ static const uint8_t aios__request_order[][2] = { /* kind, tier */
 AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_mem_req *out) {
     aios_mem_req r;
     aios_plan p;
-    uint32_t k, n = 0;
+    uint32_t n = 0;
     if (aios__plan_copy(&p, plan, NULL)) return AIOS_ERR_ARG;
-    for (k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
+    for (uint32_t k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
         aios__plan_req(&p, aios__request_order[k][0], aios__request_order[k][1], &r);
         if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i)
             return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
@@ -15139,15 +15002,14 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
                                           aios_tensor_place *out) {
     aios_tensor_place x;
     aios_plan p;
-    aios__place at;
-    aios__cut cut;
+
     uint64_t off[2] = { 0, 0 };
     int32_t id = (int32_t)i;
     if (!m || !m->arch || aios__desc_copy(AIOS__ID_aios_plan, &p, plan, NULL) ||
         i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT)
         return AIOS_ERR_ARG;
-    cut = aios__plan_cut(&p);
-    at = aios__place_of(m, &cut, i, off);
+    aios__cut cut = aios__plan_cut(&p);
+    aios__place at = aios__place_of(m, &cut, i, off);
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout;
@@ -15193,11 +15055,10 @@ AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) {
     return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL;
 }
 AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
-    aios__sequence *q;
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    q = &c->seq[seq];
+    aios__sequence *q = &c->seq[seq];
     if (n < 0 || n > q->n_fed)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n,
                            "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
@@ -15214,14 +15075,12 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 }
 AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n,
                                    aios_error *err) {
-    aios__sequence *s, *d;
-    int32_t done;
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, src)) return aios__seq_fail(c, src, err);
     if (!aios__seq_ok(c, dst)) return aios__seq_fail(c, dst, err);
-    s = &c->seq[src];
-    d = &c->seq[dst];
+    aios__sequence *s = &c->seq[src];
+    aios__sequence *d = &c->seq[dst];
     if (n < 0 || n > s->n_fed)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)s->n_fed, (uint64_t)n,
                            "cannot fork % tokens of a sequence of %", aios__i(n),
@@ -15236,7 +15095,7 @@ AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, in
     memcpy(d->want, s->want, (size_t)n);
     d->n_fed = n;
     d->used = s->used;
-    done = s->n_done < n ? s->n_done : n;
+    int32_t done = s->n_done < n ? s->n_done : n;
     aios__seq_resume(c, dst, aios__kv_fork(&c->kv, dst, src, aios__kv_end(&c->kv.seq[src], done)),
                      done);
     return AIOS_OK;
@@ -15249,18 +15108,17 @@ AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios
 }
 AIOS_API aios_status aios_seq_fetch(aios_context *c, int32_t seq, uint64_t deadline_ns,
                                     aios_error *err) {
-    aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    st = aios__spill_whole(c, seq, deadline_ns, err);
+    aios_status st = aios__spill_whole(c, seq, deadline_ns, err);
     /* what came back is not the first to go again */
     if (st == AIOS_OK || st == AIOS_MORE) c->seq[seq].used = c->n_passed;
     return st;
 }
 AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n,
                                int32_t *n_same) {
-    int32_t s, i, best = -1, most = 0;
-    for (s = 0; c && ids && s < c->plan.n_seq; s++) {
+    int32_t i, best = -1, most = 0;
+    for (int32_t s = 0; c && ids && s < c->plan.n_seq; s++) {
         const aios__sequence *q = &c->seq[s];
         for (i = 0; i < q->n_done && (uint64_t)i < n && q->token[i] == ids[i]; i++) {}
         /* one that tokens were taken out of knows more than it shows */
@@ -15274,12 +15132,10 @@ AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64
 }
 AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from, int32_t to,
                                      aios_error *err) {
-    aios__sequence *q;
-    int32_t n;
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    q = &c->seq[seq];
+    aios__sequence *q = &c->seq[seq];
     if (from < 0 || from > to || to > q->n_fed)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)to,
                            "cannot take tokens % to % out of a sequence", aios__i(from),
@@ -15300,7 +15156,7 @@ AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from,
         q->n_done -= to - from;
     } else if (from < q->n_done)
         aios__seq_cut(c, seq, from);
-    n = q->n_fed - to;
+    int32_t n = q->n_fed - to;
     memmove(q->token + from, q->token + to, (size_t)n * 4);
     memmove(q->want + from, q->want + to, (size_t)n);
     q->n_fed -= to - from;
@@ -15308,25 +15164,25 @@ AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from,
 }
 AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info *out) {
     aios_cache_info x;
-    int32_t g, f, i;
     if (!c) return AIOS_ERR_ARG;
     memset(&x, 0, sizeof x);
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++) {
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
             const aios__pages *p = &c->kv.pool[g][f];
             x.n_pages += (uint32_t)p->n;
             x.n_free += (uint32_t)p->n_free;
             x.bytes += (uint64_t)p->n * p->bytes;
             x.free_bytes += (uint64_t)p->n_free * p->bytes;
-            for (i = 0; i < p->n; i++)
+            for (int32_t i = 0; i < p->n; i++)
                 if (p->refs[i] > 1) {
                     x.n_shared++;
                     x.saved_bytes += (uint64_t)(p->refs[i] - 1) * p->bytes;
                 }
         }
-    for (i = 0; i < c->plan.n_seq; i++) x.n_spilled += (uint32_t)c->kv.seq[i].n_spilled;
-    for (i = 0; i < c->plan.n_seq; i++)
-        for (g = 0; g < AIOS__N_GROUPS; g++) x.n_spare += (uint32_t)c->kv.seq[i].n_spares[g];
+    for (int32_t i = 0; i < c->plan.n_seq; i++) x.n_spilled += (uint32_t)c->kv.seq[i].n_spilled;
+    for (int32_t i = 0; i < c->plan.n_seq; i++)
+        for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+            x.n_spare += (uint32_t)c->kv.seq[i].n_spares[g];
     return aios__desc_fill(AIOS__ID_aios_cache_info, out, &x);
 }
 
@@ -15359,7 +15215,7 @@ typedef struct aios__state_head {
 static uint64_t aios__layout_hash(const aios_context *c) {
     const aios__kv *kv = &c->kv;
     const aios__hp *hp = &c->model->hp;
-    int32_t f, v[7];
+    int32_t v[7];
     uint64_t h = AIOS__ART_SEED;
     v[0] = kv->n_layer;
     v[1] = kv->keep;
@@ -15373,7 +15229,7 @@ static uint64_t aios__layout_hash(const aios_context *c) {
     h = aios__art_sum(h, kv->sinks, sizeof kv->sinks);
     h = aios__art_sum(h, kv->behind, sizeof kv->behind);
     h = aios__art_sum(h, kv->group, (uint64_t)kv->n_layer);
-    for (f = 0; f < AIOS__N_FORMS; f++)
+    for (int32_t f = 0; f < AIOS__N_FORMS; f++)
         h = aios__art_sum(h, kv->type[f], (uint64_t)kv->n_layer * 4);
     /* long and short contexts can turn differently */
     h = aios__art_sum(h, c->prog.freq, aios__rope_channels(hp) / 2 * 8);
@@ -15382,14 +15238,14 @@ static uint64_t aios__layout_hash(const aios_context *c) {
 /* Leading tiles that a sequence shares with its base, in all forms. */
 static int32_t aios__base_tiles(const aios_context *c, int32_t seq, int32_t base) {
     const aios__kv *kv = &c->kv;
-    int32_t g, f, t, n, some;
+    int32_t g, t, some;
     if (base < 0) return 0;
-    n = c->seq[seq].n_done < c->seq[base].n_done ? c->seq[seq].n_done : c->seq[base].n_done;
+    int32_t n = c->seq[seq].n_done < c->seq[base].n_done ? c->seq[seq].n_done : c->seq[base].n_done;
     if (!aios__kv_whole(&kv->seq[base]) || kv->seq[seq].span[0].off || kv->seq[seq].span[0].to < n)
         return 0;
     for (t = 0; t < n / AIOSK_TILE; t++) {
         for (some = g = 0; g < AIOS__N_GROUPS; g++)
-            for (f = 0; f < AIOS__N_FORMS; f++) {
+            for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
                 int32_t a = aios__page_at(kv, g, f, seq, t), b = aios__page_at(kv, g, f, base, t);
                 if (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, seq, t)) continue;
                 if (a != AIOS__NO_PAGE && a != b) return t;
@@ -15800,8 +15656,7 @@ static aios_status aios__context_ropes(aios_context *c, aios_error *err) {
     const aios__hp *hp = &c->model->hp;
     double *freq = c->prog.freq;
     aios_status st = AIOS_OK;
-    int32_t i;
-    for (i = 0; i < hp->n_ropes && !st; freq += hp->rope[i++].n_rot / 2)
+    for (int32_t i = 0; i < hp->n_ropes && !st; freq += hp->rope[i++].n_rot / 2)
         st = aios__rope_freqs(c->model, &hp->rope[i], c->plan.n_ctx, freq, &c->prog.rope_mult[i],
                               err);
     return st;
@@ -15810,8 +15665,7 @@ static aios_status aios__context_ropes(aios_context *c, aios_error *err) {
 static aios_status aios__context_rotates(const aios_context *c, aios_error *err) {
     const aios__hp *hp = &c->model->hp;
     float *work = (float *)(void *)c->prog.work;
-    int32_t l;
-    for (l = 0; c->kv.coded && l < hp->n_layer; l++)
+    for (int32_t l = 0; c->kv.coded && l < hp->n_layer; l++)
         if (!aiosk_rotate_ok(c->k, hp->layer[l].hd_k, work) ||
             !aiosk_rotate_ok(c->k, hp->layer[l].hd_v, work))
             return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
@@ -16038,11 +15892,9 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
     return AIOS_OK;
 }
 AIOS_API void aios_context_free(aios_context *c) {
-    aios_model *m;
-    int32_t s;
     if (!c) return;
-    for (s = 0; s < c->plan.n_seq; s++) aios__spill_forget(c, s);
-    m = c->model;
+    for (int32_t s = 0; s < c->plan.n_seq; s++) aios__spill_forget(c, s);
+    aios_model *m = c->model;
     m->n_async -= c->exec.stream.n_all && c->exec.stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);
     if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
@@ -16051,9 +15903,6 @@ AIOS_API void aios_context_free(aios_context *c) {
 /* ---- running ---- */
 AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n,
                                uint32_t flags, aios_error *err) {
-    aios__sequence *q;
-    uint64_t i;
-    int32_t room, cells;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
@@ -16061,21 +15910,21 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags,
                            "aios_feed: flags % are none, or contradict each other", aios__u(flags),
                            aios__u(0));
-    q = &c->seq[seq];
-    room = c->plan.n_ctx - q->n_fed;
+    aios__sequence *q = &c->seq[seq];
+    int32_t room = c->plan.n_ctx - q->n_fed;
     /* fewer after tokens were taken out of the middle of tiles */
-    cells = c->kv.seq_tiles * AIOSK_TILE - aios__kv_cell(&c->kv.seq[seq], q->n_fed);
+    int32_t cells = c->kv.seq_tiles * AIOSK_TILE - aios__kv_cell(&c->kv.seq[seq], q->n_fed);
     if (cells < room) room = cells;
     if (n > (uint64_t)room)
         return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n,
                            "% tokens do not fit: the sequence has room for %", aios__u(n),
                            aios__i(room));
-    for (i = 0; i < n; i++)
+    for (uint64_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= c->model->hp.n_vocab)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab,
                                (uint64_t)ids[i], "token id % is not in the vocabulary of %",
                                aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
-    for (i = 0; i < n; i++, q->n_fed++) {
+    for (uint64_t i = 0; i < n; i++, q->n_fed++) {
         q->token[q->n_fed] = ids[i];
         q->want[q->n_fed] = (uint8_t)(flags & AIOS_FEED_ALL_LOGITS  ? 1
                                       : flags & AIOS_FEED_NO_LOGITS ? 0
@@ -16088,14 +15937,12 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
     return AIOS_OK;
 }
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err) {
-    uint64_t t0, t1;
-    aios_status st;
     aios__clear(err);
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
-    t0 = aios__now(&c->exec);
-    st = aios__step(c, deadline_ns, err);
+    uint64_t t0 = aios__now(&c->exec);
+    aios_status st = aios__step(c, deadline_ns, err);
     aios__store(&c->exec.interrupt, 0); /* it has had what it wanted, however the step ended */
-    t1 = aios__now(&c->exec);
+    uint64_t t1 = aios__now(&c->exec);
     if (t1 > t0) c->count.busy_ns += t1 - t0; /* a host's clock may be set back */
     return st;
 }
@@ -16121,10 +15968,9 @@ AIOS_API uint64_t aios_now_ns(const aios_context *c) { return c ? aios__now(&c->
 AIOS_API int32_t aios_output_count(const aios_context *c) { return c ? c->n_out_ready : 0; }
 AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_output *out) {
     aios_output o;
-    int32_t t;
     if (!c || i < 0 || i >= c->n_out_ready) return AIOS_ERR_ARG;
     memset(&o, 0, sizeof o);
-    t = c->pass.out[i];
+    int32_t t = c->pass.out[i];
     o.seq = c->pass.seq[t];
     o.pos = c->pass.pos[t];
     o.token = c->pass.id[t];
@@ -16145,18 +15991,16 @@ AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
 }
 
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out) {
-    aios_counters x;
     if (!c) return AIOS_ERR_ARG;
-    x = c->count;
+    aios_counters x = c->count;
     if (c->exec.stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->exec.stream, &x, 0);
     x.n_expert_hits = c->exec.expert_cache.n_hits;
     x.n_expert_misses = c->exec.expert_cache.n_misses;
     return aios__desc_fill(AIOS__ID_aios_counters, out, &x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
-    uint64_t denied;
     if (!c) return;
-    denied = c->count.n_wishes_denied;
+    uint64_t denied = c->count.n_wishes_denied;
     if (c->exec.stream.n_all) aios__stream_count(&c->exec.stream, &c->count, 1);
     c->exec.expert_cache.n_hits = c->exec.expert_cache.n_misses = 0;
     memset(&c->count, 0, sizeof c->count);
@@ -16165,9 +16009,8 @@ AIOS_API void aios_counters_reset(aios_context *c) {
 AIOS_API uint32_t aios_op_count(const aios_context *c) { return c ? c->prog.n_ops : 0; }
 AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info *out) {
     aios_op_info x;
-    const aios__op *o;
     if (!c || i >= c->prog.n_ops) return AIOS_ERR_ARG;
-    o = &c->prog.op[i];
+    const aios__op *o = &c->prog.op[i];
     memset(&x, 0, sizeof x);
     x.layer = o->layer;
     x.name = o->name;
@@ -16191,14 +16034,13 @@ AIOS_API void aios_end_reads(aios_context *c, int32_t end) {
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id,
                                  aios_error *err) {
-    int32_t i, pos;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    i = aios__output_row(c, seq);
+    int32_t i = aios__output_row(c, seq);
     if (i < 0)
         return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF,
                            "the last step left no logits for sequence %", aios__i(seq));
-    pos = c->pass.pos[c->pass.out[i]] + 1;
+    int32_t pos = c->pass.pos[c->pass.out[i]] + 1;
     if (pos > c->seq[seq].n_done)
         return aios__fail2(
             err, AIOS_ERR_STATE, AIOS__NO_OFF, (uint64_t)c->seq[seq].n_done, (uint64_t)pos,
@@ -16418,8 +16260,8 @@ static int32_t aios__blk_layer(aios__str s) {
 /* Matrices of experts, or that of one: "ffn_up_exps.weight", "ffn_up.3.weight". */
 static int32_t aios__blk_experts(aios__str s) {
     static const char *const names[] = { ".ffn_gate.", ".ffn_up.", ".ffn_down." };
-    uint64_t i, n, k;
-    for (i = 0; i < 3; i++)
+    uint64_t n, k;
+    for (uint64_t i = 0; i < 3; i++)
         for (k = 0, n = strlen(names[i]); k + n < s.n; k++)
             if (!memcmp(s.p + k, names[i], (size_t)n))
                 return s.p[k + n] >= '0' && s.p[k + n] <= '9';
@@ -16436,12 +16278,12 @@ static uint32_t aios__blk_use(const aios__blk_pass *x, aios__str s, uint64_t n_b
 /* How a tensor is cut. 0: a row is too large. More than INT32_MAX blocks count as one more than
  * that, which no limit allows. */
 static int32_t aios__blk_cut(aios__blk_tensor *t, uint64_t matrix_bytes, uint64_t target) {
-    uint64_t rows = target / t->row_bytes, n;
+    uint64_t rows = target / t->row_bytes;
     if (rows > 16) rows -= rows % 16; /* whole panels, for engines that work on them */
     if (rows < 1) rows = 1;
     t->block_bytes = rows * t->row_bytes;
     t->unit_bytes = matrix_bytes >= AIOS__BLK_MIN ? matrix_bytes : t->n_bytes;
-    n = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0);
+    uint64_t n = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0);
     if (t->block_bytes > INT32_MAX) return 0;
     /* of several units each is 64 KiB at the least, and so is every second block */
     if (n <= INT32_MAX) n *= t->n_bytes / t->unit_bytes;
@@ -16469,10 +16311,10 @@ static uint64_t aios__blk_share(uint64_t a, uint64_t b, uint64_t c) {
 static aios_status aios__blk_place(aios__blk_pass *x, const aios__blk_tensor *t, uint64_t off,
                                    uint64_t len) {
     uint32_t use = t->use, tier = AIOS_TIER_STREAM, copied = 0;
-    uint64_t need = aios__round_up(len, 64), at = 0, upto;
+    uint64_t need = aios__round_up(len, 64), at = 0;
     const char *map = x->part[t->part].map;
     /* where not all fit, a run may take what its share of the bytes is up to its end */
-    upto = aios__round_up(x->sum[use] + need, (uint64_t)AIOS__BLK_RUN * x->d.block_bytes);
+    uint64_t upto = aios__round_up(x->sum[use] + need, (uint64_t)AIOS__BLK_RUN * x->d.block_bytes);
     upto = upto > x->total[use] ? x->fit[use] : aios__blk_share(upto, x->fit[use], x->total[use]);
     x->sum[use] += need;
     if (x->fit[use] == x->total[use] || x->taken[use] + need <= upto) {
@@ -16532,7 +16374,6 @@ static aios_status aios__blk_visit(aios__scan *s, const aios__tensor *g) {
     aios__blk_tensor t;
     aios__str name;
     uint64_t off, len;
-    uint32_t j;
     aios_status st = AIOS_OK;
     name.p = s->name;
     name.n = s->n_name;
@@ -16593,7 +16434,7 @@ static aios_status aios__blk_visit(aios__scan *s, const aios__tensor *g) {
     t.first = x->at_block;
     if (x->b) x->b->tensor[x->at_tensor] = t;
     x->at_tensor++;
-    for (j = 0; j < t.n_blocks && !st; j++) {
+    for (uint32_t j = 0; j < t.n_blocks && !st; j++) {
         len = aios__blk_len(&t, j, &off);
         st = aios__blk_place(x, &t, off, len);
     }
@@ -16603,16 +16444,15 @@ static aios_status aios__blk_visit(aios__scan *s, const aios__tensor *g) {
 static aios_status aios__blk_walk(aios__blk_pass *x, int32_t phase, aios_blocks *b,
                                   aios_error *err) {
     aios_limits l = x->o->lim;
-    uint32_t i, j;
     x->phase = phase;
     x->b = b;
     x->at_tensor = x->at_block = 0;
     x->run_part = AIOS__BLK_NONE;
-    for (j = 0; j < AIOS__BLK_N_USE; j++) x->sum[j] = x->taken[j] = 0;
+    for (uint32_t j = 0; j < AIOS__BLK_N_USE; j++) x->sum[j] = x->taken[j] = 0;
     x->used[0] = x->used[1] = 0;
     x->plan.hot_bytes = x->plan.warm_bytes = x->plan.stream_bytes = x->plan.mapped_bytes =
         x->plan.token_bytes = x->plan.token_stream_bytes = 0;
-    for (i = 0; i < x->o->n_parts; i++) {
+    for (uint32_t i = 0; i < x->o->n_parts; i++) {
         aios__scan s;
         aios_status st;
         aios__scan_init(&s, x->o->io, i, x->o->n_parts, &l, err);
@@ -16648,16 +16488,15 @@ static uint64_t aios__blk_ring(const aios__blk_pass *x, uint64_t n) {
 
 /* Who is resident, and how long the ring is; all from sums. */
 static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
-    uint64_t all = 0, each, some, meta, ram = x->d.ram_bytes, kv = x->d.kv_reserve_bytes, cap, rest,
-             least, fits, n, want, w = 0, floor_bytes, quarter;
-    uint32_t i, dist = x->d.prefetch_distance, turn;
+    uint64_t all = 0, ram = x->d.ram_bytes, kv = x->d.kv_reserve_bytes, want, w = 0;
+    uint32_t dist = x->d.prefetch_distance;
     aios__bump m = { NULL, 0 };
     aios_blocks tmp;
     aios_blocks_plan *p = &x->plan;
     aios__blk_layout(&m, x->o->n_parts, x->n_tensors, x->n_blocks, &tmp);
-    meta = aios__round_up(m.used, 128);
-    for (i = 0; i < AIOS__BLK_N_USE; i++) all += x->total[i];
-    each = x->total[AIOS__BLK_SMALL] + x->total[AIOS__BLK_EACH];
+    uint64_t meta = aios__round_up(m.used, 128);
+    for (uint32_t i = 0; i < AIOS__BLK_N_USE; i++) all += x->total[i];
+    uint64_t each = x->total[AIOS__BLK_SMALL] + x->total[AIOS__BLK_EACH];
     x->slot_bytes = aios__round_up(x->max_len + AIOS__BLK_PAGE - 1, AIOS__BLK_PAGE);
     p->n_tensors = x->n_tensors;
     p->n_blocks = x->n_blocks;
@@ -16672,10 +16511,11 @@ static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
 
     /* The least: tables and two slots; or, in small models, all of it resident. Percentages
      * round in our favour: the smallest rest of which max_rws_percent is all. */
-    n = x->n_blocks < 2 ? x->n_blocks : 2;
-    least = meta + (x->mapped ? 0 : aios__blk_ring(x, n));
-    fits = all / x->d.max_rws_percent * 100 +
-           (all % x->d.max_rws_percent * 100 + x->d.max_rws_percent - 1) / x->d.max_rws_percent;
+    uint64_t n = x->n_blocks < 2 ? x->n_blocks : 2;
+    uint64_t least = meta + (x->mapped ? 0 : aios__blk_ring(x, n));
+    uint64_t fits =
+        all / x->d.max_rws_percent * 100 +
+        (all % x->d.max_rws_percent * 100 + x->d.max_rws_percent - 1) / x->d.max_rws_percent;
     if (fits < meta + all) fits = meta + all;
     p->min_bytes = kv + aios__min_u64(least, fits);
     p->prefetch_distance = x->d.flags & AIOS_BLOCKS_NO_PREFETCH ? 0 : dist;
@@ -16687,22 +16527,23 @@ static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
         memcpy(x->fit, x->total, sizeof x->fit);
         return AIOS_OK;
     }
-    cap = (ram - kv) / 100 * x->d.max_rws_percent + (ram - kv) % 100 * x->d.max_rws_percent / 100;
-    rest = ram - kv - meta; /* >= least - meta */
-    quarter = cap / 4;
-    floor_bytes = aios__min_u64(x->all_bytes / 100 * x->d.hot_floor_percent +
-                                    x->all_bytes % 100 * x->d.hot_floor_percent / 100,
-                                each);
+    uint64_t cap =
+        (ram - kv) / 100 * x->d.max_rws_percent + (ram - kv) % 100 * x->d.max_rws_percent / 100;
+    uint64_t rest = ram - kv - meta; /* >= least - meta */
+    uint64_t quarter = cap / 4;
+    uint64_t floor_bytes = aios__min_u64(x->all_bytes / 100 * x->d.hot_floor_percent +
+                                             x->all_bytes % 100 * x->d.hot_floor_percent / 100,
+                                         each);
     if (x->d.flags & AIOS_BLOCKS_NO_PREFETCH) dist = 0;
     /* A longer ring leaves less for resident blocks, so that more has to go through it: a few
      * turns, upwards only. */
-    for (turn = 0;; turn++) {
+    for (uint32_t turn = 0;; turn++) {
         w = aios__min_u64(cap, rest - (x->mapped ? 0 : aios__blk_ring(x, n)));
         if (each && aios__min_u64(each, w) < floor_bytes) {
             w = 0;
             quarter = rest / 2;
         }
-        some = each - aios__min_u64(each, w);
+        uint64_t some = each - aios__min_u64(each, w);
         if (x->mapped || turn == 8) break;
         for (;; dist /= 2) {
             want = 2;
@@ -16720,7 +16561,7 @@ static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
     if (!x->mapped) p->n_slots = (uint32_t)n;
     if (w < each) p->degraded |= AIOS_DEGRADED_HOT;
     if (w == 0 && each) p->degraded |= AIOS_DEGRADED_STREAM;
-    for (i = 0; i < AIOS__BLK_N_USE; i++) {
+    for (uint32_t i = 0; i < AIOS__BLK_N_USE; i++) {
         x->fit[i] = aios__min_u64(x->total[i], w);
         w -= x->fit[i];
         if (x->fit[i] < x->total[i]) {
@@ -16748,7 +16589,6 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o,
                                    const aios_blocks_desc *desc, aios_error *err) {
     aios_model_desc md;
     aios_status st;
-    uint32_t i;
     memset(x, 0, sizeof *x);
     memset(o, 0, sizeof *o);
     aios__clear(err);
@@ -16796,7 +16636,7 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o,
     if (!x->has_output) x->embd_use = AIOS__BLK_EACH; /* tied: the output matrix too */
     x->total[x->embd_use] += x->embd;
     x->mapped = 1;
-    for (i = 0; i < o->n_parts && x->mapped; i++) {
+    for (uint32_t i = 0; i < o->n_parts && x->mapped; i++) {
         aios__blk_part *p = &x->part[i];
         if (!p->end) continue;
         p->map = (const char *)aios__io_map(&o->io[i], p->data_off, p->end);
@@ -16809,7 +16649,7 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o,
     x->plan.request_bytes[AIOS__BLK_WARM] = aios__round_up(x->used[1], 64);
     x->plan.request_bytes[AIOS__BLK_RING] =
         x->plan.n_slots ? aios__blk_ring(x, x->plan.n_slots) : 0;
-    for (i = 0; i < AIOS__BLK_N_REQ; i++) {
+    for (uint32_t i = 0; i < AIOS__BLK_N_REQ; i++) {
         x->plan.total_bytes += x->plan.request_bytes[i];
         x->plan.n_requests += x->plan.request_bytes[i] != 0;
     }
@@ -16832,9 +16672,8 @@ AIOS_API aios_status aios_blocks_request(const aios_blocks_plan *plan, uint32_t 
                                          aios_mem_req *out) {
     aios_blocks_plan p;
     aios_mem_req r;
-    uint32_t k;
     if (aios__desc_copy(AIOS__ID_aios_blocks_plan, &p, plan, NULL)) return AIOS_ERR_ARG;
-    for (k = 0; k < AIOS__BLK_N_REQ; k++)
+    for (uint32_t k = 0; k < AIOS__BLK_N_REQ; k++)
         if (p.request_bytes[k] && i-- == 0) {
             aios__blk_req(&p, k, &r);
             return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
@@ -16846,11 +16685,11 @@ AIOS_API aios_status aios_blocks_request(const aios_blocks_plan *plan, uint32_t 
 /* Reads what was placed, as many blocks at a time as follow each other in file and memory. */
 static aios_status aios__blk_load(aios_blocks *b, aios_error *err) {
     uint64_t done = 0, total = b->plan.request_bytes[AIOS__BLK_HOT] ? b->plan.hot_bytes : 0;
-    uint32_t i, j, n;
+    uint32_t n;
     if (b->plan.request_bytes[AIOS__BLK_WARM]) total += b->plan.warm_bytes;
-    for (i = 0; i < b->plan.n_tensors; i++) {
+    for (uint32_t i = 0; i < b->plan.n_tensors; i++) {
         const aios__blk_tensor *t = &b->tensor[i];
-        for (j = 0; j < t->n_blocks; j += n) {
+        for (uint32_t j = 0; j < t->n_blocks; j += n) {
             aios_block_entry *e = &b->entry[t->first + j];
             uint64_t off, next, len = aios__blk_len(t, j, &off);
             int32_t hot = (e->flags & AIOS_BLOCK_HOT) && b->got[AIOS__BLK_HOT],
@@ -16875,8 +16714,7 @@ static aios_status aios__blk_load(aios_blocks *b, aios_error *err) {
 
 /* Gives back what was taken, last first. */
 static void aios__blk_give(aios_allocator mem, void *const *got, const aios_mem_req *req) {
-    uint32_t k;
-    for (k = AIOS__BLK_N_REQ; k-- > 0;)
+    for (uint32_t k = AIOS__BLK_N_REQ; k-- > 0;)
         if (got[k]) mem.free(mem.user, got[k], &req[k]);
 }
 
@@ -16886,24 +16724,22 @@ AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks 
                                                         "WARM blocks", "ring" };
     aios__opening o;
     aios__blk_pass x;
-    aios_blocks_plan plan;
     aios_allocator mem;
     aios_mem_req req[AIOS__BLK_N_REQ];
     void *got[AIOS__BLK_N_REQ] = { NULL, NULL, NULL, NULL, NULL };
     aios_hardware hw;
     aios__bump m = { NULL, 0 };
     aios_blocks *b = NULL;
-    aios_status st;
-    uint32_t k, i;
+
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     aios_hardware_init(&hw);
     memset(&mem, 0, sizeof mem);
-    st = aios__blk_start(&x, &o, desc, err);
-    plan = x.plan;
+    aios_status st = aios__blk_start(&x, &o, desc, err);
+    aios_blocks_plan plan = x.plan;
     if (!st) st = aios__allocator_copy(&mem, x.d.mem, "aios_blocks_desc", err);
     if (!st && x.d.hardware) st = aios__desc_copy(AIOS__ID_aios_hardware, &hw, x.d.hardware, err);
-    for (k = 0; k < AIOS__BLK_N_REQ; k++) {
+    for (uint32_t k = 0; k < AIOS__BLK_N_REQ; k++) {
         aios__blk_req(&plan, k, &req[k]);
         if (!st && req[k].bytes) st = aios__alloc(&mem, &req[k], names[k], &got[k], err);
     }
@@ -16929,7 +16765,7 @@ AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks 
         b->slot = plan.n_slots ? (aios__blk_slot *)(void *)((char *)got[AIOS__BLK_RING] +
                                                             plan.n_slots * x.slot_bytes)
                                : NULL;
-        for (i = 0; i < plan.n_slots; i++) {
+        for (uint32_t i = 0; i < plan.n_slots; i++) {
             b->slot[i].id = AIOS__BLK_NONE;
             b->slot[i].want = 0;
         }
@@ -16973,11 +16809,9 @@ AIOS__SMALL_END
 /* ---- the hot path ---- */
 AIOS_API aios_status aios_resolve_block(aios_blocks *b, uint32_t id, const void **data,
                                         uint32_t *n_bytes) {
-    const aios_block_entry *e;
-    const void *p;
     if (id >= b->n_blocks) return AIOS_ERR_ARG;
-    e = &b->entry[id];
-    p = aios__base_get(&e->base);
+    const aios_block_entry *e = &b->entry[id];
+    const void *p = aios__base_get(&e->base);
     *data = p;
     *n_bytes = e->n_bytes;
     /* HOT is bit 3, WARM bit 4 */
@@ -16996,17 +16830,14 @@ AIOS__SMALL_BEGIN
 AIOS_API uint32_t aios_blocks_count(const aios_blocks *b) { return b ? b->n_blocks : 0; }
 
 AIOS_API int64_t aios_blocks_at(const aios_blocks *b, uint32_t tensor, uint64_t off) {
-    const aios__blk_tensor *t;
-    uint64_t per;
     if (!b || tensor >= b->plan.n_tensors || off >= b->tensor[tensor].n_bytes) return AIOS_ERR_ARG;
-    t = &b->tensor[tensor];
-    per = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0);
+    const aios__blk_tensor *t = &b->tensor[tensor];
+    uint64_t per = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0);
     return (int64_t)(t->first + off / t->unit_bytes * per + off % t->unit_bytes / t->block_bytes);
 }
 AIOS_API int64_t aios_blocks_find(const aios_blocks *b, const char *name, uint64_t off) {
-    uint32_t i;
     if (b && name)
-        for (i = 0; i < b->plan.n_tensors; i++)
+        for (uint32_t i = 0; i < b->plan.n_tensors; i++)
             if (!strcmp(b->tensor[i].name, name)) return aios_blocks_at(b, i, off);
     return AIOS_ERR_ARG;
 }
@@ -17034,11 +16865,10 @@ AIOS_API aios_status aios_block_get(const aios_blocks *b, uint32_t id, aios_bloc
 }
 AIOS_API aios_status aios_block_get_info(const aios_blocks *b, uint32_t id, aios_block_info *out) {
     aios_block_info x;
-    const aios__blk_tensor *t;
     if (!b || id >= b->n_blocks) return AIOS_ERR_ARG;
     memset(&x, 0, sizeof x);
     x.tensor = aios__blk_of(b, id);
-    t = &b->tensor[x.tensor];
+    const aios__blk_tensor *t = &b->tensor[x.tensor];
     memcpy(x.name, t->name, sizeof x.name);
     x.n_bytes = aios__blk_len(t, id - t->first, &x.offset);
     x.file_offset = t->off + x.offset;
@@ -17095,19 +16925,18 @@ static aios_status aios__blk_bring(aios_blocks *b, uint32_t id, const aios__blk_
     aios_block_entry *e = &b->entry[id];
     aios__blk_slot *s;
     const aios_io *io = &b->io[t->part];
-    uint64_t off, from, to, len = aios__blk_len(t, id - t->first, &off);
-    char *dst;
+    uint64_t off, len = aios__blk_len(t, id - t->first, &off);
     aios_status st;
     /* fewer are wanted than there are */
     while (s = &b->slot[b->victim], s->want == b->want)
         b->victim = (b->victim + 1) % b->plan.n_slots;
     if (s->id != AIOS__BLK_NONE) aios__base_set(&b->entry[s->id].base, NULL);
     s->id = AIOS__BLK_NONE;
-    dst = (char *)b->got[AIOS__BLK_RING] + b->victim * b->slot_bytes;
+    char *dst = (char *)b->got[AIOS__BLK_RING] + b->victim * b->slot_bytes;
     off += t->off;
     /* whole pages, for readers that go past the page cache */
-    from = off / AIOS__BLK_PAGE * AIOS__BLK_PAGE;
-    to = aios__min_u64(aios__round_up(off + len, AIOS__BLK_PAGE), io->n_bytes);
+    uint64_t from = off / AIOS__BLK_PAGE * AIOS__BLK_PAGE;
+    uint64_t to = aios__min_u64(aios__round_up(off + len, AIOS__BLK_PAGE), io->n_bytes);
     if ((st = aios__io_read(io, from, dst, to - from, err)) != 0) return st;
     s->id = id;
     s->want = b->want;
@@ -17182,13 +17011,12 @@ static aios_status aios__blk_touch(aios_blocks *b, uint32_t id, uint64_t deadlin
 AIOS_API aios_status aios_blocks_prefetch(aios_blocks *b, uint32_t id, uint64_t deadline_ns,
                                           aios_error *err) {
     aios_status st = AIOS_OK;
-    uint64_t t0;
     aios__clear(err);
     if (!b || id >= (b ? b->n_blocks : 0))
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, b ? b->n_blocks : 0, id,
                            "there is no block %", aios__u(id), aios__u(0));
     if (!b->plan.n_slots && !b->mapped) return AIOS_OK; /* all is resident */
-    t0 = b->desc.now_ns(b->desc.now_user);
+    uint64_t t0 = b->desc.now_ns(b->desc.now_user);
     st = b->plan.n_slots ? aios__blk_ring_fill(b, id, deadline_ns, err)
                          : aios__blk_touch(b, id, deadline_ns);
     aios__total_add(&b->prefetch_ns, b->desc.now_ns(b->desc.now_user) - t0);
@@ -17196,14 +17024,13 @@ AIOS_API aios_status aios_blocks_prefetch(aios_blocks *b, uint32_t id, uint64_t 
 }
 AIOS_API aios_status aios_blocks_read(const aios_blocks *b, uint32_t id, uint64_t offset, void *dst,
                                       uint64_t n, aios_error *err) {
-    const aios__blk_tensor *t;
-    uint64_t off, len;
+    uint64_t off;
     aios__clear(err);
     if (!b || id >= (b ? b->n_blocks : 0) || (!dst && n))
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
                           "aios_blocks_read: there is no such block, or dst is NULL");
-    t = &b->tensor[aios__blk_of(b, id)];
-    len = aios__blk_len(t, id - t->first, &off);
+    const aios__blk_tensor *t = &b->tensor[aios__blk_of(b, id)];
+    uint64_t len = aios__blk_len(t, id - t->first, &off);
     if (offset > len || n > len - offset)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, len, offset,
                            "a block of % bytes has none from byte % on, or too few", aios__u(len),
@@ -17214,7 +17041,6 @@ AIOS_API aios_status aios_blocks_read(const aios_blocks *b, uint32_t id, uint64_
 /* ---- sparsity ---- */
 AIOS_API aios_status aios_blocks_set_mask(aios_blocks *b, const uint32_t *bits, uint32_t n_layers,
                                           uint32_t n_rows, aios_error *err) {
-    uint32_t i, j;
     aios__clear(err);
     if (!b) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the controller is NULL");
     if (bits && b->desc.flags & AIOS_BLOCKS_NO_SPARSITY)
@@ -17227,7 +17053,7 @@ AIOS_API aios_status aios_blocks_set_mask(aios_blocks *b, const uint32_t *bits, 
     b->n_mask_layers = bits ? n_layers : 0;
     b->n_mask_rows = bits ? n_rows : 0;
     b->mask_words = n_rows / 32 + (n_rows % 32 != 0);
-    for (i = 0; i < b->plan.n_tensors; i++) {
+    for (uint32_t i = 0; i < b->plan.n_tensors; i++) {
         const aios__blk_tensor *t = &b->tensor[i];
         aios__str name;
         int32_t of_rows;
@@ -17237,7 +17063,7 @@ AIOS_API aios_status aios_blocks_set_mask(aios_blocks *b, const uint32_t *bits, 
             t->layer >= 0 && (uint32_t)t->layer < b->n_mask_layers &&
             t->n_bytes / t->row_bytes == n_rows &&
             (aios__blk_has(name, ".ffn_up.weight") || aios__blk_has(name, ".ffn_gate.weight"));
-        for (j = 0; j < t->n_blocks; j++) {
+        for (uint32_t j = 0; j < t->n_blocks; j++) {
             aios_block_entry *e = &b->entry[t->first + j];
             uint64_t off, len = aios__blk_len(t, j, &off), r = off / t->row_bytes,
                           end = (off + len) / t->row_bytes;
@@ -17263,10 +17089,9 @@ AIOS_API aios_status aios_get_hardware_profile(const aios_blocks *b, aios_hardwa
     return b ? aios__desc_fill(AIOS__ID_aios_hardware, out, &b->hw) : AIOS_ERR_ARG;
 }
 static void aios__blk_sum(const aios_blocks *b, aios__blk_sums *s) {
-    uint32_t i, k;
     memset(s, 0, sizeof *s);
-    for (i = 0; i < AIOS__BLK_STRIPES; i++) {
-        for (k = 0; k < 4; k++) s->tier[k] += aios__tally_get(&b->stripe[i].tier[k]);
+    for (uint32_t i = 0; i < AIOS__BLK_STRIPES; i++) {
+        for (uint32_t k = 0; k < 4; k++) s->tier[k] += aios__tally_get(&b->stripe[i].tier[k]);
         s->skipped += aios__tally_get(&b->stripe[i].skipped);
     }
     s->n_tokens = aios__tally_get(&b->n_tokens);

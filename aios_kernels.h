@@ -1584,37 +1584,33 @@ AIOSK__INLINE uint32_t aiosk__nibble(const uint8_t *qs, int k) {
 
 /* f16 d, 16 bytes in halves; code - 8 */
 static void aiosk__ints_q4_0(const uint8_t *b, aiosk__ints *o) {
-    int k;
     o->d[0] = aiosk__f16_at(b);
-    for (k = 0; k < 32; k++) o->q[k] = (int8_t)((int)aiosk__nibble(b + 2, k) - 8);
+    for (int k = 0; k < 32; k++) o->q[k] = (int8_t)((int)aiosk__nibble(b + 2, k) - 8);
 }
 
 /* f16 d, f16 m, 16 bytes in halves; d * q + m */
 static void aiosk__ints_q4_1(const uint8_t *b, aiosk__ints *o) {
-    int k;
     o->d[0] = aiosk__f16_at(b);
     o->dmin[0] = -aiosk__f16_at(b + 2);
     o->has_min = 1;
-    for (k = 0; k < 32; k++) o->q[k] = (int8_t)aiosk__nibble(b + 4, k);
+    for (int k = 0; k < 32; k++) o->q[k] = (int8_t)aiosk__nibble(b + 4, k);
 }
 
 /* f16 d, 32 fifth bits, 16 bytes in halves; code - 16 */
 static void aiosk__ints_q5_0(const uint8_t *b, aiosk__ints *o) {
     uint32_t qh = aiosk__u32(b + 2);
-    int k;
     o->d[0] = aiosk__f16_at(b);
-    for (k = 0; k < 32; k++)
+    for (int k = 0; k < 32; k++)
         o->q[k] = (int8_t)((int)(aiosk__nibble(b + 6, k) | ((qh >> k & 1) << 4)) - 16);
 }
 
 /* f16 d, f16 m, 32 fifth bits, 16 bytes in halves; d * q + m */
 static void aiosk__ints_q5_1(const uint8_t *b, aiosk__ints *o) {
     uint32_t qh = aiosk__u32(b + 4);
-    int k;
     o->d[0] = aiosk__f16_at(b);
     o->dmin[0] = -aiosk__f16_at(b + 2);
     o->has_min = 1;
-    for (k = 0; k < 32; k++) o->q[k] = (int8_t)(aiosk__nibble(b + 8, k) | ((qh >> k & 1) << 4));
+    for (int k = 0; k < 32; k++) o->q[k] = (int8_t)(aiosk__nibble(b + 8, k) | ((qh >> k & 1) << 4));
 }
 
 /* f16 d, 32 int8. Codes may be -128 in a file, though no quantiser writes that. */
@@ -1631,40 +1627,35 @@ static void aiosk__ints_q8_1(const uint8_t *b, aiosk__ints *o) {
 
 /* f16 d, 16 bytes in halves: indices of levels */
 static void aiosk__ints_iq4_nl(const uint8_t *b, aiosk__ints *o) {
-    int k;
     o->d[0] = aiosk__f16_at(b);
-    for (k = 0; k < 32; k++) o->q[k] = aiosk__iq4_levels[aiosk__nibble(b + 2, k)];
+    for (int k = 0; k < 32; k++) o->q[k] = aiosk__iq4_levels[aiosk__nibble(b + 2, k)];
 }
 
 /* E8M0 scale, 16 bytes in halves: E2M1 */
 static void aiosk__ints_mxfp4(const uint8_t *b, aiosk__ints *o) {
-    int k;
     o->d[0] = aiosk__e8m0_half(b[0]);
-    for (k = 0; k < 32; k++) o->q[k] = aiosk__fp4_levels[aiosk__nibble(b + 1, k)];
+    for (int k = 0; k < 32; k++) o->q[k] = aiosk__fp4_levels[aiosk__nibble(b + 1, k)];
 }
 
 /* 64 weights: 4 UE4M3 scales, then per 16 weights 8 bytes: E2M1, low nibbles columns 0..7, high
  * ones 8..15 */
 static void aiosk__ints_nvfp4(const uint8_t *b, aiosk__ints *o) {
-    int k;
     o->unit = 16;
-    for (k = 0; k < 4; k++) o->d[k] = aiosk__ue4m3_half(b[k]);
-    for (k = 0; k < 64; k++)
+    for (int k = 0; k < 4; k++) o->d[k] = aiosk__ue4m3_half(b[k]);
+    for (int k = 0; k < 64; k++)
         o->q[k] = aiosk__fp4_levels[(b[4 + (k >> 4) * 8 + (k & 7)] >> (k & 8 ? 4 : 0)) & 15];
 }
 
 /* 128 weights: f16 d, 128 bits in column order; 1 is +d, 0 is -d */
 static void aiosk__ints_q1_0(const uint8_t *b, aiosk__ints *o) {
-    int k;
-    for (k = 0; k < 4; k++) o->d[k] = aiosk__f16_at(b);
-    for (k = 0; k < 128; k++) o->q[k] = b[2 + (k >> 3)] >> (k & 7) & 1 ? 1 : -1;
+    for (int k = 0; k < 4; k++) o->d[k] = aiosk__f16_at(b);
+    for (int k = 0; k < 128; k++) o->q[k] = b[2 + (k >> 3)] >> (k & 7) & 1 ? 1 : -1;
 }
 
 /* 64 weights: f16 d, 2 bits each in column order; code - 1, so -1, 0, 1, 2 */
 static void aiosk__ints_q2_0(const uint8_t *b, aiosk__ints *o) {
-    int k;
-    for (k = 0; k < 2; k++) o->d[k] = aiosk__f16_at(b);
-    for (k = 0; k < 64; k++) o->q[k] = (int8_t)((b[2 + (k >> 2)] >> ((k & 3) * 2) & 3) - 1);
+    for (int k = 0; k < 2; k++) o->d[k] = aiosk__f16_at(b);
+    for (int k = 0; k < 64; k++) o->q[k] = (int8_t)((b[2 + (k >> 2)] >> ((k & 3) * 2) & 3) - 1);
 }
 
 /* ---- blocks of 256: integer sub-scales per 16 columns ----
@@ -1686,15 +1677,14 @@ AIOSK__INLINE uint32_t aiosk__four_bits(const uint8_t *qs, int k) {
 
 /* 16 bytes scale | min << 4, 2-bit codes [64], f16 d, f16 dmin. |sc * q| <= 15 * 3 */
 static void aiosk__ints_q2_k(const uint8_t *b, aiosk__ints *o) {
-    int j, k;
     o->d[0] = aiosk__f16_at(b + 80);
     o->dmin[0] = aiosk__f16_at(b + 82);
     o->has_min = 1;
-    for (j = 0; j < 16; j++) {
+    for (int j = 0; j < 16; j++) {
         o->sc[j] = (int16_t)(b[j] & 15);
         o->mn[j] = (int16_t)(b[j] >> 4);
     }
-    for (k = 0; k < 256; k++) o->q[k] = (int8_t)aiosk__two_bits(b + 16, k);
+    for (int k = 0; k < 256; k++) o->q[k] = (int8_t)aiosk__two_bits(b + 16, k);
 }
 
 /* third bits [32] (bit i of byte k: column 32 * i + k), 2-bit codes [64], 16 scales of 6 bits in
@@ -1702,13 +1692,12 @@ static void aiosk__ints_q2_k(const uint8_t *b, aiosk__ints *o) {
  * q| <= 32 * 4 */
 static void aiosk__ints_q3_k(const uint8_t *b, aiosk__ints *o) {
     const uint8_t *s = b + 96;
-    int j, k;
     o->d[0] = aiosk__f16_at(b + 108);
-    for (j = 0; j < 16; j++)
+    for (int j = 0; j < 16; j++)
         o->sc[j] = (int16_t)(((s[j & 7] >> (j >> 3) * 4 & 15) | (s[8 + (j & 3)] >> (j >> 2) * 2 & 3)
                                                                     << 4) -
                              32);
-    for (k = 0; k < 256; k++)
+    for (int k = 0; k < 256; k++)
         o->q[k] = (int8_t)((int)(aiosk__two_bits(b + 32, k) | ((uint32_t)b[k & 31] >> (k >> 5) & 1)
                                                                   << 2) -
                            4);
@@ -1718,8 +1707,7 @@ static void aiosk__ints_q3_k(const uint8_t *b, aiosk__ints *o) {
  * those of 0..3 in their low 6 bits; bytes 8..11 the low nibbles of those of 4..7, whose upper
  * pairs are the top bits of bytes 0..7. */
 static void aiosk__scales_k(const uint8_t *s, aiosk__ints *o) {
-    int i;
-    for (i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++) {
         o->sc[2 * i] = o->sc[2 * i + 1] = (int16_t)(s[i] & 63);
         o->mn[2 * i] = o->mn[2 * i + 1] = (int16_t)(s[i + 4] & 63);
         o->sc[2 * i + 8] = o->sc[2 * i + 9] = (int16_t)((s[i + 8] & 15) | (s[i] >> 6) << 4);
@@ -1729,23 +1717,21 @@ static void aiosk__scales_k(const uint8_t *s, aiosk__ints *o) {
 
 /* f16 d, f16 dmin, scales [12], nibbles [128]. |sc * q| <= 63 * 15 */
 static void aiosk__ints_q4_k(const uint8_t *b, aiosk__ints *o) {
-    int k;
     o->d[0] = aiosk__f16_at(b);
     o->dmin[0] = aiosk__f16_at(b + 2);
     o->has_min = 1;
     aiosk__scales_k(b + 4, o);
-    for (k = 0; k < 256; k++) o->q[k] = (int8_t)aiosk__four_bits(b + 16, k);
+    for (int k = 0; k < 256; k++) o->q[k] = (int8_t)aiosk__four_bits(b + 16, k);
 }
 
 /* f16 d, f16 dmin, scales [12], fifth bits [32] (bit i of byte k: column 32 * i + k), nibbles
  * [128]. |sc * q| <= 63 * 31 */
 static void aiosk__ints_q5_k(const uint8_t *b, aiosk__ints *o) {
-    int k;
     o->d[0] = aiosk__f16_at(b);
     o->dmin[0] = aiosk__f16_at(b + 2);
     o->has_min = 1;
     aiosk__scales_k(b + 4, o);
-    for (k = 0; k < 256; k++)
+    for (int k = 0; k < 256; k++)
         o->q[k] = (int8_t)(aiosk__four_bits(b + 48, k) |
                            ((uint32_t)b[16 + (k & 31)] >> (k >> 5) & 1) << 4);
 }
@@ -1753,10 +1739,9 @@ static void aiosk__ints_q5_k(const uint8_t *b, aiosk__ints *o) {
 /* low nibbles [128] (64 bytes hold 128 columns), upper pairs [64], int8 scales [16], f16 d; code
  * - 32. |sc * q| <= 128 * 32 */
 static void aiosk__ints_q6_k(const uint8_t *b, aiosk__ints *o) {
-    int j, k;
     o->d[0] = aiosk__f16_at(b + 208);
-    for (j = 0; j < 16; j++) o->sc[j] = (int8_t)b[192 + j];
-    for (k = 0; k < 256; k++) {
+    for (int j = 0; j < 16; j++) o->sc[j] = (int8_t)b[192 + j];
+    for (int k = 0; k < 256; k++) {
         uint32_t low = (uint32_t)b[(k >> 7) * 64 + (k & 63)] >> (k & 64 ? 4 : 0) & 15;
         o->q[k] = (int8_t)((int)(low | aiosk__two_bits(b + 128, k) << 4) - 32);
     }
@@ -1764,9 +1749,8 @@ static void aiosk__ints_q6_k(const uint8_t *b, aiosk__ints *o) {
 
 /* f32 d, int8 [256], int16 sums [16] (not needed here) */
 static void aiosk__ints_q8_k(const uint8_t *b, aiosk__ints *o) {
-    int j;
     o->d[0] = aiosk__f32(b);
-    for (j = 0; j < 16; j++) o->sc[j] = 1;
+    for (int j = 0; j < 16; j++) o->sc[j] = 1;
     memcpy(o->q, b + 4, 256);
 }
 
@@ -1775,10 +1759,9 @@ static void aiosk__ints_q8_k(const uint8_t *b, aiosk__ints *o) {
  * [16] 5 * 16, [4] 4 * 4; f16 d. |q| <= 1 */
 static void aiosk__ints_tq1_0(const uint8_t *b, aiosk__ints *o) {
     static const uint8_t pow3[5] = { 1, 3, 9, 27, 81 };
-    int j, k;
     o->d[0] = aiosk__f16_at(b + 52);
-    for (j = 0; j < 16; j++) o->sc[j] = 1;
-    for (k = 0; k < 256; k++) {
+    for (int j = 0; j < 16; j++) o->sc[j] = 1;
+    for (int k = 0; k < 256; k++) {
         int i, n;
         if (k < 160) {
             i = k & 31;
@@ -1796,16 +1779,14 @@ static void aiosk__ints_tq1_0(const uint8_t *b, aiosk__ints *o) {
 
 /* 2-bit codes [64], f16 d; code - 1. -1 <= q <= 2 */
 static void aiosk__ints_tq2_0(const uint8_t *b, aiosk__ints *o) {
-    int j, k;
     o->d[0] = aiosk__f16_at(b + 64);
-    for (j = 0; j < 16; j++) o->sc[j] = 1;
-    for (k = 0; k < 256; k++) o->q[k] = (int8_t)((int)aiosk__two_bits(b, k) - 1);
+    for (int j = 0; j < 16; j++) o->sc[j] = 1;
+    for (int k = 0; k < 256; k++) o->q[k] = (int8_t)((int)aiosk__two_bits(b, k) - 1);
 }
 
 /* Writes the 8 values of a code book entry; bit i of signs negates value i. */
 AIOSK__INLINE void aiosk__grid8(int8_t *q, uint32_t entry, uint32_t signs) {
-    int i;
-    for (i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++) {
         int v = aiosk__iq2_levels[entry >> 2 * i & 3];
         q[i] = (int8_t)(signs >> i & 1 ? -v : v);
     }
@@ -1813,8 +1794,7 @@ AIOSK__INLINE void aiosk__grid8(int8_t *q, uint32_t entry, uint32_t signs) {
 
 /* The same for 4 values of 3 bits. */
 AIOSK__INLINE void aiosk__grid4(int8_t *q, uint32_t entry, const int8_t *levels, uint32_t signs) {
-    int i;
-    for (i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++) {
         int v = levels[entry >> 3 * i & 7];
         q[i] = (int8_t)(signs >> i & 1 ? -v : v);
     }
@@ -1823,9 +1803,8 @@ AIOSK__INLINE void aiosk__grid4(int8_t *q, uint32_t entry, const int8_t *levels,
 /* f16 d; per 32 columns 4 index bytes and 32 bits: 4 * 7 signs, 4 of scale. weight = d/8 *
  * (2s+1) * q; |sc * q| <= 31 * 43 */
 static void aiosk__ints_iq2_xxs(const uint8_t *b, aiosk__ints *o) {
-    int g;
     o->d[0] = aiosk__f16_at(b) * 0.125f;
-    for (g = 0; g < 32; g++) {
+    for (int g = 0; g < 32; g++) {
         const uint8_t *p = b + 2 + (g >> 2) * 8;
         uint32_t s = aiosk__u32(p + 4);
         o->sc[g >> 1] = (int16_t)(2 * (s >> 28) + 1);
@@ -1836,10 +1815,10 @@ static void aiosk__ints_iq2_xxs(const uint8_t *b, aiosk__ints *o) {
 /* f16 d; per 8 columns 16 bits: 9 of index, 7 of signs; 16 scales of 4 bits. weight = d/8 *
  * (2s+1) * q; |sc * q| <= 31 * 43 */
 static void aiosk__ints_iq2_xs(const uint8_t *b, aiosk__ints *o) {
-    int g, j;
     o->d[0] = aiosk__f16_at(b) * 0.125f;
-    for (j = 0; j < 16; j++) o->sc[j] = (int16_t)(2 * (b[66 + (j >> 1)] >> (j & 1) * 4 & 15) + 1);
-    for (g = 0; g < 32; g++) {
+    for (int j = 0; j < 16; j++)
+        o->sc[j] = (int16_t)(2 * (b[66 + (j >> 1)] >> (j & 1) * 4 & 15) + 1);
+    for (int g = 0; g < 32; g++) {
         uint32_t v = aiosk__u16(b + 2 + 2 * g);
         aiosk__grid8(o->q + 8 * g, aiosk__iq2xs_grid[v & 511], aiosk__signs7(v >> 9));
     }
@@ -1848,10 +1827,10 @@ static void aiosk__ints_iq2_xs(const uint8_t *b, aiosk__ints *o) {
 /* f16 d; low 8 bits of index [32], signs [32], upper 2 bits of index [8], 16 scales of 4 bits.
  * weight = d/8 * (2s+1) * q; |sc * q| <= 31 * 43 */
 static void aiosk__ints_iq2_s(const uint8_t *b, aiosk__ints *o) {
-    int g, j;
     o->d[0] = aiosk__f16_at(b) * 0.125f;
-    for (j = 0; j < 16; j++) o->sc[j] = (int16_t)(2 * (b[74 + (j >> 1)] >> (j & 1) * 4 & 15) + 1);
-    for (g = 0; g < 32; g++) {
+    for (int j = 0; j < 16; j++)
+        o->sc[j] = (int16_t)(2 * (b[74 + (j >> 1)] >> (j & 1) * 4 & 15) + 1);
+    for (int g = 0; g < 32; g++) {
         uint32_t i = b[2 + g] | ((uint32_t)b[66 + (g >> 2)] >> (g & 3) * 2 & 3) << 8;
         aiosk__grid8(o->q + 8 * g, aiosk__iq2s_grid[i], b[34 + g]);
     }
@@ -1860,9 +1839,8 @@ static void aiosk__ints_iq2_s(const uint8_t *b, aiosk__ints *o) {
 /* f16 d; 64 index bytes; per 32 columns 32 bits: 4 * 7 signs, 4 of scale. weight = d/4 * (2s+1)
  * * q; |sc * q| <= 31 * 62 */
 static void aiosk__ints_iq3_xxs(const uint8_t *b, aiosk__ints *o) {
-    int g;
     o->d[0] = aiosk__f16_at(b) * 0.25f;
-    for (g = 0; g < 32; g++) {
+    for (int g = 0; g < 32; g++) {
         uint32_t s = aiosk__u32(b + 66 + (g >> 2) * 4), signs = aiosk__signs7(s >> 7 * (g & 3));
         o->sc[g >> 1] = (int16_t)(2 * (s >> 28) + 1);
         aiosk__grid4(o->q + 8 * g, aiosk__iq3xxs_grid[b[2 + 2 * g]], aiosk__iq3xxs_levels, signs);
@@ -1874,10 +1852,10 @@ static void aiosk__ints_iq3_xxs(const uint8_t *b, aiosk__ints *o) {
 /* f16 d; low 8 bits of index [64], ninth bits [8], signs [32], 8 scales of 4 bits. weight = d *
  * (2s+1) * q; |sc * q| <= 31 * 15 */
 static void aiosk__ints_iq3_s(const uint8_t *b, aiosk__ints *o) {
-    int i, j;
     o->d[0] = aiosk__f16_at(b);
-    for (j = 0; j < 16; j++) o->sc[j] = (int16_t)(2 * (b[106 + (j >> 2)] >> (j & 2) * 2 & 15) + 1);
-    for (i = 0; i < 64; i++) { /* groups of 4 columns */
+    for (int j = 0; j < 16; j++)
+        o->sc[j] = (int16_t)(2 * (b[106 + (j >> 2)] >> (j & 2) * 2 & 15) + 1);
+    for (int i = 0; i < 64; i++) { /* groups of 4 columns */
         uint32_t at = b[2 + i] | ((uint32_t)b[66 + (i >> 3)] >> (i & 7) & 1) << 8;
         aiosk__grid4(o->q + 4 * i, aiosk__iq3s_grid[at], aiosk__iq3s_levels,
                      (uint32_t)b[74 + (i >> 1)] >> (i & 1) * 4);
@@ -1886,17 +1864,15 @@ static void aiosk__ints_iq3_s(const uint8_t *b, aiosk__ints *o) {
 
 /* The 8 codes of an IQ1 entry: weight = value +- 1/8, so in eighths 8 * value +- 1. */
 AIOSK__INLINE void aiosk__grid1(int8_t *q, uint32_t entry, uint32_t minus) {
-    int i;
-    for (i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++)
         q[i] = (int8_t)(8 * aiosk__iq1_levels[entry >> 2 * i & 3] + (minus ? -1 : 1));
 }
 
 /* f16 d; low 8 bits of index [32]; per 32 columns 16 bits: 4 * 3 upper bits of index, 3 of
  * scale, the sign of the eighth. weight = d/8 * (2s+1) * q; |sc * q| <= 15 * 9 */
 static void aiosk__ints_iq1_s(const uint8_t *b, aiosk__ints *o) {
-    int g;
     o->d[0] = aiosk__f16_at(b) * 0.125f;
-    for (g = 0; g < 32; g++) {
+    for (int g = 0; g < 32; g++) {
         uint32_t h = aiosk__u16(b + 34 + (g >> 2) * 2);
         o->sc[g >> 1] = (int16_t)(2 * (h >> 12 & 7) + 1);
         aiosk__grid1(o->q + 8 * g, aiosk__iq1_grid[b[2 + g] | (h >> 3 * (g & 3) & 7) << 8],
@@ -1909,12 +1885,11 @@ static void aiosk__ints_iq1_s(const uint8_t *b, aiosk__ints *o) {
  * d. weight = d/8 * (2s+1) * q; |sc * q| <= 15 * 9 */
 static void aiosk__ints_iq1_m(const uint8_t *b, aiosk__ints *o) {
     uint32_t d = 0;
-    int g, j;
-    for (j = 0; j < 4; j++) d |= (uint32_t)(aiosk__u16(b + 48 + 2 * j) >> 12) << 4 * j;
+    for (int j = 0; j < 4; j++) d |= (uint32_t)(aiosk__u16(b + 48 + 2 * j) >> 12) << 4 * j;
     o->d[0] = aiosk__f16((uint16_t)d) * 0.125f;
-    for (j = 0; j < 16; j++)
+    for (int j = 0; j < 16; j++)
         o->sc[j] = (int16_t)(2 * (aiosk__u16(b + 48 + (j >> 2) * 2) >> 3 * (j & 3) & 7) + 1);
-    for (g = 0; g < 32; g++) {
+    for (int g = 0; g < 32; g++) {
         uint32_t h = (uint32_t)b[32 + (g >> 1)] >> (g & 1) * 4;
         aiosk__grid1(o->q + 8 * g, aiosk__iq1_grid[b[g] | (h & 7) << 8], h & 8);
     }
@@ -1924,13 +1899,12 @@ static void aiosk__ints_iq1_m(const uint8_t *b, aiosk__ints *o) {
  * bytes in halves: indices of levels; scale - 32. |sc * q| <= 32 * 127 */
 static void aiosk__ints_iq4_xs(const uint8_t *b, aiosk__ints *o) {
     uint32_t h = aiosk__u16(b + 2);
-    int i, k;
     o->d[0] = aiosk__f16_at(b);
-    for (i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++) {
         int s = (b[4 + (i >> 1)] >> (i & 1) * 4 & 15) | (int)(h >> 2 * i & 3) << 4;
         o->sc[2 * i] = o->sc[2 * i + 1] = (int16_t)(s - 32);
     }
-    for (k = 0; k < 256; k++)
+    for (int k = 0; k < 256; k++)
         o->q[k] = aiosk__iq4_levels[aiosk__nibble(b + 8 + (k >> 5) * 16, k & 31)];
 }
 
@@ -1971,26 +1945,24 @@ AIOSK__SHARED void aiosk__unpack_ints(int32_t type, const void *block, aiosk__in
  * exact (see the top), and so is a * q in every type with a minimum (11 + 6 + 5 bits), so
  * contraction could change nothing here. */
 static void aiosk__ints_to_f32(const aiosk__ints *v, uint32_t n, float *y) {
-    uint32_t j, k;
-    for (j = 0; j < n / 16; j++) {
+    for (uint32_t j = 0; j < n / 16; j++) {
         uint32_t u = j * 16 / (uint32_t)v->unit;
         float a = v->d[u], m = v->dmin[u];
         if (v->unit == 256) {
             a *= (float)v->sc[j];
             m *= (float)v->mn[j];
         }
-        for (k = j * 16; k < j * 16 + 16; k++) y[k] = a * (float)v->q[k];
+        for (uint32_t k = j * 16; k < j * 16 + 16; k++) y[k] = a * (float)v->q[k];
         if (!v->has_min) continue;
-        for (k = j * 16; k < j * 16 + 16; k++) y[k] -= m;
+        for (uint32_t k = j * 16; k < j * 16 + 16; k++) y[k] -= m;
     }
 }
 
 AIOSK_API void aiosk_unpack(int32_t type, const void *src, uint64_t n, float *dst) {
     const uint8_t *p = (const uint8_t *)src;
     const aiosk_type *t = aiosk_type_info(type);
-    uint64_t i;
     if (!t) return;
-    for (i = 0; i + t->n_weights <= n; i += t->n_weights, p += t->n_bytes) {
+    for (uint64_t i = 0; i + t->n_weights <= n; i += t->n_weights, p += t->n_bytes) {
         switch (type) {
         case AIOSK_F32: dst[i] = aiosk__f32(p); break;
         case AIOSK_F16: dst[i] = aiosk__f16(aiosk__u16(p)); break;
@@ -2028,15 +2000,14 @@ AIOSK_API void aiosk_unpack(int32_t type, const void *src, uint64_t n, float *ds
 /* A product of two floats is exact in double, so contraction could change nothing in the sum. */
 AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float *tmp) {
     uint64_t bytes = aiosk_row_bytes(type, (uint64_t)m->n_in);
-    int32_t r, c, k;
     if (bytes == 0) return;
-    for (r = m->row0; r < m->row1; r++) {
+    for (int32_t r = m->row0; r < m->row1; r++) {
         aiosk_unpack(type, (const uint8_t *)m->w + (uint64_t)r * bytes, (uint64_t)m->n_in, tmp);
-        for (c = 0; c < m->n_cols; c++) {
+        for (int32_t c = 0; c < m->n_cols; c++) {
             const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * m->x_stride;
             float *y = m->y + (uint64_t)c * m->y_stride + r, t;
             double sum = 0;
-            for (k = 0; k < m->n_in; k++)
+            for (int32_t k = 0; k < m->n_in; k++)
                 sum += (double)tmp[k] * (double)aiosk__f32(x + (size_t)k * 4);
             t = (float)sum;
             if (m->bias) t += m->bias[r];
@@ -2120,10 +2091,9 @@ AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv
                                                          float inv, float off,
                                                          float *AIOSK__RESTRICT l) {
     float low = lv->low, high = lv->high;
-    int32_t i, j, k;
     if (!lv->n) {
-        for (i = 0; i < n; i += 8)
-            for (j = 0; j < 8; j++) {
+        for (int32_t i = 0; i < n; i += 8)
+            for (int32_t j = 0; j < 8; j++) {
                 float v = x[i + j] * inv + off;
                 v = v > low ? v : low;
                 v = v < high ? v : high;
@@ -2132,17 +2102,17 @@ AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv
             }
         return;
     }
-    for (i = 0; i < n; i += 8) {
+    for (int32_t i = 0; i < n; i += 8) {
         float v[8], s[8];
-        for (j = 0; j < 8; j++) {
+        for (int32_t j = 0; j < 8; j++) {
             v[j] = x[i + j] * inv + off;
             s[j] = low;
         }
-        for (k = 0; k < lv->n; k++) {
+        for (int32_t k = 0; k < lv->n; k++) {
             float mid = lv->mid[k], step = lv->step[k];
-            for (j = 0; j < 8; j++) s[j] += v[j] > mid ? step : 0.0f;
+            for (int32_t j = 0; j < 8; j++) s[j] += v[j] > mid ? step : 0.0f;
         }
-        for (j = 0; j < 8; j++) l[i + j] = s[j];
+        for (int32_t j = 0; j < 8; j++) l[i + j] = s[j];
     }
 }
 
@@ -2154,9 +2124,8 @@ AIOSK__INLINE double aiosk__sum8(const float *s) {
 AIOSK__STRICT AIOSK__NOINLINE static void
 aiosk__measure(const float *x, const float *w, const float *l, int32_t n, aiosk__moments *s) {
     float a[8] = { 0 }, b[8] = { 0 }, c[8] = { 0 };
-    int32_t i, j;
-    for (i = 0; i < n; i += 8)
-        for (j = 0; j < 8; j++) {
+    for (int32_t i = 0; i < n; i += 8)
+        for (int32_t j = 0; j < 8; j++) {
             float wl = w[i + j] * l[i + j];
             a[j] += wl;
             b[j] += wl * l[i + j];
@@ -2170,9 +2139,8 @@ aiosk__measure(const float *x, const float *w, const float *l, int32_t n, aiosk_
 AIOSK__STRICT AIOSK__NOINLINE static double
 aiosk__squares(const float *x, const float *w, const float *l, int32_t n, float a, float m) {
     float s[8] = { 0 };
-    int32_t i, j;
-    for (i = 0; i < n; i += 8)
-        for (j = 0; j < 8; j++) {
+    for (int32_t i = 0; i < n; i += 8)
+        for (int32_t j = 0; j < 8; j++) {
             float e = (x[i + j] + m) - a * l[i + j];
             s[j] += w[i + j] * (e * e);
         }
@@ -2205,9 +2173,9 @@ AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const flo
                                               aiosk__moments *s, float *tmp, float *best,
                                               double *m) {
     double top = 0, low = 0, high = 0, best_gain = -1, a = 0, ends[2];
-    int32_t i, k, left = 4;
+    int32_t left = 4;
     s->w = s->x = s->xx = 0;
-    for (i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++) {
         double v = (double)x[i], u = (double)w[i];
         if (v > top || -v > top) top = v < 0 ? -v : v;
         if (v < low || (mn < 0 && i == 0)) low = v;
@@ -2224,7 +2192,7 @@ AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const flo
     if (ends[1] == 0 || (lv->low + lv->high >= -1 && lv->low + lv->high <= 0)) ends[1] = ends[0];
     if (-low > high) top = -top;
     if (lv->low == -lv->high && top < 0) top = -top; /* keeps scales positive that have no sign */
-    for (k = 0; k < n_tries + left; k++) {
+    for (int32_t k = 0; k < n_tries + left; k++) {
         double inv, off = 0, ta, tm, gain;
         if (k < n_tries) {
             inv = (from + (to - from) * k / (n_tries > 1 ? n_tries - 1 : 1)) * 0.01;
@@ -2301,15 +2269,14 @@ AIOSK__STRICT static int aiosk__store_scale(const aiosk__fit *f, double a, int32
 AIOSK__STRICT static void aiosk__fit_plain(aiosk__fit *f) {
     const aiosk__recipe *r = f->r;
     int other = r->scale != AIOSK__F16_SCALE;
-    double best = -1, a, m, e;
-    aiosk__moments s;
-    int32_t round, i;
+    double best = -1, m;
+
     aiosk__fit_sub(f, 0);
-    s = f->s[0];
-    a = f->a[0];
-    for (round = 0; round < 3; round++) {
+    aiosk__moments s = f->s[0];
+    double a = f->a[0];
+    for (int32_t round = 0; round < 3; round++) {
         double from = best;
-        for (i = 0; other ? 1 : i == 0; i++) {
+        for (int32_t i = 0; other ? 1 : i == 0; i++) {
             uint16_t h = 0, hm = 0;
             double d = 0, dm = 0;
             if (other) {
@@ -2321,7 +2288,7 @@ AIOSK__STRICT static void aiosk__fit_plain(aiosk__fit *f) {
                 aiosk__nearest(&f->lv, f->x, r->n, (float)(1 / d), (float)(dm / d), f->try_l);
             else
                 aiosk__nearest(&f->lv, f->x, r->n, 0, 0, f->try_l);
-            e = aiosk__squares(f->x, f->w, f->try_l, r->n, (float)d, (float)dm);
+            double e = aiosk__squares(f->x, f->w, f->try_l, r->n, (float)d, (float)dm);
             if (best >= 0 && !(e < best)) continue;
             best = e;
             f->d = h;
@@ -2344,17 +2311,16 @@ AIOSK__STRICT static double aiosk__choose(aiosk__fit *f, int32_t j, double d, do
     float *best_l = f->l + j * r->sub;
     double best = -1, base = d != 0 ? f->a[j] / d : 0;
     aiosk__moments s = f->s[j];
-    int32_t c, k, low, high, pass;
     base = base > r->sc_lo ? base : r->sc_lo;
     base = base < r->sc_hi ? base : r->sc_hi;
-    c = (int32_t)(base + 0.5 - r->sc_lo) + r->sc_lo;
-    low = c - 1 < r->sc_lo ? r->sc_lo : c - 1;
-    high = c + 1 > r->sc_hi ? r->sc_hi : c + 1;
-    for (k = low; k <= high; k++) {
+    int32_t c = (int32_t)(base + 0.5 - r->sc_lo) + r->sc_lo;
+    int32_t low = c - 1 < r->sc_lo ? r->sc_lo : c - 1;
+    int32_t high = c + 1 > r->sc_hi ? r->sc_hi : c + 1;
+    for (int32_t k = low; k <= high; k++) {
         double a = d * k, m = f->m[j];
         int32_t mi = 0;
         /* the levels; the minimum for them; the levels for that */
-        for (pass = 0; pass < (r->mn && a != 0 ? 2 : 1); pass++) {
+        for (int32_t pass = 0; pass < (r->mn && a != 0 ? 2 : 1); pass++) {
             double e;
             if (pass || !r->mn || a == 0) {
                 if (r->mn) {
@@ -2389,8 +2355,7 @@ static double aiosk__fit_integers(const aiosk__levels *lv, const double *v, cons
     float x[16] = { 0 }, w[16] = { 0 }, tmp[16], l[16];
     aiosk__moments s;
     double m;
-    int32_t i;
-    for (i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++) {
         x[i] = (float)v[i];
         w[i] = (float)u[i];
     }
@@ -2399,26 +2364,26 @@ static double aiosk__fit_integers(const aiosk__levels *lv, const double *v, cons
 
 AIOSK__STRICT static void aiosk__fit_super(aiosk__fit *f) {
     const aiosk__recipe *r = f->r;
-    int32_t n = r->n / r->sub, j, round;
-    double u[16] = { 0 }, d, dm = 0, best = -1;
+    int32_t n = r->n / r->sub;
+    double u[16] = { 0 }, dm = 0, best = -1;
     float keep[256];
     int16_t sc[16], mn[16];
     uint16_t h, hm = 0;
-    for (j = 0; j < n; j++) {
+    for (int32_t j = 0; j < n; j++) {
         aiosk__fit_sub(f, j);
         u[j] = r->mn ? f->s[j].ll - f->s[j].l * f->s[j].l / f->s[j].w : f->s[j].ll;
         if (!(u[j] > 0)) u[j] = 0;
     }
-    d = aiosk__fit_integers(&f->sc, f->a, u, n, 90);
+    double d = aiosk__fit_integers(&f->sc, f->a, u, n, 90);
     if (r->mn) {
-        for (j = 0; j < n; j++) u[j] = f->s[j].w;
+        for (int32_t j = 0; j < n; j++) u[j] = f->s[j].w;
         dm = aiosk__fit_integers(&f->mn, f->m, u, n, 90);
     }
-    for (round = 0; round < 3; round++) {
+    for (int32_t round = 0; round < 3; round++) {
         double e = 0, a11 = 0, a12 = 0, a22 = 0, b1 = 0, b2 = 0, det;
         d = aiosk__store_f16(f, d, &h);
         if (r->mn) dm = aiosk__store_f16(f, dm, &hm);
-        for (j = 0; j < n; j++) e += aiosk__choose(f, j, d, dm);
+        for (int32_t j = 0; j < n; j++) e += aiosk__choose(f, j, d, dm);
         if (best >= 0 && !(e < best)) break;
         best = e;
         f->d = h;
@@ -2426,7 +2391,7 @@ AIOSK__STRICT static void aiosk__fit_super(aiosk__fit *f) {
         memcpy(keep, f->l, sizeof keep);
         memcpy(sc, f->isc, sizeof sc);
         memcpy(mn, f->imn, sizeof mn);
-        for (j = 0; j < n; j++) {
+        for (int32_t j = 0; j < n; j++) {
             aiosk__moments *s = &f->s[j];
             double k = f->isc[j], q = f->imn[j];
             aiosk__measure(f->x + j * r->sub, f->w + j * r->sub, f->l + j * r->sub, r->sub, s);
@@ -2465,28 +2430,23 @@ AIOSK__INLINE uint32_t aiosk__code(const aiosk__recipe *r, float level) {
 AIOSK__INLINE void aiosk__put16(uint8_t *b, uint16_t v) { memcpy(b, &v, 2); }
 /* Nibbles in halves of 16 columns. */
 AIOSK__INLINE void aiosk__put_halves(uint8_t *qs, const uint8_t *c) {
-    int k;
-    for (k = 0; k < 16; k++) qs[k] = (uint8_t)((c[k] & 15) | (c[k + 16] & 15) << 4);
+    for (int k = 0; k < 16; k++) qs[k] = (uint8_t)((c[k] & 15) | (c[k + 16] & 15) << 4);
 }
 AIOSK__INLINE void aiosk__put_fifth(uint8_t *qh, const uint8_t *c) {
-    int k;
-    for (k = 0; k < 32; k++) qh[k >> 3] |= (uint8_t)((c[k] >> 4 & 1) << (k & 7));
+    for (int k = 0; k < 32; k++) qh[k >> 3] |= (uint8_t)((c[k] >> 4 & 1) << (k & 7));
 }
 /* Where aiosk__two_bits, aiosk__four_bits look; c holds no more than those bits. */
 static void aiosk__put_two(uint8_t *qs, const uint8_t *c, int shift) {
-    int k;
-    for (k = 0; k < 256; k++)
+    for (int k = 0; k < 256; k++)
         qs[(k >> 7) * 32 + (k & 31)] |= (uint8_t)((c[k] >> shift & 3) << (k >> 5 & 3) * 2);
 }
 static void aiosk__put_four(uint8_t *qs, const uint8_t *c) {
-    int k;
-    for (k = 0; k < 256; k++)
+    for (int k = 0; k < 256; k++)
         qs[(k >> 6) * 32 + (k & 31)] |= (uint8_t)((c[k] & 15) << (k & 32 ? 4 : 0));
 }
 /* Bit `bit` of column 32 * i + k in bit i of byte k. */
 static void aiosk__put_bits(uint8_t *qh, const uint8_t *c, int bit) {
-    int k;
-    for (k = 0; k < 256; k++) qh[k & 31] |= (uint8_t)((c[k] >> bit & 1) << (k >> 5));
+    for (int k = 0; k < 256; k++) qh[k & 31] |= (uint8_t)((c[k] >> bit & 1) << (k >> 5));
 }
 
 /* Below, aiosk__put_*: a whole block; c: a byte for each code */
@@ -2512,41 +2472,35 @@ AIOSK__PUT(q5_1) {
     aiosk__put_halves(b + 8, c);
 }
 AIOSK__PUT(q8_0) {
-    int k;
     aiosk__put16(b, f->d);
-    for (k = 0; k < 32; k++) b[2 + k] = (uint8_t)(c[k] - 127);
+    for (int k = 0; k < 32; k++) b[2 + k] = (uint8_t)(c[k] - 127);
 }
 AIOSK__PUT(mxfp4) {
     b[0] = (uint8_t)f->d;
     aiosk__put_halves(b + 1, c);
 }
 AIOSK__PUT(nvfp4) {
-    int k;
     b[f->part] = (uint8_t)f->d;
-    for (k = 0; k < 8; k++) b[4 + f->part * 8 + k] = (uint8_t)(c[k] | c[k + 8] << 4);
+    for (int k = 0; k < 8; k++) b[4 + f->part * 8 + k] = (uint8_t)(c[k] | c[k + 8] << 4);
 }
 AIOSK__PUT(q1_0) {
-    int k;
     aiosk__put16(b, f->d);
-    for (k = 0; k < 128; k++) b[2 + (k >> 3)] |= (uint8_t)(c[k] << (k & 7));
+    for (int k = 0; k < 128; k++) b[2 + (k >> 3)] |= (uint8_t)(c[k] << (k & 7));
 }
 AIOSK__PUT(q2_0) {
-    int k;
     aiosk__put16(b, f->d);
-    for (k = 0; k < 64; k++) b[2 + (k >> 2)] |= (uint8_t)(c[k] << (k & 3) * 2);
+    for (int k = 0; k < 64; k++) b[2 + (k >> 2)] |= (uint8_t)(c[k] << (k & 3) * 2);
 }
 AIOSK__PUT(q2_k) {
-    int j;
-    for (j = 0; j < 16; j++) b[j] = (uint8_t)(f->isc[j] | f->imn[j] << 4);
+    for (int j = 0; j < 16; j++) b[j] = (uint8_t)(f->isc[j] | f->imn[j] << 4);
     aiosk__put_two(b + 16, c, 0);
     aiosk__put16(b + 80, f->d);
     aiosk__put16(b + 82, f->dmin);
 }
 AIOSK__PUT(q3_k) {
-    int j;
     aiosk__put_bits(b, c, 2);
     aiosk__put_two(b + 32, c, 0);
-    for (j = 0; j < 16; j++) {
+    for (int j = 0; j < 16; j++) {
         int s = f->isc[j] + 32;
         b[96 + (j & 7)] |= (uint8_t)((s & 15) << (j >> 3) * 4);
         b[104 + (j & 3)] |= (uint8_t)((s >> 4) << (j >> 2) * 2);
@@ -2555,10 +2509,9 @@ AIOSK__PUT(q3_k) {
 }
 /* Scales and minima of Q4_K and Q5_K: aiosk__scales_k */
 static void aiosk__put_scales_k(const aiosk__fit *f, uint8_t *b) {
-    int j;
     aiosk__put16(b, f->d);
     aiosk__put16(b + 2, f->dmin);
-    for (j = 0; j < 4; j++) {
+    for (int j = 0; j < 4; j++) {
         int s = f->isc[j + 4], m = f->imn[j + 4];
         b[4 + j] = (uint8_t)(f->isc[j] | (s >> 4) << 6);
         b[8 + j] = (uint8_t)(f->imn[j] | (m >> 4) << 6);
@@ -2575,18 +2528,16 @@ AIOSK__PUT(q5_k) {
     aiosk__put_four(b + 48, c);
 }
 AIOSK__PUT(q6_k) {
-    int j, k;
-    for (k = 0; k < 256; k++)
+    for (int k = 0; k < 256; k++)
         b[(k >> 7) * 64 + (k & 63)] |= (uint8_t)((c[k] & 15) << (k & 64 ? 4 : 0));
     aiosk__put_two(b + 128, c, 4);
-    for (j = 0; j < 16; j++) b[192 + j] = (uint8_t)f->isc[j];
+    for (int j = 0; j < 16; j++) b[192 + j] = (uint8_t)f->isc[j];
     aiosk__put16(b + 208, f->d);
 }
 AIOSK__PUT(iq4_xs) {
     uint32_t high = 0;
-    int j;
     aiosk__put16(b, f->d);
-    for (j = 0; j < 8; j++) {
+    for (int j = 0; j < 8; j++) {
         uint32_t s = (uint32_t)(f->isc[j] + 32);
         b[4 + (j >> 1)] |= (uint8_t)((s & 15) << (j & 1) * 4);
         high |= (s >> 4) << 2 * j;
@@ -2600,10 +2551,9 @@ AIOSK__PUT(tq2_0) {
 }
 /* see aiosk__ints_tq1_0: digits 3^4 .. of bytes [32], [16], and 3^4 .. 3^1 of [4] */
 AIOSK__PUT(tq1_0) {
-    int j, k;
-    for (k = 0; k < 52; k++) {
+    for (int k = 0; k < 52; k++) {
         uint32_t v = 0;
-        for (j = 0; j < 5; j++)
+        for (int j = 0; j < 5; j++)
             v = v * 3 + (k < 32   ? c[j * 32 + k]
                          : k < 48 ? c[160 + j * 16 + k - 32]
                          : j < 4  ? c[240 + j * 4 + k - 48]
@@ -2641,11 +2591,10 @@ static void aiosk__levels_of(aiosk__levels *lv, const aiosk__recipe *r) {
     const int8_t *t = r->levels == AIOSK__IQ4   ? aiosk__iq4_levels
                       : r->levels == AIOSK__FP4 ? fp4
                                                 : sign;
-    int32_t i;
     aiosk__levels_all(lv, r->low, r->high);
     if (r->levels == AIOSK__ALL) return;
     lv->n = r->levels == AIOSK__IQ4 ? 15 : r->levels == AIOSK__FP4 ? 14 : 1;
-    for (i = 0; i < lv->n; i++) {
+    for (int32_t i = 0; i < lv->n; i++) {
         lv->mid[i] = 0.5f * (float)(t[i] + t[i + 1]);
         lv->step[i] = (float)(t[i + 1] - t[i]);
     }
@@ -2663,9 +2612,8 @@ AIOSK__INLINE double aiosk__pow2(int32_t e) {
  * gives 0. */
 AIOSK__STRICT static double aiosk__normalise(const float *x, int32_t n, int negative, float *y) {
     uint32_t top = 0;
-    int32_t i, e;
-    double unit, inv;
-    for (i = 0; i < n; i++) {
+    int32_t e;
+    for (int32_t i = 0; i < n; i++) {
         uint32_t u = aiosk__f32_bits(x[i]), a = u & 0x7FFFFFFF;
         if (a > 0x7F800000 || (!negative && u >> 31)) u = a = 0;
         if (a == 0x7F800000) {
@@ -2677,22 +2625,21 @@ AIOSK__STRICT static double aiosk__normalise(const float *x, int32_t n, int nega
     }
     if (top == 0) return 0;
     for (e = (int32_t)(top >> 23) - 127; top < 0x00800000; top <<= 1) e--;
-    unit = aiosk__pow2(e);
-    inv = aiosk__pow2(-e);
-    for (i = 0; i < n; i++) y[i] = (float)((double)y[i] * inv);
+    double unit = aiosk__pow2(e);
+    double inv = aiosk__pow2(-e);
+    for (int32_t i = 0; i < n; i++) y[i] = (float)((double)y[i] * inv);
     return unit;
 }
 
 AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows, uint64_t n_in,
                                   const float *importance, void *dst) {
-    uint64_t row_bytes = aiosk_row_bytes(type, n_in), row, i;
+    uint64_t row_bytes = aiosk_row_bytes(type, n_in);
     const aiosk_type *t = aiosk_type_info(type);
     uint8_t *out = (uint8_t *)dst, c[256];
     aiosk__fit f;
-    int32_t k;
     if (!row_bytes || n_rows > UINT64_MAX / row_bytes) return 0;
     if (type == AIOSK_F32 || type == AIOSK_F16 || type == AIOSK_BF16) {
-        for (row = n_rows * row_bytes; row; row -= t->n_bytes, x++, out += t->n_bytes) {
+        for (uint64_t row = n_rows * row_bytes; row; row -= t->n_bytes, x++, out += t->n_bytes) {
             if (type == AIOSK_F32)
                 memcpy(out, x, 4);
             else
@@ -2705,13 +2652,13 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
     aiosk__levels_of(&f.lv, f.r);
     aiosk__levels_all(&f.sc, f.r->sc_lo, f.r->sc_hi);
     aiosk__levels_all(&f.mn, 0, f.r->mn);
-    for (row = 0; row < n_rows; row++)
-        for (i = 0; i < n_in; i += (uint64_t)f.r->n, x += f.r->n) {
+    for (uint64_t row = 0; row < n_rows; row++)
+        for (uint64_t i = 0; i < n_in; i += (uint64_t)f.r->n, x += f.r->n) {
             f.part = (int32_t)(i % t->n_weights) / f.r->n; /* 0 but for NVFP4 */
             if (f.part == 0) memset(out, 0, t->n_bytes);
             f.unit = aiosk__normalise(x, f.r->n, 1, f.x);
             if (!importance || aiosk__normalise(importance + i, f.r->n, 0, f.w) == 0)
-                for (k = 0; k < f.r->n; k++) f.w[k] = 1;
+                for (int32_t k = 0; k < f.r->n; k++) f.w[k] = 1;
             f.d = f.dmin = 0;
             if (f.unit != 0 && f.r->sc_hi)
                 aiosk__fit_super(&f);
@@ -2722,7 +2669,7 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
                 memset(f.isc, 0, sizeof f.isc);
                 memset(f.imn, 0, sizeof f.imn);
             }
-            for (k = 0; k < f.r->n; k++) c[k] = (uint8_t)aiosk__code(f.r, f.l[k]);
+            for (int32_t k = 0; k < f.r->n; k++) c[k] = (uint8_t)aiosk__code(f.r, f.l[k]);
             f.r->put(&f, c, out);
             if (i % t->n_weights + (uint64_t)f.r->n == t->n_weights) out += t->n_bytes;
         }
@@ -2777,22 +2724,21 @@ AIOSK__SHARED void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, in
                                     uint64_t n_blocks, uint8_t *rows, uint64_t row_bytes, int out) {
     const aiosk__panel *p = aiosk__find_panel(type);
     const aiosk_type *t = aiosk_type_info(type);
-    uint64_t k, at = 0;
-    int s, i;
-    int32_t r;
+    uint64_t at = 0;
+
     if (!p || !t) return;
-    for (s = 0; s < 5 && p->seg[s].count; s++) {
+    for (int s = 0; s < 5 && p->seg[s].count; s++) {
         const aiosk__seg g = p->seg[s];
-        for (k = 0; k < n_blocks; k++) {
-            for (r = 0; r < n; r++) {
+        for (uint64_t k = 0; k < n_blocks; k++) {
+            for (int32_t r = 0; r < n; r++) {
                 uint8_t *a = rows + (uint64_t)r * row_bytes + k * t->n_bytes + g.off;
                 uint8_t *b = panel + k * 16 * t->n_bytes + at + (uint64_t)(r0 + r) * g.elem;
                 if (g.elem == 4 && !out)
-                    for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(b, a, 4);
+                    for (int i = 0; i < g.count; i++, a += 4, b += 64) memcpy(b, a, 4);
                 else if (g.elem == 4)
-                    for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(a, b, 4);
+                    for (int i = 0; i < g.count; i++, a += 4, b += 64) memcpy(a, b, 4);
                 else
-                    for (i = 0; i < g.count; i++, a += g.elem, b += 16 * g.elem)
+                    for (int i = 0; i < g.count; i++, a += g.elem, b += 16 * g.elem)
                         memcpy(out ? a : b, out ? b : a, g.elem);
             }
         }
@@ -2829,13 +2775,14 @@ AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
 }
 AIOSK_API void aiosk_act_unpack(int32_t kind, const void *x, uint64_t n_in, float *y) {
     const uint8_t *p = (const uint8_t *)x;
-    uint64_t i, per = kind == AIOSK_A256 ? 256 : 32, d = 0;
+    uint64_t per = kind == AIOSK_A256 ? 256 : 32, d = 0;
     if (kind == AIOSK_FLT) {
         memcpy(y, x, (size_t)n_in * 4);
         return;
     }
     d = kind == AIOSK_A256 ? aiosk__a256_parts((int32_t)n_in).d : aiosk__a32_parts((int32_t)n_in).d;
-    for (i = 0; i < n_in; i++) y[i] = (float)(int8_t)p[i] * aiosk__f32(p + d + i / per * 4);
+    for (uint64_t i = 0; i < n_in; i++)
+        y[i] = (float)(int8_t)p[i] * aiosk__f32(p + d + i / per * 4);
 }
 
 #endif
@@ -2899,12 +2846,11 @@ AIOSK_API int32_t aiosk_kv_open(int32_t type) {
     return type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16;
 }
 AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]) {
-    const aiosk__kv_code *k, *v;
     char *p = name;
     memcpy(name, "?", 2);
     if (!aiosk_kv_ok(type)) return name;
-    k = &aiosk__kv_codes[aiosk_kv_k(type)];
-    v = &aiosk__kv_codes[aiosk_kv_v(type)];
+    const aiosk__kv_code *k = &aiosk__kv_codes[aiosk_kv_k(type)];
+    const aiosk__kv_code *v = &aiosk__kv_codes[aiosk_kv_v(type)];
     if (k == v) {
         memcpy(name, k->both, 8);
         return name;
@@ -2918,9 +2864,9 @@ AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]) {
 }
 /* The code whose name a text begins with, the longest of those, or -1 */
 static int32_t aiosk__kv_code_at(const char *text) {
-    int32_t i, best = -1;
+    int32_t best = -1;
     size_t most = 0;
-    for (i = 0; i < AIOSK_N_KV; i++) {
+    for (int32_t i = 0; i < AIOSK_N_KV; i++) {
         const size_t n = strlen(aiosk__kv_codes[i].name);
         if (n <= most || strncmp(text, aiosk__kv_codes[i].name, n) != 0) continue;
         best = i;
@@ -2929,10 +2875,10 @@ static int32_t aiosk__kv_code_at(const char *text) {
     return best;
 }
 AIOSK_API int32_t aiosk_kv_parse(const char *name) {
-    int32_t side[2] = { -1, -1 }, n, i, type;
+    int32_t side[2] = { -1, -1 }, n;
     if (!name) return -1;
     if (!strcmp(name, "i8")) return AIOSK_KV_I8;
-    for (i = 0; i < AIOSK_N_KV; i++)
+    for (int32_t i = 0; i < AIOSK_N_KV; i++)
         if (!strcmp(name, aiosk__kv_codes[i].both)) return aiosk_kv_ok(i) ? i : -1;
     if (name[0] != 'k' || name[1] != 'v') return -1;
     name += 2;
@@ -2942,7 +2888,7 @@ AIOSK_API int32_t aiosk_kv_parse(const char *name) {
         name += strlen(aiosk__kv_codes[side[n]].name);
     }
     if (n == 0 || *name) return -1;
-    type = AIOSK_KV(side[0], n > 1 ? side[1] : side[0]);
+    int32_t type = AIOSK_KV(side[0], n > 1 ? side[1] : side[0]);
     return aiosk_kv_ok(type) ? type : -1;
 }
 
@@ -2968,9 +2914,8 @@ AIOSK__SHARED aiosk__side aiosk__side_v(int32_t type, int32_t hd_k, int32_t hd_v
     return aiosk__side_at(aiosk_kv_v(type), 1, hd_v, k.at + k.bytes);
 }
 AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v) {
-    aiosk__side v;
     if (hd_k <= 0 || hd_v <= 0 || !aiosk_kv_ok(type)) return 0;
-    v = aiosk__side_v(type, hd_k, hd_v);
+    aiosk__side v = aiosk__side_v(type, hd_k, hd_v);
     return v.at + v.bytes;
 }
 
@@ -2981,23 +2926,22 @@ AIOSK__SHARED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, u
     const aiosk__kv_code *c = &aiosk__kv_codes[code];
     const int32_t bits = c->index + c->one;
     uint64_t a[8], r[5];
-    size_t i, j;
     if (c->index == 8) {
         memcpy(out, flat, n * 512);
         return;
     }
     for (; n > 0; n--, flat += 512, out += 64 * bits)
-        for (i = 0; i < 64; i += 8) {
-            for (j = 0; j < 8; j++) memcpy(&a[j], flat + 64 * j + i, 8);
+        for (size_t i = 0; i < 64; i += 8) {
+            for (size_t j = 0; j < 8; j++) memcpy(&a[j], flat + 64 * j + i, 8);
             memset(r, 0, sizeof r);
-            for (j = 0; j < 8; j++) {
+            for (size_t j = 0; j < 8; j++) {
                 if (c->index == 4)
                     r[j / 2] |= (a[j] & one * 15) << 4 * (j & 1);
                 else
                     r[j / 4] |= (a[j] & one * 3) << 2 * (j & 3);
                 if (c->one) r[c->index] |= (a[j] >> c->index & one) << j;
             }
-            for (j = 0; j < (size_t)bits; j++) memcpy(out + 64 * j + i, &r[j], 8);
+            for (size_t j = 0; j < (size_t)bits; j++) memcpy(out + 64 * j + i, &r[j], 8);
         }
 }
 
@@ -3111,16 +3055,16 @@ AIOSK__SHARED const uint64_t *aiosk__hadamard_rows(int32_t m) {
 }
 
 AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
-    int32_t i, j, inverse, ok = 1;
-    for (i = 0; i < hd && ok; i++)
-        for (inverse = 0; inverse < 2; inverse++) {
+    int32_t ok = 1;
+    for (int32_t i = 0; i < hd && ok; i++)
+        for (int32_t inverse = 0; inverse < 2; inverse++) {
             double norm = 0, worst = 0;
             memset(tmp, 0, (size_t)hd * 4);
             tmp[i] = 1.0f;
             k->rotate(tmp, 1, hd, inverse);
-            for (j = 0; j < hd; j++) norm += (double)tmp[j] * (double)tmp[j];
+            for (int32_t j = 0; j < hd; j++) norm += (double)tmp[j] * (double)tmp[j];
             k->rotate(tmp, 1, hd, !inverse);
-            for (j = 0; j < hd; j++) {
+            for (int32_t j = 0; j < hd; j++) {
                 const double e = (double)tmp[j] - (j == i);
                 if (!(e <= worst)) worst = e;
                 if (!(-e <= worst)) worst = -e;
@@ -4537,9 +4481,9 @@ V_FN vi V_NAME(i_scale_pair)(vi a) { /* bytes 0 of the dwords above zeros, then 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
-    int a[4], i;
+    int a[4];
     __cpuidex(a, (int)(leaf & 0xFFFF), (int)(leaf >> 16));
-    for (i = 0; i < 4; i++) r[i] = (uint32_t)a[i];
+    for (int i = 0; i < 4; i++) r[i] = (uint32_t)a[i];
 }
 static uint64_t aiosk__xcr0(void) { return _xgetbv(0); }
 #else

@@ -205,8 +205,8 @@ static int32_t aios__blk_layer(aios__str s) {
 /* Matrices of experts, or that of one: "ffn_up_exps.weight", "ffn_up.3.weight". */
 static int32_t aios__blk_experts(aios__str s) {
     static const char *const names[] = { ".ffn_gate.", ".ffn_up.", ".ffn_down." };
-    uint64_t i, n, k;
-    for (i = 0; i < 3; i++)
+    uint64_t n, k;
+    for (uint64_t i = 0; i < 3; i++)
         for (k = 0, n = strlen(names[i]); k + n < s.n; k++)
             if (!memcmp(s.p + k, names[i], (size_t)n))
                 return s.p[k + n] >= '0' && s.p[k + n] <= '9';
@@ -223,12 +223,12 @@ static uint32_t aios__blk_use(const aios__blk_pass *x, aios__str s, uint64_t n_b
 /* How a tensor is cut. 0: a row is too large. More than INT32_MAX blocks count as one more than
  * that, which no limit allows. */
 static int32_t aios__blk_cut(aios__blk_tensor *t, uint64_t matrix_bytes, uint64_t target) {
-    uint64_t rows = target / t->row_bytes, n;
+    uint64_t rows = target / t->row_bytes;
     if (rows > 16) rows -= rows % 16; /* whole panels, for engines that work on them */
     if (rows < 1) rows = 1;
     t->block_bytes = rows * t->row_bytes;
     t->unit_bytes = matrix_bytes >= AIOS__BLK_MIN ? matrix_bytes : t->n_bytes;
-    n = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0);
+    uint64_t n = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0);
     if (t->block_bytes > INT32_MAX) return 0;
     /* of several units each is 64 KiB at the least, and so is every second block */
     if (n <= INT32_MAX) n *= t->n_bytes / t->unit_bytes;
@@ -256,10 +256,10 @@ static uint64_t aios__blk_share(uint64_t a, uint64_t b, uint64_t c) {
 static aios_status aios__blk_place(aios__blk_pass *x, const aios__blk_tensor *t, uint64_t off,
                                    uint64_t len) {
     uint32_t use = t->use, tier = AIOS_TIER_STREAM, copied = 0;
-    uint64_t need = aios__round_up(len, 64), at = 0, upto;
+    uint64_t need = aios__round_up(len, 64), at = 0;
     const char *map = x->part[t->part].map;
     /* where not all fit, a run may take what its share of the bytes is up to its end */
-    upto = aios__round_up(x->sum[use] + need, (uint64_t)AIOS__BLK_RUN * x->d.block_bytes);
+    uint64_t upto = aios__round_up(x->sum[use] + need, (uint64_t)AIOS__BLK_RUN * x->d.block_bytes);
     upto = upto > x->total[use] ? x->fit[use] : aios__blk_share(upto, x->fit[use], x->total[use]);
     x->sum[use] += need;
     if (x->fit[use] == x->total[use] || x->taken[use] + need <= upto) {
@@ -319,7 +319,6 @@ static aios_status aios__blk_visit(aios__scan *s, const aios__tensor *g) {
     aios__blk_tensor t;
     aios__str name;
     uint64_t off, len;
-    uint32_t j;
     aios_status st = AIOS_OK;
     name.p = s->name;
     name.n = s->n_name;
@@ -380,7 +379,7 @@ static aios_status aios__blk_visit(aios__scan *s, const aios__tensor *g) {
     t.first = x->at_block;
     if (x->b) x->b->tensor[x->at_tensor] = t;
     x->at_tensor++;
-    for (j = 0; j < t.n_blocks && !st; j++) {
+    for (uint32_t j = 0; j < t.n_blocks && !st; j++) {
         len = aios__blk_len(&t, j, &off);
         st = aios__blk_place(x, &t, off, len);
     }
@@ -390,16 +389,15 @@ static aios_status aios__blk_visit(aios__scan *s, const aios__tensor *g) {
 static aios_status aios__blk_walk(aios__blk_pass *x, int32_t phase, aios_blocks *b,
                                   aios_error *err) {
     aios_limits l = x->o->lim;
-    uint32_t i, j;
     x->phase = phase;
     x->b = b;
     x->at_tensor = x->at_block = 0;
     x->run_part = AIOS__BLK_NONE;
-    for (j = 0; j < AIOS__BLK_N_USE; j++) x->sum[j] = x->taken[j] = 0;
+    for (uint32_t j = 0; j < AIOS__BLK_N_USE; j++) x->sum[j] = x->taken[j] = 0;
     x->used[0] = x->used[1] = 0;
     x->plan.hot_bytes = x->plan.warm_bytes = x->plan.stream_bytes = x->plan.mapped_bytes =
         x->plan.token_bytes = x->plan.token_stream_bytes = 0;
-    for (i = 0; i < x->o->n_parts; i++) {
+    for (uint32_t i = 0; i < x->o->n_parts; i++) {
         aios__scan s;
         aios_status st;
         aios__scan_init(&s, x->o->io, i, x->o->n_parts, &l, err);
@@ -435,16 +433,15 @@ static uint64_t aios__blk_ring(const aios__blk_pass *x, uint64_t n) {
 
 /* Who is resident, and how long the ring is; all from sums. */
 static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
-    uint64_t all = 0, each, some, meta, ram = x->d.ram_bytes, kv = x->d.kv_reserve_bytes, cap, rest,
-             least, fits, n, want, w = 0, floor_bytes, quarter;
-    uint32_t i, dist = x->d.prefetch_distance, turn;
+    uint64_t all = 0, ram = x->d.ram_bytes, kv = x->d.kv_reserve_bytes, want, w = 0;
+    uint32_t dist = x->d.prefetch_distance;
     aios__bump m = { NULL, 0 };
     aios_blocks tmp;
     aios_blocks_plan *p = &x->plan;
     aios__blk_layout(&m, x->o->n_parts, x->n_tensors, x->n_blocks, &tmp);
-    meta = aios__round_up(m.used, 128);
-    for (i = 0; i < AIOS__BLK_N_USE; i++) all += x->total[i];
-    each = x->total[AIOS__BLK_SMALL] + x->total[AIOS__BLK_EACH];
+    uint64_t meta = aios__round_up(m.used, 128);
+    for (uint32_t i = 0; i < AIOS__BLK_N_USE; i++) all += x->total[i];
+    uint64_t each = x->total[AIOS__BLK_SMALL] + x->total[AIOS__BLK_EACH];
     x->slot_bytes = aios__round_up(x->max_len + AIOS__BLK_PAGE - 1, AIOS__BLK_PAGE);
     p->n_tensors = x->n_tensors;
     p->n_blocks = x->n_blocks;
@@ -459,10 +456,11 @@ static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
 
     /* The least: tables and two slots; or, in small models, all of it resident. Percentages
      * round in our favour: the smallest rest of which max_rws_percent is all. */
-    n = x->n_blocks < 2 ? x->n_blocks : 2;
-    least = meta + (x->mapped ? 0 : aios__blk_ring(x, n));
-    fits = all / x->d.max_rws_percent * 100 +
-           (all % x->d.max_rws_percent * 100 + x->d.max_rws_percent - 1) / x->d.max_rws_percent;
+    uint64_t n = x->n_blocks < 2 ? x->n_blocks : 2;
+    uint64_t least = meta + (x->mapped ? 0 : aios__blk_ring(x, n));
+    uint64_t fits =
+        all / x->d.max_rws_percent * 100 +
+        (all % x->d.max_rws_percent * 100 + x->d.max_rws_percent - 1) / x->d.max_rws_percent;
     if (fits < meta + all) fits = meta + all;
     p->min_bytes = kv + aios__min_u64(least, fits);
     p->prefetch_distance = x->d.flags & AIOS_BLOCKS_NO_PREFETCH ? 0 : dist;
@@ -474,22 +472,23 @@ static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
         memcpy(x->fit, x->total, sizeof x->fit);
         return AIOS_OK;
     }
-    cap = (ram - kv) / 100 * x->d.max_rws_percent + (ram - kv) % 100 * x->d.max_rws_percent / 100;
-    rest = ram - kv - meta; /* >= least - meta */
-    quarter = cap / 4;
-    floor_bytes = aios__min_u64(x->all_bytes / 100 * x->d.hot_floor_percent +
-                                    x->all_bytes % 100 * x->d.hot_floor_percent / 100,
-                                each);
+    uint64_t cap =
+        (ram - kv) / 100 * x->d.max_rws_percent + (ram - kv) % 100 * x->d.max_rws_percent / 100;
+    uint64_t rest = ram - kv - meta; /* >= least - meta */
+    uint64_t quarter = cap / 4;
+    uint64_t floor_bytes = aios__min_u64(x->all_bytes / 100 * x->d.hot_floor_percent +
+                                             x->all_bytes % 100 * x->d.hot_floor_percent / 100,
+                                         each);
     if (x->d.flags & AIOS_BLOCKS_NO_PREFETCH) dist = 0;
     /* A longer ring leaves less for resident blocks, so that more has to go through it: a few
      * turns, upwards only. */
-    for (turn = 0;; turn++) {
+    for (uint32_t turn = 0;; turn++) {
         w = aios__min_u64(cap, rest - (x->mapped ? 0 : aios__blk_ring(x, n)));
         if (each && aios__min_u64(each, w) < floor_bytes) {
             w = 0;
             quarter = rest / 2;
         }
-        some = each - aios__min_u64(each, w);
+        uint64_t some = each - aios__min_u64(each, w);
         if (x->mapped || turn == 8) break;
         for (;; dist /= 2) {
             want = 2;
@@ -507,7 +506,7 @@ static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
     if (!x->mapped) p->n_slots = (uint32_t)n;
     if (w < each) p->degraded |= AIOS_DEGRADED_HOT;
     if (w == 0 && each) p->degraded |= AIOS_DEGRADED_STREAM;
-    for (i = 0; i < AIOS__BLK_N_USE; i++) {
+    for (uint32_t i = 0; i < AIOS__BLK_N_USE; i++) {
         x->fit[i] = aios__min_u64(x->total[i], w);
         w -= x->fit[i];
         if (x->fit[i] < x->total[i]) {
@@ -535,7 +534,6 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o,
                                    const aios_blocks_desc *desc, aios_error *err) {
     aios_model_desc md;
     aios_status st;
-    uint32_t i;
     memset(x, 0, sizeof *x);
     memset(o, 0, sizeof *o);
     aios__clear(err);
@@ -583,7 +581,7 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o,
     if (!x->has_output) x->embd_use = AIOS__BLK_EACH; /* tied: the output matrix too */
     x->total[x->embd_use] += x->embd;
     x->mapped = 1;
-    for (i = 0; i < o->n_parts && x->mapped; i++) {
+    for (uint32_t i = 0; i < o->n_parts && x->mapped; i++) {
         aios__blk_part *p = &x->part[i];
         if (!p->end) continue;
         p->map = (const char *)aios__io_map(&o->io[i], p->data_off, p->end);
@@ -596,7 +594,7 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o,
     x->plan.request_bytes[AIOS__BLK_WARM] = aios__round_up(x->used[1], 64);
     x->plan.request_bytes[AIOS__BLK_RING] =
         x->plan.n_slots ? aios__blk_ring(x, x->plan.n_slots) : 0;
-    for (i = 0; i < AIOS__BLK_N_REQ; i++) {
+    for (uint32_t i = 0; i < AIOS__BLK_N_REQ; i++) {
         x->plan.total_bytes += x->plan.request_bytes[i];
         x->plan.n_requests += x->plan.request_bytes[i] != 0;
     }
@@ -619,9 +617,8 @@ AIOS_API aios_status aios_blocks_request(const aios_blocks_plan *plan, uint32_t 
                                          aios_mem_req *out) {
     aios_blocks_plan p;
     aios_mem_req r;
-    uint32_t k;
     if (aios__desc_copy(AIOS__ID_aios_blocks_plan, &p, plan, NULL)) return AIOS_ERR_ARG;
-    for (k = 0; k < AIOS__BLK_N_REQ; k++)
+    for (uint32_t k = 0; k < AIOS__BLK_N_REQ; k++)
         if (p.request_bytes[k] && i-- == 0) {
             aios__blk_req(&p, k, &r);
             return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
@@ -633,11 +630,11 @@ AIOS_API aios_status aios_blocks_request(const aios_blocks_plan *plan, uint32_t 
 /* Reads what was placed, as many blocks at a time as follow each other in file and memory. */
 static aios_status aios__blk_load(aios_blocks *b, aios_error *err) {
     uint64_t done = 0, total = b->plan.request_bytes[AIOS__BLK_HOT] ? b->plan.hot_bytes : 0;
-    uint32_t i, j, n;
+    uint32_t n;
     if (b->plan.request_bytes[AIOS__BLK_WARM]) total += b->plan.warm_bytes;
-    for (i = 0; i < b->plan.n_tensors; i++) {
+    for (uint32_t i = 0; i < b->plan.n_tensors; i++) {
         const aios__blk_tensor *t = &b->tensor[i];
-        for (j = 0; j < t->n_blocks; j += n) {
+        for (uint32_t j = 0; j < t->n_blocks; j += n) {
             aios_block_entry *e = &b->entry[t->first + j];
             uint64_t off, next, len = aios__blk_len(t, j, &off);
             int32_t hot = (e->flags & AIOS_BLOCK_HOT) && b->got[AIOS__BLK_HOT],
@@ -662,8 +659,7 @@ static aios_status aios__blk_load(aios_blocks *b, aios_error *err) {
 
 /* Gives back what was taken, last first. */
 static void aios__blk_give(aios_allocator mem, void *const *got, const aios_mem_req *req) {
-    uint32_t k;
-    for (k = AIOS__BLK_N_REQ; k-- > 0;)
+    for (uint32_t k = AIOS__BLK_N_REQ; k-- > 0;)
         if (got[k]) mem.free(mem.user, got[k], &req[k]);
 }
 
@@ -673,24 +669,22 @@ AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks 
                                                         "WARM blocks", "ring" };
     aios__opening o;
     aios__blk_pass x;
-    aios_blocks_plan plan;
     aios_allocator mem;
     aios_mem_req req[AIOS__BLK_N_REQ];
     void *got[AIOS__BLK_N_REQ] = { NULL, NULL, NULL, NULL, NULL };
     aios_hardware hw;
     aios__bump m = { NULL, 0 };
     aios_blocks *b = NULL;
-    aios_status st;
-    uint32_t k, i;
+
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     aios_hardware_init(&hw);
     memset(&mem, 0, sizeof mem);
-    st = aios__blk_start(&x, &o, desc, err);
-    plan = x.plan;
+    aios_status st = aios__blk_start(&x, &o, desc, err);
+    aios_blocks_plan plan = x.plan;
     if (!st) st = aios__allocator_copy(&mem, x.d.mem, "aios_blocks_desc", err);
     if (!st && x.d.hardware) st = aios__desc_copy(AIOS__ID_aios_hardware, &hw, x.d.hardware, err);
-    for (k = 0; k < AIOS__BLK_N_REQ; k++) {
+    for (uint32_t k = 0; k < AIOS__BLK_N_REQ; k++) {
         aios__blk_req(&plan, k, &req[k]);
         if (!st && req[k].bytes) st = aios__alloc(&mem, &req[k], names[k], &got[k], err);
     }
@@ -716,7 +710,7 @@ AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks 
         b->slot = plan.n_slots ? (aios__blk_slot *)(void *)((char *)got[AIOS__BLK_RING] +
                                                             plan.n_slots * x.slot_bytes)
                                : NULL;
-        for (i = 0; i < plan.n_slots; i++) {
+        for (uint32_t i = 0; i < plan.n_slots; i++) {
             b->slot[i].id = AIOS__BLK_NONE;
             b->slot[i].want = 0;
         }
@@ -760,11 +754,9 @@ AIOS__SMALL_END
 /* ---- the hot path ---- */
 AIOS_API aios_status aios_resolve_block(aios_blocks *b, uint32_t id, const void **data,
                                         uint32_t *n_bytes) {
-    const aios_block_entry *e;
-    const void *p;
     if (id >= b->n_blocks) return AIOS_ERR_ARG;
-    e = &b->entry[id];
-    p = aios__base_get(&e->base);
+    const aios_block_entry *e = &b->entry[id];
+    const void *p = aios__base_get(&e->base);
     *data = p;
     *n_bytes = e->n_bytes;
     /* HOT is bit 3, WARM bit 4 */
@@ -783,17 +775,14 @@ AIOS__SMALL_BEGIN
 AIOS_API uint32_t aios_blocks_count(const aios_blocks *b) { return b ? b->n_blocks : 0; }
 
 AIOS_API int64_t aios_blocks_at(const aios_blocks *b, uint32_t tensor, uint64_t off) {
-    const aios__blk_tensor *t;
-    uint64_t per;
     if (!b || tensor >= b->plan.n_tensors || off >= b->tensor[tensor].n_bytes) return AIOS_ERR_ARG;
-    t = &b->tensor[tensor];
-    per = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0);
+    const aios__blk_tensor *t = &b->tensor[tensor];
+    uint64_t per = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0);
     return (int64_t)(t->first + off / t->unit_bytes * per + off % t->unit_bytes / t->block_bytes);
 }
 AIOS_API int64_t aios_blocks_find(const aios_blocks *b, const char *name, uint64_t off) {
-    uint32_t i;
     if (b && name)
-        for (i = 0; i < b->plan.n_tensors; i++)
+        for (uint32_t i = 0; i < b->plan.n_tensors; i++)
             if (!strcmp(b->tensor[i].name, name)) return aios_blocks_at(b, i, off);
     return AIOS_ERR_ARG;
 }
@@ -821,11 +810,10 @@ AIOS_API aios_status aios_block_get(const aios_blocks *b, uint32_t id, aios_bloc
 }
 AIOS_API aios_status aios_block_get_info(const aios_blocks *b, uint32_t id, aios_block_info *out) {
     aios_block_info x;
-    const aios__blk_tensor *t;
     if (!b || id >= b->n_blocks) return AIOS_ERR_ARG;
     memset(&x, 0, sizeof x);
     x.tensor = aios__blk_of(b, id);
-    t = &b->tensor[x.tensor];
+    const aios__blk_tensor *t = &b->tensor[x.tensor];
     memcpy(x.name, t->name, sizeof x.name);
     x.n_bytes = aios__blk_len(t, id - t->first, &x.offset);
     x.file_offset = t->off + x.offset;
@@ -882,19 +870,18 @@ static aios_status aios__blk_bring(aios_blocks *b, uint32_t id, const aios__blk_
     aios_block_entry *e = &b->entry[id];
     aios__blk_slot *s;
     const aios_io *io = &b->io[t->part];
-    uint64_t off, from, to, len = aios__blk_len(t, id - t->first, &off);
-    char *dst;
+    uint64_t off, len = aios__blk_len(t, id - t->first, &off);
     aios_status st;
     /* fewer are wanted than there are */
     while (s = &b->slot[b->victim], s->want == b->want)
         b->victim = (b->victim + 1) % b->plan.n_slots;
     if (s->id != AIOS__BLK_NONE) aios__base_set(&b->entry[s->id].base, NULL);
     s->id = AIOS__BLK_NONE;
-    dst = (char *)b->got[AIOS__BLK_RING] + b->victim * b->slot_bytes;
+    char *dst = (char *)b->got[AIOS__BLK_RING] + b->victim * b->slot_bytes;
     off += t->off;
     /* whole pages, for readers that go past the page cache */
-    from = off / AIOS__BLK_PAGE * AIOS__BLK_PAGE;
-    to = aios__min_u64(aios__round_up(off + len, AIOS__BLK_PAGE), io->n_bytes);
+    uint64_t from = off / AIOS__BLK_PAGE * AIOS__BLK_PAGE;
+    uint64_t to = aios__min_u64(aios__round_up(off + len, AIOS__BLK_PAGE), io->n_bytes);
     if ((st = aios__io_read(io, from, dst, to - from, err)) != 0) return st;
     s->id = id;
     s->want = b->want;
@@ -969,13 +956,12 @@ static aios_status aios__blk_touch(aios_blocks *b, uint32_t id, uint64_t deadlin
 AIOS_API aios_status aios_blocks_prefetch(aios_blocks *b, uint32_t id, uint64_t deadline_ns,
                                           aios_error *err) {
     aios_status st = AIOS_OK;
-    uint64_t t0;
     aios__clear(err);
     if (!b || id >= (b ? b->n_blocks : 0))
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, b ? b->n_blocks : 0, id,
                            "there is no block %", aios__u(id), aios__u(0));
     if (!b->plan.n_slots && !b->mapped) return AIOS_OK; /* all is resident */
-    t0 = b->desc.now_ns(b->desc.now_user);
+    uint64_t t0 = b->desc.now_ns(b->desc.now_user);
     st = b->plan.n_slots ? aios__blk_ring_fill(b, id, deadline_ns, err)
                          : aios__blk_touch(b, id, deadline_ns);
     aios__total_add(&b->prefetch_ns, b->desc.now_ns(b->desc.now_user) - t0);
@@ -983,14 +969,13 @@ AIOS_API aios_status aios_blocks_prefetch(aios_blocks *b, uint32_t id, uint64_t 
 }
 AIOS_API aios_status aios_blocks_read(const aios_blocks *b, uint32_t id, uint64_t offset, void *dst,
                                       uint64_t n, aios_error *err) {
-    const aios__blk_tensor *t;
-    uint64_t off, len;
+    uint64_t off;
     aios__clear(err);
     if (!b || id >= (b ? b->n_blocks : 0) || (!dst && n))
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
                           "aios_blocks_read: there is no such block, or dst is NULL");
-    t = &b->tensor[aios__blk_of(b, id)];
-    len = aios__blk_len(t, id - t->first, &off);
+    const aios__blk_tensor *t = &b->tensor[aios__blk_of(b, id)];
+    uint64_t len = aios__blk_len(t, id - t->first, &off);
     if (offset > len || n > len - offset)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, len, offset,
                            "a block of % bytes has none from byte % on, or too few", aios__u(len),
@@ -1001,7 +986,6 @@ AIOS_API aios_status aios_blocks_read(const aios_blocks *b, uint32_t id, uint64_
 /* ---- sparsity ---- */
 AIOS_API aios_status aios_blocks_set_mask(aios_blocks *b, const uint32_t *bits, uint32_t n_layers,
                                           uint32_t n_rows, aios_error *err) {
-    uint32_t i, j;
     aios__clear(err);
     if (!b) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the controller is NULL");
     if (bits && b->desc.flags & AIOS_BLOCKS_NO_SPARSITY)
@@ -1014,7 +998,7 @@ AIOS_API aios_status aios_blocks_set_mask(aios_blocks *b, const uint32_t *bits, 
     b->n_mask_layers = bits ? n_layers : 0;
     b->n_mask_rows = bits ? n_rows : 0;
     b->mask_words = n_rows / 32 + (n_rows % 32 != 0);
-    for (i = 0; i < b->plan.n_tensors; i++) {
+    for (uint32_t i = 0; i < b->plan.n_tensors; i++) {
         const aios__blk_tensor *t = &b->tensor[i];
         aios__str name;
         int32_t of_rows;
@@ -1024,7 +1008,7 @@ AIOS_API aios_status aios_blocks_set_mask(aios_blocks *b, const uint32_t *bits, 
             t->layer >= 0 && (uint32_t)t->layer < b->n_mask_layers &&
             t->n_bytes / t->row_bytes == n_rows &&
             (aios__blk_has(name, ".ffn_up.weight") || aios__blk_has(name, ".ffn_gate.weight"));
-        for (j = 0; j < t->n_blocks; j++) {
+        for (uint32_t j = 0; j < t->n_blocks; j++) {
             aios_block_entry *e = &b->entry[t->first + j];
             uint64_t off, len = aios__blk_len(t, j, &off), r = off / t->row_bytes,
                           end = (off + len) / t->row_bytes;
@@ -1050,10 +1034,9 @@ AIOS_API aios_status aios_get_hardware_profile(const aios_blocks *b, aios_hardwa
     return b ? aios__desc_fill(AIOS__ID_aios_hardware, out, &b->hw) : AIOS_ERR_ARG;
 }
 static void aios__blk_sum(const aios_blocks *b, aios__blk_sums *s) {
-    uint32_t i, k;
     memset(s, 0, sizeof *s);
-    for (i = 0; i < AIOS__BLK_STRIPES; i++) {
-        for (k = 0; k < 4; k++) s->tier[k] += aios__tally_get(&b->stripe[i].tier[k]);
+    for (uint32_t i = 0; i < AIOS__BLK_STRIPES; i++) {
+        for (uint32_t k = 0; k < 4; k++) s->tier[k] += aios__tally_get(&b->stripe[i].tier[k]);
         s->skipped += aios__tally_get(&b->stripe[i].skipped);
     }
     s->n_tokens = aios__tally_get(&b->n_tokens);

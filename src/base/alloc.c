@@ -22,11 +22,11 @@ static aios_status aios__alloc(const aios_allocator *mem, const aios_mem_req *re
 static void *aios__default_take(void *user, const aios_mem_req *req) {
     /* in front of what is given: where malloc's begins */
     const uint64_t more = req->align + sizeof(void *);
-    char *p, *given;
+    char *p;
     (void)user;
     if (req->bytes > SIZE_MAX - more || !(p = (char *)malloc((size_t)(req->bytes + more))))
         return NULL;
-    given = p + sizeof p;
+    char *given = p + sizeof p;
     given += (req->align - ((uintptr_t)given & (req->align - 1))) & (req->align - 1);
     memcpy(given - sizeof p, &p, sizeof p);
     return given;

@@ -63,11 +63,11 @@ static const struct aios__older {
  * none of these. */
 static uint32_t aios__struct_size(uint32_t id, const void *p) {
     const uint32_t bytes = aios__structs[id].bytes;
-    uint32_t n, i;
+    uint32_t n;
     memcpy(&n, p, 4);
     if (n >= bytes) return n <= 4096 && (n - bytes) % 4 == 0 ? n : 0;
     /* with padding behind, where pointers have 4 bytes */
-    for (i = 0; i < sizeof aios__older / sizeof *aios__older; i++)
+    for (uint32_t i = 0; i < sizeof aios__older / sizeof *aios__older; i++)
         if (aios__older[i].id == id &&
             (aios__older[i].bytes == n || (aios__older[i].bytes + 7u) / 8 * 8 == n))
             return n;
@@ -76,8 +76,7 @@ static uint32_t aios__struct_size(uint32_t id, const void *p) {
 
 AIOS_API uint32_t aios_version(void) { return AIOS_VERSION; }
 AIOS_API uint64_t aios_sizeof(const char *struct_name) {
-    uint32_t i;
-    for (i = 0; struct_name && i < sizeof aios__structs / sizeof *aios__structs; i++)
+    for (uint32_t i = 0; struct_name && i < sizeof aios__structs / sizeof *aios__structs; i++)
         if (!strcmp(struct_name, aios__structs[i].name)) return aios__structs[i].bytes;
     return 0;
 }
@@ -96,7 +95,7 @@ AIOS__SIZED(AIOS__ROW)
 static aios_status aios__desc_copy(uint32_t id, void *dst, const void *src, aios_error *err) {
     const char *what = aios__structs[id].name;
     const uint32_t dst_bytes = aios__structs[id].bytes;
-    uint32_t n, i;
+    uint32_t n;
     if (!src) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "% is NULL", aios__z(what));
     if ((n = aios__struct_size(id, src)) == 0) {
         memcpy(&n, src, 4);
@@ -104,7 +103,7 @@ static aios_status aios__desc_copy(uint32_t id, void *dst, const void *src, aios
                            "%.struct_size is %: call its _init function first", aios__z(what),
                            aios__u(n));
     }
-    for (i = dst_bytes; i < n; i++)
+    for (uint32_t i = dst_bytes; i < n; i++)
         if (((const char *)src)[i])
             return aios__fail1(err, AIOS_ERR_DESC, AIOS__NO_OFF,
                                "% sets a field that this version of the library does not know",

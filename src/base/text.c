@@ -8,8 +8,7 @@ typedef struct aios__text {
 } aios__text;
 
 static void aios__put(aios__text *t, const char *s, uint64_t n) {
-    uint64_t i;
-    for (i = 0; i < n && t->n + 1 < t->cap; i++) {
+    for (uint64_t i = 0; i < n && t->n + 1 < t->cap; i++) {
         unsigned char c = (unsigned char)s[i];
         /* file bytes must not steer a terminal */
         t->p[t->n++] = (char)(c < 32 || c == 127 ? '?' : c);
@@ -34,7 +33,6 @@ static void aios__put_i(aios__text *t, int64_t v) {
 /* Six significant digits, for people; not for reading back. */
 static void aios__put_f(aios__text *t, double v) {
     int32_t e = 0, i;
-    uint64_t m;
     char d[7];
     if (v != v) {
         aios__put_z(t, "nan");
@@ -60,7 +58,7 @@ static void aios__put_f(aios__text *t, double v) {
         v *= 10;
         e--;
     }
-    m = (uint64_t)(v + 0.5);
+    uint64_t m = (uint64_t)(v + 0.5);
     for (i = 5; i >= 0; i--, m /= 10) d[i] = (char)('0' + m % 10);
     for (i = 6; i > 1 && d[i - 1] == '0'; i--) e++; /* i digits are left, value d * 10^e */
     if (e >= 0 && e <= 9) {

@@ -62,8 +62,7 @@ static aios_status aios__context_ropes(aios_context *c, aios_error *err) {
     const aios__hp *hp = &c->model->hp;
     double *freq = c->prog.freq;
     aios_status st = AIOS_OK;
-    int32_t i;
-    for (i = 0; i < hp->n_ropes && !st; freq += hp->rope[i++].n_rot / 2)
+    for (int32_t i = 0; i < hp->n_ropes && !st; freq += hp->rope[i++].n_rot / 2)
         st = aios__rope_freqs(c->model, &hp->rope[i], c->plan.n_ctx, freq, &c->prog.rope_mult[i],
                               err);
     return st;
@@ -72,8 +71,7 @@ static aios_status aios__context_ropes(aios_context *c, aios_error *err) {
 static aios_status aios__context_rotates(const aios_context *c, aios_error *err) {
     const aios__hp *hp = &c->model->hp;
     float *work = (float *)(void *)c->prog.work;
-    int32_t l;
-    for (l = 0; c->kv.coded && l < hp->n_layer; l++)
+    for (int32_t l = 0; c->kv.coded && l < hp->n_layer; l++)
         if (!aiosk_rotate_ok(c->k, hp->layer[l].hd_k, work) ||
             !aiosk_rotate_ok(c->k, hp->layer[l].hd_v, work))
             return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
@@ -300,11 +298,9 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
     return AIOS_OK;
 }
 AIOS_API void aios_context_free(aios_context *c) {
-    aios_model *m;
-    int32_t s;
     if (!c) return;
-    for (s = 0; s < c->plan.n_seq; s++) aios__spill_forget(c, s);
-    m = c->model;
+    for (int32_t s = 0; s < c->plan.n_seq; s++) aios__spill_forget(c, s);
+    aios_model *m = c->model;
     m->n_async -= c->exec.stream.n_all && c->exec.stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);
     if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
@@ -313,9 +309,6 @@ AIOS_API void aios_context_free(aios_context *c) {
 /* ---- running ---- */
 AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n,
                                uint32_t flags, aios_error *err) {
-    aios__sequence *q;
-    uint64_t i;
-    int32_t room, cells;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
@@ -323,21 +316,21 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags,
                            "aios_feed: flags % are none, or contradict each other", aios__u(flags),
                            aios__u(0));
-    q = &c->seq[seq];
-    room = c->plan.n_ctx - q->n_fed;
+    aios__sequence *q = &c->seq[seq];
+    int32_t room = c->plan.n_ctx - q->n_fed;
     /* fewer after tokens were taken out of the middle of tiles */
-    cells = c->kv.seq_tiles * AIOSK_TILE - aios__kv_cell(&c->kv.seq[seq], q->n_fed);
+    int32_t cells = c->kv.seq_tiles * AIOSK_TILE - aios__kv_cell(&c->kv.seq[seq], q->n_fed);
     if (cells < room) room = cells;
     if (n > (uint64_t)room)
         return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n,
                            "% tokens do not fit: the sequence has room for %", aios__u(n),
                            aios__i(room));
-    for (i = 0; i < n; i++)
+    for (uint64_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= c->model->hp.n_vocab)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab,
                                (uint64_t)ids[i], "token id % is not in the vocabulary of %",
                                aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
-    for (i = 0; i < n; i++, q->n_fed++) {
+    for (uint64_t i = 0; i < n; i++, q->n_fed++) {
         q->token[q->n_fed] = ids[i];
         q->want[q->n_fed] = (uint8_t)(flags & AIOS_FEED_ALL_LOGITS  ? 1
                                       : flags & AIOS_FEED_NO_LOGITS ? 0
@@ -350,14 +343,12 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
     return AIOS_OK;
 }
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err) {
-    uint64_t t0, t1;
-    aios_status st;
     aios__clear(err);
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
-    t0 = aios__now(&c->exec);
-    st = aios__step(c, deadline_ns, err);
+    uint64_t t0 = aios__now(&c->exec);
+    aios_status st = aios__step(c, deadline_ns, err);
     aios__store(&c->exec.interrupt, 0); /* it has had what it wanted, however the step ended */
-    t1 = aios__now(&c->exec);
+    uint64_t t1 = aios__now(&c->exec);
     if (t1 > t0) c->count.busy_ns += t1 - t0; /* a host's clock may be set back */
     return st;
 }
@@ -383,10 +374,9 @@ AIOS_API uint64_t aios_now_ns(const aios_context *c) { return c ? aios__now(&c->
 AIOS_API int32_t aios_output_count(const aios_context *c) { return c ? c->n_out_ready : 0; }
 AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_output *out) {
     aios_output o;
-    int32_t t;
     if (!c || i < 0 || i >= c->n_out_ready) return AIOS_ERR_ARG;
     memset(&o, 0, sizeof o);
-    t = c->pass.out[i];
+    int32_t t = c->pass.out[i];
     o.seq = c->pass.seq[t];
     o.pos = c->pass.pos[t];
     o.token = c->pass.id[t];
@@ -407,18 +397,16 @@ AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
 }
 
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out) {
-    aios_counters x;
     if (!c) return AIOS_ERR_ARG;
-    x = c->count;
+    aios_counters x = c->count;
     if (c->exec.stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->exec.stream, &x, 0);
     x.n_expert_hits = c->exec.expert_cache.n_hits;
     x.n_expert_misses = c->exec.expert_cache.n_misses;
     return aios__desc_fill(AIOS__ID_aios_counters, out, &x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
-    uint64_t denied;
     if (!c) return;
-    denied = c->count.n_wishes_denied;
+    uint64_t denied = c->count.n_wishes_denied;
     if (c->exec.stream.n_all) aios__stream_count(&c->exec.stream, &c->count, 1);
     c->exec.expert_cache.n_hits = c->exec.expert_cache.n_misses = 0;
     memset(&c->count, 0, sizeof c->count);
@@ -427,9 +415,8 @@ AIOS_API void aios_counters_reset(aios_context *c) {
 AIOS_API uint32_t aios_op_count(const aios_context *c) { return c ? c->prog.n_ops : 0; }
 AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info *out) {
     aios_op_info x;
-    const aios__op *o;
     if (!c || i >= c->prog.n_ops) return AIOS_ERR_ARG;
-    o = &c->prog.op[i];
+    const aios__op *o = &c->prog.op[i];
     memset(&x, 0, sizeof x);
     x.layer = o->layer;
     x.name = o->name;
@@ -453,14 +440,13 @@ AIOS_API void aios_end_reads(aios_context *c, int32_t end) {
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id,
                                  aios_error *err) {
-    int32_t i, pos;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    i = aios__output_row(c, seq);
+    int32_t i = aios__output_row(c, seq);
     if (i < 0)
         return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF,
                            "the last step left no logits for sequence %", aios__i(seq));
-    pos = c->pass.pos[c->pass.out[i]] + 1;
+    int32_t pos = c->pass.pos[c->pass.out[i]] + 1;
     if (pos > c->seq[seq].n_done)
         return aios__fail2(
             err, AIOS_ERR_STATE, AIOS__NO_OFF, (uint64_t)c->seq[seq].n_done, (uint64_t)pos,

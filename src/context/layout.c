@@ -4,8 +4,7 @@
 /* Channels that turn, of all ropes. */
 static uint64_t aios__rope_channels(const aios__hp *hp) {
     uint64_t n = 0;
-    int32_t i;
-    for (i = 0; i < hp->n_ropes; i++) n += (uint64_t)hp->rope[i].n_rot;
+    for (int32_t i = 0; i < hp->n_ropes; i++) n += (uint64_t)hp->rope[i].n_rot;
     return n;
 }
 /* Lays a context out. With meta->base NULL it counts. */
@@ -13,7 +12,6 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
                                           aios_context *into) {
     aios_context *c = (aios_context *)aios__take(meta, sizeof(aios_context), 64), *x = c ? c : into;
     uint64_t n_batch = (uint64_t)p->n_batch, n_ctx = (uint64_t)p->n_ctx;
-    int32_t s;
     x->seq = (aios__sequence *)aios__take(meta, (uint64_t)p->n_seq * sizeof *x->seq, 8);
     x->pass.id = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.seq = (int32_t *)aios__take(meta, n_batch * 4, 8);
@@ -42,7 +40,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     aios__expert_cache_layout(&x->exec.expert_cache, meta, (uint64_t)m->hp.n_layer,
                               (uint64_t)m->hp.n_expert, p->n_expert_slots);
     x->sample_work = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
-    for (s = 0; s < p->n_seq; s++) {
+    for (int32_t s = 0; s < p->n_seq; s++) {
         int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
         uint8_t *want = (uint8_t *)aios__take(meta, n_ctx, 8);
         if (c) {

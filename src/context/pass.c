@@ -40,9 +40,9 @@ static int32_t aios__pass_room(aios_context *c, int32_t s, int32_t later) {
 static void aios__pass_add(aios_context *c, int32_t s, int32_t n) {
     aios__pass *p = &c->pass;
     const aios__sequence *q = &c->seq[s];
-    int32_t per_block = aios__attend_tokens(&c->model->hp), in_block = 0, i;
+    int32_t per_block = aios__attend_tokens(&c->model->hp), in_block = 0;
     int32_t first = aios__kv_cell(&c->kv.seq[s], q->n_done), cell = first;
-    for (i = q->n_done; n > 0; n--, i++, cell++) {
+    for (int32_t i = q->n_done; n > 0; n--, i++, cell++) {
         if (q->want[i] && p->n_out == c->plan.n_outputs) break;
         if (in_block == 0 || cell % AIOSK_TILE == 0) {
             p->block[p->n_blocks++] = p->n;
@@ -88,9 +88,9 @@ static void aios__pass_gather(aios_context *c) {
 /* Tokens that are not in the pass: the next one will want their rows. */
 static void aios__soon(aios_context *c) {
     aios__rows *r = &c->exec.rows;
-    int32_t s, i, k = 0;
+    int32_t i, k = 0;
     r->n_soon = 0;
-    for (s = 0; r->n_slots && s < c->plan.n_seq; s++) {
+    for (int32_t s = 0; r->n_slots && s < c->plan.n_seq; s++) {
         const aios__sequence *q = &c->seq[s];
         for (i = q->n_done; c->running && k < c->pass.n && c->pass.seq[k] == s; k++)
             i = c->pass.pos[k] + 1;
@@ -99,16 +99,15 @@ static void aios__soon(aios_context *c) {
 }
 static void aios__pass_finish(aios_context *c) {
     const aios__pass *p = &c->pass;
-    uint32_t i;
-    int32_t w;
-    for (i = 0; i < (uint32_t)p->n; i++) {
+
+    for (uint32_t i = 0; i < (uint32_t)p->n; i++) {
         c->seq[p->seq[i]].used = c->n_passed;
         c->seq[p->seq[i]].n_done = p->pos[i] + 1;
         if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i])
             aios__kv_done(&c->kv, p->seq[i], p->cell[i] + 1);
     }
     aios__kv_settle(&c->kv);
-    for (i = 0; i < c->prog.n_ops; i++) {
+    for (uint32_t i = 0; i < c->prog.n_ops; i++) {
         const aios__op *o = &c->prog.op[i];
         int32_t n = aios__op_rows(o, &c->exec.run);
         if (o->kind->read)
@@ -117,7 +116,7 @@ static void aios__pass_finish(aios_context *c) {
             aios__count_read(&c->count, AIOS_TIER_HOT, o->w_bytes);
         c->count.act_bytes += o->act_bytes * (uint64_t)n;
     }
-    for (w = 0; w < c->plan.n_threads; w++) {
+    for (int32_t w = 0; w < c->plan.n_threads; w++) {
         c->count.kv_bytes += c->exec.run.kv_read[w * 8];
         c->exec.run.kv_read[w * 8] = 0;
     }
@@ -128,8 +127,7 @@ static void aios__pass_finish(aios_context *c) {
     c->running = 0;
 }
 static int32_t aios__waiting(const aios_context *c) {
-    int32_t s;
-    for (s = 0; s < c->plan.n_seq; s++)
+    for (int32_t s = 0; s < c->plan.n_seq; s++)
         if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
     return 0;
 }
@@ -149,11 +147,10 @@ static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
 /* Drops a pass that is under way; the sequences stand as before it. */
 static void aios__pass_drop(aios_context *c) {
     const aios__pass *p = &c->pass;
-    int32_t w, i;
     c->running = 0;
-    for (w = 0; w < c->plan.n_threads; w++) c->exec.run.kv_read[w * 8] = 0;
+    for (int32_t w = 0; w < c->plan.n_threads; w++) c->exec.run.kv_read[w * 8] = 0;
     aios__kv_undo(&c->kv);
-    for (i = 0; i < p->n; i++)
+    for (int32_t i = 0; i < p->n; i++)
         if (i == 0 || p->seq[i] != p->seq[i - 1]) {
             aios__kv_unread(&c->kv, p->seq[i]);
             aios__seq_cut(c, p->seq[i], c->seq[p->seq[i]].n_done);
@@ -169,9 +166,8 @@ static aios_status aios__cancelled(aios_context *c, aios_error *err) {
  * step, which begins anew. */
 static aios_status aios__unread(aios_context *c, aios_error *err) {
     aios__stream *s = &c->exec.stream;
-    aios__slot slot;
     aios__crew_lock(&s->crew);
-    slot = *s->bad;
+    aios__slot slot = *s->bad;
     s->hold = 1;
     aios__crew_unlock(&s->crew);
     aios__pass_drop(c);

@@ -79,10 +79,9 @@ enum {
 /* Experts of all layers that can be read one by one; 0 = none. */
 static uint64_t aios__n_experts(const aios_model *m) {
     uint64_t n = 0;
-    int32_t l, k;
-    for (l = 0; l < m->hp.n_layer; l++) {
+    for (int32_t l = 0; l < m->hp.n_layer; l++) {
         if (m->layer[l][AIOS__ROLE_FFN_ROUTER].w < 0) continue;
-        for (k = AIOS__ROLE_FFN_GATE_EXPS; k <= AIOS__ROLE_FFN_DOWN_EXPS; k++)
+        for (int32_t k = AIOS__ROLE_FFN_GATE_EXPS; k <= AIOS__ROLE_FFN_DOWN_EXPS; k++)
             /* a slot counts in 32 bits, panels that are not full included */
             if (m->gguf.tensor[m->layer[l][k].w].row_bytes * m->gguf.tensor[m->layer[l][k].w].n[1] >
                 UINT32_MAX / 32)
@@ -229,13 +228,12 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     aios_context tmp;
     aios__bump meta = { NULL, 0 };
     aios__weights_size w;
-    aios__cut cut;
-    uint64_t load_tmp, i;
+    uint64_t i;
     memset(&b, 0, sizeof b);
     memset(&moe, 0, sizeof moe);
     aios__emitter_start(&e, m, p, k, &b, &moe);
     if (!aios__program_count(&e)) return 0;
-    cut = e.cut;
+    aios__cut cut = e.cut;
     if (!aios__kv_size(&kv, m, p)) return 0;
     p->n_ops = b.n_ops;
     p->n_phases = b.n_phases;
@@ -251,7 +249,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     tmp.kv = kv;
     aios__context_layout(m, p, &meta, &tmp);
     aios__weights_measure(m, &cut, &w);
-    load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
+    uint64_t load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
     for (i = 0; i < 2; i++) p->tier_bytes[i] = m->loaded ? 0 : w.tier[i];
     if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM]) ||
         !aios__mul(p->expert_slot_bytes, p->n_expert_slots, &i) ||
@@ -356,9 +354,9 @@ static void aios__set_batch(const aios__ladder *l, aios_plan *p, int32_t n) {
  * no more room than a sixteenth of what the weights do. */
 static int32_t aios__best_batch(const aios__ladder *l, const aios_plan *p) {
     uint64_t cache = l->d->l2_bytes + l->d->l3_bytes, fewest = UINT64_MAX;
-    int32_t n, best = aios__batch_of(p, 64);
+    int32_t best = aios__batch_of(p, 64);
     if (!cache) cache = 1 << 20;
-    for (n = 32; n <= 512 && n <= aios__batch_of(p, n); n *= 2) {
+    for (int32_t n = 32; n <= 512 && n <= aios__batch_of(p, n); n *= 2) {
         aios_plan x = *p;
         uint64_t room, moved;
         aios__set_batch(l, &x, n);
@@ -392,13 +390,13 @@ static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
     static const int32_t types[] = { AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4),
                                      AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4),
                                      AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C4) };
-    int32_t i, n = p->numerics == AIOS_REFERENCE       ? 0
-                   : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5
-                   : p->flags & AIOS_PLAN_MAY_KV_TYPE  ? 2
-                                                       : 0;
+    int32_t n = p->numerics == AIOS_REFERENCE       ? 0
+                : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5
+                : p->flags & AIOS_PLAN_MAY_KV_TYPE  ? 2
+                                                    : 0;
     aios_plan less = *p;
     aios__kv now, then;
-    for (i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++) {
         less.kv_type = types[i];
         if (aios__tile_bytes(l->m, 0, types[i]) >= aios__tile_bytes(l->m, 0, p->kv_type) ||
             !aios__kv_size(&then, l->m, &less))
@@ -442,9 +440,8 @@ static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
 }
 /* Takes to reading rows of tables, unless the room for rows is more than the tables. */
 static int32_t aios__rows_pay(aios__ladder *l, aios_plan *p) {
-    uint64_t before;
     if (!aios__ladder_sizes(l, p)) return 0;
-    before = p->total_bytes;
+    uint64_t before = p->total_bytes;
     l->rows = l->may_rows;
     if (aios__ladder_sizes(l, p) && p->total_bytes <= before) return l->rows != 0;
     l->rows = 0;
@@ -456,9 +453,7 @@ static int32_t aios__rows_pay(aios__ladder *l, aios_plan *p) {
  * Small units need a small ring and long tables, and a ring can be larger than what it saves:
  * all ways are weighed. */
 static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
-    aios_plan best;
-    uint64_t unit;
-    int32_t level, type;
+    int32_t type;
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
     if (p->flags & AIOS_PLAN_MAY_CTX) {
         int32_t least = l->d->n_ctx_min ? l->d->n_ctx_min : 64;
@@ -480,15 +475,15 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     }
     p->stream_level = 0;
     if (!aios__ladder_sizes(l, p)) return 0;
-    best = *p;
+    aios_plan best = *p;
     for (p->n_expert_slots = 0;
          !l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM) && p->n_expert_slots <= (l->experts > 0);
          p->n_expert_slots++) {
         p->stream_level = 0;
         if (p->n_expert_slots && aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes)
             best = *p;
-        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL)
-            for (unit = l->least_unit; unit <= AIOS__MAX_UNIT; unit *= 2) {
+        for (int32_t level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL)
+            for (uint64_t unit = l->least_unit; unit <= AIOS__MAX_UNIT; unit *= 2) {
                 p->stream_level = level;
                 p->unit_bytes = unit;
                 if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
@@ -538,12 +533,12 @@ static int32_t aios__descend_resident(aios__ladder *l, aios_plan *p) {
 }
 /* The rungs of streaming: experts in a cache, then parts of all matrices through a ring. */
 static int32_t aios__descend_stream(aios__ladder *l, aios_plan *p, int32_t n_asked) {
-    uint64_t budget = l->d->budget_bytes, unit;
+    uint64_t budget = l->d->budget_bytes;
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__stream_batch(l, p, n_asked);
     if (l->experts && aios__most_experts(l, p)) return 1;
     /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
     aios__set_ring(l, p, 4);
-    for (unit = AIOS__MAX_UNIT; unit >= l->least_unit; unit /= 2) {
+    for (uint64_t unit = AIOS__MAX_UNIT; unit >= l->least_unit; unit /= 2) {
         if (budget && unit * 4 > budget / 16 && unit > l->least_unit) continue;
         if (aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, unit)) return 1;
     }
@@ -607,7 +602,6 @@ static aios_status aios__plan_limit_to_header(aios_plan_desc *d, uint32_t plan_s
 }
 static void aios__ladder_start(aios__ladder *l, const aios_model *m, const aios_plan_desc *d,
                                uint32_t plan_size) {
-    uint64_t i;
     memset(l, 0, sizeof *l);
     l->m = m;
     l->d = d;
@@ -615,10 +609,10 @@ static void aios__ladder_start(aios__ladder *l, const aios_model *m, const aios_
         l->experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
     l->may_rows = d->flags & AIOS_PLAN_NO_STREAM ? 0 : (uint32_t)AIOS_RUNG_ROWS;
     l->least_unit = 65536;
-    for (i = 0; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++)
+    for (uint64_t i = 0; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++)
         if (!(m->io[i].flags & AIOS_IO_ANY_OFFSET)) l->least_unit = 524288;
     l->can_map = plan_size > offsetof(aios_plan, tier_bytes);
-    for (i = 0; i < m->gguf.n_tensors; i++)
+    for (uint64_t i = 0; i < m->gguf.n_tensors; i++)
         l->can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
 }
 /* As the desc asks, the rest by default. */
@@ -781,9 +775,9 @@ static const uint8_t aios__request_order[][2] = { /* kind, tier */
 AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_mem_req *out) {
     aios_mem_req r;
     aios_plan p;
-    uint32_t k, n = 0;
+    uint32_t n = 0;
     if (aios__plan_copy(&p, plan, NULL)) return AIOS_ERR_ARG;
-    for (k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
+    for (uint32_t k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
         aios__plan_req(&p, aios__request_order[k][0], aios__request_order[k][1], &r);
         if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i)
             return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
@@ -795,15 +789,14 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
                                           aios_tensor_place *out) {
     aios_tensor_place x;
     aios_plan p;
-    aios__place at;
-    aios__cut cut;
+
     uint64_t off[2] = { 0, 0 };
     int32_t id = (int32_t)i;
     if (!m || !m->arch || aios__desc_copy(AIOS__ID_aios_plan, &p, plan, NULL) ||
         i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT)
         return AIOS_ERR_ARG;
-    cut = aios__plan_cut(&p);
-    at = aios__place_of(m, &cut, i, off);
+    aios__cut cut = aios__plan_cut(&p);
+    aios__place at = aios__place_of(m, &cut, i, off);
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout;

@@ -89,20 +89,18 @@ static void aios__draw_sift(uint64_t *key, int32_t n, int32_t i) {
     key[i] = v;
 }
 static void aios__draw_heapify(uint64_t *key, int32_t n) {
-    int32_t i;
-    for (i = n / 2 - 1; i >= 0; i--) aios__draw_sift(key, n, i);
+    for (int32_t i = n / 2 - 1; i >= 0; i--) aios__draw_sift(key, n, i);
 }
 /* Takes the next band into the heap, which is empty: those below the last one, down to a depth
  * that doubles. Where bands end decides how much is ranked, never how. */
 static void aios__draw_take(aios__draw *d) {
     const double above = d->taken;
     const int32_t end = d->low;
-    double from;
-    int32_t i;
+
     d->band = d->band < 0 ? 2 * d->band : AIOS__SAMPLE_BAND;
-    from = (double)d->max + (double)d->temperature * d->band;
+    double from = (double)d->max + (double)d->temperature * d->band;
     d->taken = from < above ? from : above;
-    for (i = 0; i < d->n_vocab; i++) {
+    for (int32_t i = 0; i < d->n_vocab; i++) {
         const double x = (double)d->x[i];
         if (x < above && x >= from) d->key[--d->low] = aios__draw_key(d->x[i], i);
     }
@@ -142,22 +140,21 @@ static inline float aios__draw_depth(const aios__draw *d, int32_t i) {
  * Their complements are a heap, so the worst of the k best so far lies on top; few of a long
  * list get past it. */
 static void aios__draw_top(uint64_t *key, int32_t n, int32_t k) {
-    int32_t i;
-    for (i = 0; i < k; i++) key[i] = ~key[i];
+    for (int32_t i = 0; i < k; i++) key[i] = ~key[i];
     aios__draw_heapify(key, k);
-    for (i = k; i < n; i++) {
+    for (int32_t i = k; i < n; i++) {
         if (~key[i] <= key[0]) continue;
         key[0] = ~key[i];
         aios__draw_sift(key, k, 0);
     }
-    for (i = 0; i < k; i++) key[i] = ~key[i];
+    for (int32_t i = 0; i < k; i++) key[i] = ~key[i];
 }
 /* Takes the end best in, where nothing is ranked yet; a heap they become once they are summed. e:
  * depths, at least AIOS__SAMPLE_FLOOR; of those at the floor alone it is asked if they count. */
 static void aios__draw_list(aios__draw *d) {
     const int32_t end = d->end;
-    int32_t i, n = 0;
-    for (i = 0; i < d->n_vocab; i++)
+    int32_t n = 0;
+    for (int32_t i = 0; i < d->n_vocab; i++)
         if (d->e[i] > AIOS__SAMPLE_FLOOR || aios__draw_depth(d, i) >= AIOS__SAMPLE_FLOOR)
             d->key[n++] = aios__draw_key(d->x[i], i);
     aios__draw_top(d->key, n, end);
@@ -191,7 +188,7 @@ static double aios__draw_sum(aios__draw *d) {
  * fewer than two there is nothing to decide and nothing was weighed. */
 static int32_t aios__draw_weigh(aios__draw *d) {
     float *e = d->e;
-    int32_t i, listed;
+    int32_t i;
     if (d->weighed) return d->end - d->first;
     d->max = d->x[aios__draw_best(d)];
     if (d->end - d->first < 2) return d->end - d->first;
@@ -200,7 +197,7 @@ static int32_t aios__draw_weigh(aios__draw *d) {
         d->n += t >= AIOS__SAMPLE_FLOOR;
         e[i] = t >= AIOS__SAMPLE_FLOOR ? t : AIOS__SAMPLE_FLOOR;
     }
-    listed = d->end < d->n && d->low == d->n_vocab;
+    int32_t listed = d->end < d->n && d->low == d->n_vocab;
     if (listed) aios__draw_list(d);
     d->k->exp(e, d->n_vocab, e);
     d->weighed = 1;
@@ -247,12 +244,11 @@ static void aios__draw_all(aios__draw *d) {
 }
 /* Before x or key are written: what was left out becomes AIOSK_NEG_INF, all are candidates. */
 static void aios__draw_restart(aios__draw *d) {
-    int32_t i;
     if (d->first > 0 || d->end < d->n_vocab || d->limited) {
         aios__draw_count(d);
         memset(d->e, 0, (size_t)d->n_vocab * sizeof *d->e);
-        for (i = d->first; i < d->end; i++) d->e[aios__draw_rank(d, i)] = 1;
-        for (i = 0; i < d->n_vocab; i++)
+        for (int32_t i = d->first; i < d->end; i++) d->e[aios__draw_rank(d, i)] = 1;
+        for (int32_t i = 0; i < d->n_vocab; i++)
             if (d->e[i] == 0) d->x[i] = AIOSK_NEG_INF;
     }
     aios__draw_all(d);
@@ -263,8 +259,7 @@ static float aios__finite(float x) { /* NaN and -infinity: AIOSK_NEG_INF */
 }
 
 static void aios__draw_begin(aios__draw *d, const float *logits) {
-    int32_t i;
-    for (i = 0; i < d->n_vocab; i++) d->x[i] = aios__finite(logits[i]);
+    for (int32_t i = 0; i < d->n_vocab; i++) d->x[i] = aios__finite(logits[i]);
     d->temperature = 1;
     aios__draw_all(d);
 }
@@ -273,9 +268,9 @@ static void aios__draw_begin(aios__draw *d, const float *logits) {
 AIOS__SMALL_BEGIN
 static void aios__sample_bias(aios__draw *d) {
     const aios_sampler *s = d->s;
-    uint32_t i;
     aios__draw_restart(d);
-    for (i = 0; i < s->n_bias; i++) { /* what cannot be drawn stays so, whatever is added */
+    for (uint32_t i = 0; i < s->n_bias;
+         i++) { /* what cannot be drawn stays so, whatever is added */
         float *v = &d->x[s->bias[i].id];
         if (*v > AIOSK_NEG_INF) *v = aios__finite(*v + s->bias[i].bias);
     }
@@ -286,10 +281,9 @@ static void aios__sample_repeat(aios__draw *d) {
     const float penalty = d->s->repeat_penalty;
     const uint64_t n = aios__min_u64(d->n_recent, (uint64_t)d->s->repeat_last);
     uint8_t *seen = (uint8_t *)d->key; /* a bit per id; a repeated id is punished once */
-    uint64_t i;
     aios__draw_restart(d);
     memset(seen, 0, (size_t)d->n_vocab / 8 + 1);
-    for (i = d->n_recent - n; i < d->n_recent; i++) {
+    for (uint64_t i = d->n_recent - n; i < d->n_recent; i++) {
         const int32_t id = d->recent[i];
         const uint8_t bit = (uint8_t)(1 << (id & 7));
         float *v = &d->x[id];
@@ -303,12 +297,11 @@ static void aios__sample_repeat(aios__draw *d) {
  * enough: none is longer than sqrt(n_vocab) deviations (Samuelson 1968). */
 AIOSK__STRICT static void aios__sample_top_n_sigma(aios__draw *d) {
     const double n = (double)d->s->top_n_sigma;
-    double sum[4] = { 0, 0, 0, 0 }, square[4] = { 0, 0, 0, 0 }, mean, limit;
-    int32_t i, n_alive = 0;
-    float max;
+    double sum[4] = { 0, 0, 0, 0 }, square[4] = { 0, 0, 0, 0 };
+    int32_t n_alive = 0;
     aios__draw_restart(d);
-    max = d->x[aios__draw_best(d)];
-    for (i = 0; i < d->n_vocab; i++) {
+    float max = d->x[aios__draw_best(d)];
+    for (int32_t i = 0; i < d->n_vocab; i++) {
         double u = (double)max - (double)d->x[i];
         if (!(d->x[i] > AIOSK_NEG_INF)) continue;
         n_alive++;
@@ -316,10 +309,11 @@ AIOSK__STRICT static void aios__sample_top_n_sigma(aios__draw *d) {
         square[i & 3] += u * u;
     }
     if (n_alive < 2) return;
-    mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / (double)n_alive;
-    limit = ((square[0] + square[1]) + (square[2] + square[3])) / (double)n_alive - mean * mean;
+    double mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / (double)n_alive;
+    double limit =
+        ((square[0] + square[1]) + (square[2] + square[3])) / (double)n_alive - mean * mean;
     limit = limit > 0 ? n * n * limit : 0;
-    for (i = 0; i < d->n_vocab; i++) {
+    for (int32_t i = 0; i < d->n_vocab; i++) {
         double u = (double)max - (double)d->x[i];
         if (u * u > limit) d->x[i] = AIOSK_NEG_INF;
     }
@@ -346,24 +340,23 @@ static void aios__sample_temperature(aios__draw *d) {
  * first; of equal logits the one that is nearer by rank. */
 AIOSK__STRICT static void aios__sample_typical_p(aios__draw *d) {
     double mean = 0, mass = 0;
-    int32_t i, first, end;
     if (aios__draw_count(d) < 2) return;
     if (d->end < d->n) {
-        for (i = d->first; i < d->end; i++) {
+        for (int32_t i = d->first; i < d->end; i++) {
             const int32_t id = aios__draw_rank(d, i);
             mean += (double)d->e[id] * (double)aios__draw_depth(d, id);
         }
     } else {
-        for (i = 0; i < d->n_vocab; i++) {
+        for (int32_t i = 0; i < d->n_vocab; i++) {
             const float t = aios__draw_depth(d, i);
             if (t >= AIOS__SAMPLE_FLOOR) mean += (double)d->e[i] * (double)t;
         }
     }
     mean /= d->sum;
-    first = d->first;
+    int32_t first = d->first;
     while (first < d->end && (double)aios__draw_depth(d, aios__draw_rank(d, first)) >= mean)
         first++;
-    end = first;
+    int32_t end = first;
     while (mass < (double)d->s->typical_p * d->sum && (first > d->first || end < d->end)) {
         int32_t up = first > d->first;
         if (up && end < d->end)
@@ -392,12 +385,11 @@ static void aios__sample_min_p(aios__draw *d) {
  * decided per token, by a random number of its own. */
 static void aios__sample_xtc(aios__draw *d) {
     const float threshold = d->s->xtc_threshold > 0 ? d->s->xtc_threshold : 0.1f;
-    double least;
-    int32_t last;
+
     if (aios__uniform(~d->s->seed, d->pos) >= (double)d->s->xtc_probability) return;
     if (aios__draw_count(d) < 2) return;
-    least = (double)threshold * d->sum;
-    last = d->first;
+    double least = (double)threshold * d->sum;
+    int32_t last = d->first;
     while (last + 1 < d->end && (double)d->e[aios__draw_rank(d, last + 1)] >= least) last++;
     if (last == d->first) return;
     aios__draw_from(d, last);
@@ -406,13 +398,13 @@ static void aios__sample_xtc(aios__draw *d) {
 
 /* The token, -1 = there is none that can be drawn. */
 static int32_t aios__draw_pick(aios__draw *d) {
-    double part = 0, r;
+    double part = 0;
     int32_t i;
     if (aios__draw_count(d) < 2) {
         i = aios__draw_best(d);
         return d->x[i] > AIOSK_NEG_INF ? i : -1;
     }
-    r = aios__uniform(d->s->seed, d->pos) * d->sum;
+    double r = aios__uniform(d->s->seed, d->pos) * d->sum;
     for (i = d->first; i < d->end - 1; i++) {
         part += (double)d->e[aios__draw_rank(d, i)];
         if (part > r) break;
@@ -469,8 +461,7 @@ static const aios__sample_stage aios__sample_stages[] = {
 enum { AIOS__N_SAMPLE_STAGES = sizeof aios__sample_stages / sizeof *aios__sample_stages };
 
 static const aios__sample_stage *aios__sample_stage_of(uint32_t id) {
-    int32_t i;
-    for (i = 0; i < AIOS__N_SAMPLE_STAGES; i++)
+    for (int32_t i = 0; i < AIOS__N_SAMPLE_STAGES; i++)
         if (aios__sample_stages[i].id == id) return &aios__sample_stages[i];
     return NULL;
 }
@@ -496,25 +487,25 @@ static int32_t aios__sample_stage_on(const aios__sample_stage *t, const aios_sam
 /* Each stage once, no gap, and none left out that a field asks for. */
 static aios_status aios__order_check(const aios_sampler *s, aios_error *err) {
     const uint32_t n_order = sizeof s->order;
-    uint32_t i, k, n = 0;
+    uint32_t n = 0;
     while (n < n_order && s->order[n]) n++;
-    for (i = n; i < n_order; i++)
+    for (uint32_t i = n; i < n_order; i++)
         if (s->order[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, s->order[i],
                                "sampler.order ends with its first 0, at %, but % has a stage",
                                aios__u(n), aios__u(i));
-    for (i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         const aios__sample_stage *t = aios__sample_stage_of(s->order[i]);
         if (!t)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, s->order[i],
                                "sampler.order[%] is %, which is no stage", aios__u(i),
                                aios__u(s->order[i]));
-        for (k = 0; k < i; k++)
+        for (uint32_t k = 0; k < i; k++)
             if (s->order[k] == s->order[i])
                 return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.order names % twice",
                                    aios__z(t->name));
     }
-    for (k = 0; n && k < AIOS__N_SAMPLE_STAGES; k++) {
+    for (uint32_t k = 0; n && k < AIOS__N_SAMPLE_STAGES; k++) {
         const aios__sample_stage *t = &aios__sample_stages[k];
         if (!aios__sample_stage_on(t, s) || memchr(s->order, (int)t->id, n)) continue;
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, 0,
@@ -524,9 +515,8 @@ static aios_status aios__order_check(const aios_sampler *s, aios_error *err) {
     return AIOS_OK;
 }
 static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, aios_error *err) {
-    uint32_t i, k;
-    for (i = 0; i < AIOS__N_SAMPLE_STAGES; i++)
-        for (k = 0; k < 2; k++) {
+    for (uint32_t i = 0; i < AIOS__N_SAMPLE_STAGES; i++)
+        for (uint32_t k = 0; k < 2; k++) {
             const aios__param *p = &aios__sample_stages[i].takes[k];
             const double v = p->name ? aios__param_of(s, p) : 0;
             if (p->kind == 'f' && !(v >= 0 && v <= (double)p->max))
@@ -544,7 +534,7 @@ static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, a
     if (s->n_bias && !s->bias)
         return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.n_bias is %, but bias is NULL",
                            aios__u(s->n_bias));
-    for (i = 0; i < s->n_bias; i++) {
+    for (uint32_t i = 0; i < s->n_bias; i++) {
         if (s->bias[i].id < 0 || s->bias[i].id >= n_vocab)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab,
                                (uint64_t)s->bias[i].id,
@@ -566,9 +556,8 @@ AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab) {
 /* From logits to candidates: the stages that are on, in their order. */
 static void aios__sample_chain(aios__draw *d, const float *logits) {
     const aios_sampler *s = d->s;
-    int32_t i;
     aios__draw_begin(d, logits);
-    for (i = 0; i < AIOS__N_SAMPLE_STAGES; i++) {
+    for (int32_t i = 0; i < AIOS__N_SAMPLE_STAGES; i++) {
         const aios__sample_stage *t =
             s->order[0] ? aios__sample_stage_of(s->order[i]) : &aios__sample_stages[i];
         if (t && aios__sample_stage_on(t, s)) t->fn(d);
@@ -583,7 +572,6 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     aios_sampler s;
     aios__draw d;
     aios_status st;
-    uint64_t i, fp, n_read;
     if (!id) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "id is NULL");
     *id = -1;
     if ((st = aios__desc_copy(AIOS__ID_aios_sampler, &s, sampler, err)) != AIOS_OK) return st;
@@ -598,10 +586,10 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     if ((st = aios__sampler_check(&s, n_vocab, err)) != AIOS_OK) return st;
     if (s.repeat_last == 0) s.repeat_last = 64;
     /* how limit back the stages read: further than that, nobody looks */
-    n_read = aios__sample_stage_on(aios__sample_stage_of(AIOS_STAGE_REPEAT), &s)
-                 ? (uint64_t)s.repeat_last
-                 : 0;
-    for (i = n_recent - aios__min_u64(n_recent, n_read); i < n_recent; i++)
+    uint64_t n_read = aios__sample_stage_on(aios__sample_stage_of(AIOS_STAGE_REPEAT), &s)
+                          ? (uint64_t)s.repeat_last
+                          : 0;
+    for (uint64_t i = n_recent - aios__min_u64(n_recent, n_read); i < n_recent; i++)
         if (recent[i] < 0 || recent[i] >= n_vocab)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab,
                                (uint64_t)recent[i],
@@ -616,7 +604,7 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     d.x = (float *)(void *)(d.key + n_vocab);
     d.e = d.x + n_vocab;
     d.n_vocab = n_vocab;
-    fp = aiosk_fp_begin();
+    uint64_t fp = aiosk_fp_begin();
     aios__sample_chain(&d, logits);
     *id = aios__draw_pick(&d);
     aiosk_fp_end(fp);

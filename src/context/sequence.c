@@ -20,11 +20,10 @@ AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) {
     return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL;
 }
 AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
-    aios__sequence *q;
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    q = &c->seq[seq];
+    aios__sequence *q = &c->seq[seq];
     if (n < 0 || n > q->n_fed)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n,
                            "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
@@ -41,14 +40,12 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 }
 AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n,
                                    aios_error *err) {
-    aios__sequence *s, *d;
-    int32_t done;
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, src)) return aios__seq_fail(c, src, err);
     if (!aios__seq_ok(c, dst)) return aios__seq_fail(c, dst, err);
-    s = &c->seq[src];
-    d = &c->seq[dst];
+    aios__sequence *s = &c->seq[src];
+    aios__sequence *d = &c->seq[dst];
     if (n < 0 || n > s->n_fed)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)s->n_fed, (uint64_t)n,
                            "cannot fork % tokens of a sequence of %", aios__i(n),
@@ -63,7 +60,7 @@ AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, in
     memcpy(d->want, s->want, (size_t)n);
     d->n_fed = n;
     d->used = s->used;
-    done = s->n_done < n ? s->n_done : n;
+    int32_t done = s->n_done < n ? s->n_done : n;
     aios__seq_resume(c, dst, aios__kv_fork(&c->kv, dst, src, aios__kv_end(&c->kv.seq[src], done)),
                      done);
     return AIOS_OK;
@@ -76,18 +73,17 @@ AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios
 }
 AIOS_API aios_status aios_seq_fetch(aios_context *c, int32_t seq, uint64_t deadline_ns,
                                     aios_error *err) {
-    aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    st = aios__spill_whole(c, seq, deadline_ns, err);
+    aios_status st = aios__spill_whole(c, seq, deadline_ns, err);
     /* what came back is not the first to go again */
     if (st == AIOS_OK || st == AIOS_MORE) c->seq[seq].used = c->n_passed;
     return st;
 }
 AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n,
                                int32_t *n_same) {
-    int32_t s, i, best = -1, most = 0;
-    for (s = 0; c && ids && s < c->plan.n_seq; s++) {
+    int32_t i, best = -1, most = 0;
+    for (int32_t s = 0; c && ids && s < c->plan.n_seq; s++) {
         const aios__sequence *q = &c->seq[s];
         for (i = 0; i < q->n_done && (uint64_t)i < n && q->token[i] == ids[i]; i++) {}
         /* one that tokens were taken out of knows more than it shows */
@@ -101,12 +97,10 @@ AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64
 }
 AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from, int32_t to,
                                      aios_error *err) {
-    aios__sequence *q;
-    int32_t n;
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    q = &c->seq[seq];
+    aios__sequence *q = &c->seq[seq];
     if (from < 0 || from > to || to > q->n_fed)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)to,
                            "cannot take tokens % to % out of a sequence", aios__i(from),
@@ -127,7 +121,7 @@ AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from,
         q->n_done -= to - from;
     } else if (from < q->n_done)
         aios__seq_cut(c, seq, from);
-    n = q->n_fed - to;
+    int32_t n = q->n_fed - to;
     memmove(q->token + from, q->token + to, (size_t)n * 4);
     memmove(q->want + from, q->want + to, (size_t)n);
     q->n_fed -= to - from;
@@ -135,24 +129,24 @@ AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from,
 }
 AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info *out) {
     aios_cache_info x;
-    int32_t g, f, i;
     if (!c) return AIOS_ERR_ARG;
     memset(&x, 0, sizeof x);
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++) {
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
             const aios__pages *p = &c->kv.pool[g][f];
             x.n_pages += (uint32_t)p->n;
             x.n_free += (uint32_t)p->n_free;
             x.bytes += (uint64_t)p->n * p->bytes;
             x.free_bytes += (uint64_t)p->n_free * p->bytes;
-            for (i = 0; i < p->n; i++)
+            for (int32_t i = 0; i < p->n; i++)
                 if (p->refs[i] > 1) {
                     x.n_shared++;
                     x.saved_bytes += (uint64_t)(p->refs[i] - 1) * p->bytes;
                 }
         }
-    for (i = 0; i < c->plan.n_seq; i++) x.n_spilled += (uint32_t)c->kv.seq[i].n_spilled;
-    for (i = 0; i < c->plan.n_seq; i++)
-        for (g = 0; g < AIOS__N_GROUPS; g++) x.n_spare += (uint32_t)c->kv.seq[i].n_spares[g];
+    for (int32_t i = 0; i < c->plan.n_seq; i++) x.n_spilled += (uint32_t)c->kv.seq[i].n_spilled;
+    for (int32_t i = 0; i < c->plan.n_seq; i++)
+        for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+            x.n_spare += (uint32_t)c->kv.seq[i].n_spares[g];
     return aios__desc_fill(AIOS__ID_aios_cache_info, out, &x);
 }

@@ -59,9 +59,8 @@ static aios_status aios__spill_one(aios_context *c, int32_t g, int32_t f, int32_
 }
 /* Is a page free in the pool, or a spare one? */
 static int32_t aios__spill_room(const aios_context *c, int32_t g, int32_t f) {
-    int32_t s;
     if (c->kv.pool[g][f].n_free) return 1;
-    for (s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++)
+    for (int32_t s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++)
         if (c->kv.seq[s].n_spares[g]) return 1;
     return 0;
 }
@@ -132,11 +131,10 @@ static aios_status aios__spill_whole(aios_context *c, int32_t seq, uint64_t dead
 /* A sequence that is given up: the host need not keep its pages. */
 static void aios__spill_forget(aios_context *c, int32_t seq) {
     aios__kv *kv = &c->kv;
-    int32_t g, f, t;
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++) {
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
             int32_t *row = aios__kv_row(kv, g, f, seq);
-            for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
+            for (int32_t t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
                 if (row[t] != AIOS__SPILLED) continue;
                 row[t] = AIOS__NO_PAGE;
                 kv->seq[seq].n_spilled--;

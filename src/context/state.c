@@ -26,7 +26,7 @@ typedef struct aios__state_head {
 static uint64_t aios__layout_hash(const aios_context *c) {
     const aios__kv *kv = &c->kv;
     const aios__hp *hp = &c->model->hp;
-    int32_t f, v[7];
+    int32_t v[7];
     uint64_t h = AIOS__ART_SEED;
     v[0] = kv->n_layer;
     v[1] = kv->keep;
@@ -40,7 +40,7 @@ static uint64_t aios__layout_hash(const aios_context *c) {
     h = aios__art_sum(h, kv->sinks, sizeof kv->sinks);
     h = aios__art_sum(h, kv->behind, sizeof kv->behind);
     h = aios__art_sum(h, kv->group, (uint64_t)kv->n_layer);
-    for (f = 0; f < AIOS__N_FORMS; f++)
+    for (int32_t f = 0; f < AIOS__N_FORMS; f++)
         h = aios__art_sum(h, kv->type[f], (uint64_t)kv->n_layer * 4);
     /* long and short contexts can turn differently */
     h = aios__art_sum(h, c->prog.freq, aios__rope_channels(hp) / 2 * 8);
@@ -49,14 +49,14 @@ static uint64_t aios__layout_hash(const aios_context *c) {
 /* Leading tiles that a sequence shares with its base, in all forms. */
 static int32_t aios__base_tiles(const aios_context *c, int32_t seq, int32_t base) {
     const aios__kv *kv = &c->kv;
-    int32_t g, f, t, n, some;
+    int32_t g, t, some;
     if (base < 0) return 0;
-    n = c->seq[seq].n_done < c->seq[base].n_done ? c->seq[seq].n_done : c->seq[base].n_done;
+    int32_t n = c->seq[seq].n_done < c->seq[base].n_done ? c->seq[seq].n_done : c->seq[base].n_done;
     if (!aios__kv_whole(&kv->seq[base]) || kv->seq[seq].span[0].off || kv->seq[seq].span[0].to < n)
         return 0;
     for (t = 0; t < n / AIOSK_TILE; t++) {
         for (some = g = 0; g < AIOS__N_GROUPS; g++)
-            for (f = 0; f < AIOS__N_FORMS; f++) {
+            for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
                 int32_t a = aios__page_at(kv, g, f, seq, t), b = aios__page_at(kv, g, f, base, t);
                 if (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, seq, t)) continue;
                 if (a != AIOS__NO_PAGE && a != b) return t;

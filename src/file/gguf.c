@@ -34,10 +34,9 @@ static inline uint32_t aios__value_bytes(uint32_t type) {
  * alone. */
 
 static inline int32_t aios__item_i64(const aios__key *k, uint64_t i, int64_t *out, int32_t *above) {
-    const uint8_t *p;
     *above = 0; /* 1: a u64 above INT64_MAX, *out holds its bits */
     if (!k || i >= k->n) return 0;
-    p = k->p + i * aios__value_bytes(k->type);
+    const uint8_t *p = k->p + i * aios__value_bytes(k->type);
     switch (k->type) {
     case AIOS__U8: *out = p[0]; return 1;
     case AIOS__I8: {
@@ -133,9 +132,8 @@ static inline int32_t aios__key_bool(const aios__key *k, int32_t *out) {
 }
 
 static inline int32_t aios__key_str(const aios__key *k, aios__str *out) {
-    const uint8_t *p;
     if (!k || k->is_array || k->type != AIOS__STR) return 0;
-    p = k->p;
+    const uint8_t *p = k->p;
     *out = aios__key_next_str(&p);
     return 1;
 }
@@ -151,9 +149,8 @@ static inline int32_t aios__name_cmp(aios__str a, aios__str b) {
 /* The same for a against head followed by tail: "llama" ".block_count". */
 static inline int32_t aios__name_cmp2(aios__str a, aios__str head, aios__str tail) {
     aios__str a1 = a;
-    int32_t c;
     a1.n = aios__min_u64(a.n, head.n);
-    c = aios__name_cmp(a1, head);
+    int32_t c = aios__name_cmp(a1, head);
     if (c) return c;
     a.p += a1.n;
     a.n -= a1.n;
@@ -340,9 +337,9 @@ static inline aios_status aios__scan_run(aios__scan *s, uint64_t n, const uint8_
 /* One field of n bytes (at most 8). */
 static inline aios_status aios__scan_get(aios__scan *s, void *dst, uint64_t n, const char *field) {
     const uint8_t *p = NULL;
-    uint64_t got = 0, done;
+    uint64_t got = 0;
     aios_status st = aios__scan_room(s, n, field);
-    for (done = 0; st == AIOS_OK && done < n; done += got) {
+    for (uint64_t done = 0; st == AIOS_OK && done < n; done += got) {
         st = aios__scan_run(s, n - done, &p, &got);
         if (st == AIOS_OK) memcpy((char *)dst + done, p, (size_t)got);
     }
@@ -351,7 +348,7 @@ static inline aios_status aios__scan_get(aios__scan *s, void *dst, uint64_t n, c
 /* The name of a key or tensor, 1 to max bytes without a zero byte; a view in the second pass,
  * else only s->name. */
 static inline aios_status aios__scan_name(aios__scan *s, uint64_t max, aios__str *view) {
-    uint64_t len, at = s->pos, done, got = 0;
+    uint64_t len, at = s->pos, got = 0;
     const uint8_t *p = NULL;
     aios_status st;
     s->n_name = 0;
@@ -362,7 +359,7 @@ static inline aios_status aios__scan_name(aios__scan *s, uint64_t max, aios__str
     if (len > max) return aios__scan_bad(s, at, max, len, "its name is too long");
     if ((st = aios__scan_room(s, len, "name")) != AIOS_OK) return st;
     at = s->pos;
-    for (done = 0; done < len; done += got) {
+    for (uint64_t done = 0; done < len; done += got) {
         if ((st = aios__scan_run(s, len - done, &p, &got)) != AIOS_OK) return st;
         if (memchr(p, 0, (size_t)got)) {
             s->n_name = 0;
@@ -437,14 +434,14 @@ static inline aios_status aios__scan_special(aios__scan *s, const aios__key *k,
 
 /* Type and count of an array's items. */
 static aios_status aios__scan_array(aios__scan *s, uint32_t *type, uint64_t *n) {
-    uint64_t at = s->pos, bytes;
+    uint64_t at = s->pos;
     aios_status st;
     if ((st = aios__scan_get(s, type, 4, "item type")) != AIOS_OK) return st;
     if (*type >= AIOS__N_VALUE_TYPES)
         return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, *type, "unknown item type");
     at = s->pos;
     if ((st = aios__scan_get(s, n, 8, "item count")) != AIOS_OK) return st;
-    bytes = *type == AIOS__STR ? 8 : *type == AIOS__ARR ? 12 : aios__value_bytes(*type);
+    uint64_t bytes = *type == AIOS__STR ? 8 : *type == AIOS__ARR ? 12 : aios__value_bytes(*type);
     if (*n > (s->io->n_bytes - s->pos) / bytes)
         return aios__scan_bad(s, at, (s->io->n_bytes - s->pos) / bytes, *n,
                               "more items than the rest of the file can hold");
@@ -457,11 +454,11 @@ static aios_status aios__scan_array(aios__scan *s, uint32_t *type, uint64_t *n) 
  * are added to str_bytes. */
 static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, int32_t is_array,
                                      uint8_t *first, uint64_t *str_bytes) {
-    uint64_t at, i, bytes, done, got = 0;
+    uint64_t at, got = 0;
     const uint8_t *p = NULL;
     aios_status st;
     if (type == AIOS__STR) {
-        for (i = 0; i < n; i++) {
+        for (uint64_t i = 0; i < n; i++) {
             uint64_t len;
             at = s->pos;
             /* nearly always */
@@ -484,13 +481,14 @@ static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, i
         }
         return AIOS_OK;
     }
-    bytes = n * aios__value_bytes(type); /* cannot overflow: n was compared with the file's size */
+    uint64_t bytes =
+        n * aios__value_bytes(type); /* cannot overflow: n was compared with the file's size */
     if ((st = aios__scan_room(s, bytes, "value")) != AIOS_OK) return st;
     at = s->pos;
     if (type == AIOS__BOOL) {
-        for (done = 0; done < bytes; done += got) {
+        for (uint64_t done = 0; done < bytes; done += got) {
             if ((st = aios__scan_run(s, bytes - done, &p, &got)) != AIOS_OK) return st;
-            for (i = 0; i < got; i++)
+            for (uint64_t i = 0; i < got; i++)
                 if (p[i] > 1)
                     return aios__scan_bad(s, at + done + i, 1, p[i], "a bool is neither 0 nor 1");
         }
@@ -503,7 +501,7 @@ static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, i
 /* Passes over n arrays, in which there may be arrays again; nobody asks for what they hold.
  * left: arrays that are still to come, by depth. */
 static aios_status aios__scan_nested(aios__scan *s, uint64_t n) {
-    uint64_t left[AIOS__MAX_DEPTH], bytes = 0, at;
+    uint64_t left[AIOS__MAX_DEPTH], bytes = 0;
     uint8_t first[8];
     uint32_t type;
     int32_t d = 0;
@@ -515,7 +513,7 @@ static aios_status aios__scan_nested(aios__scan *s, uint64_t n) {
             continue;
         }
         left[d]--;
-        at = s->pos;
+        uint64_t at = s->pos;
         if ((st = aios__scan_array(s, &type, &n)) != AIOS_OK) return st;
         if (type != AIOS__ARR) {
             if ((st = aios__scan_values(s, type, n, 1, first, &bytes)) != AIOS_OK) return st;
@@ -530,7 +528,7 @@ static aios_status aios__scan_nested(aios__scan *s, uint64_t n) {
 
 static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
     aios__key k;
-    uint64_t at, str_bytes = 0;
+    uint64_t str_bytes = 0;
     uint8_t first[8]; /* of a number, as k.p in the first pass */
     aios_status st;
 
@@ -541,7 +539,7 @@ static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
     if ((st = aios__scan_name(s, AIOS__MAX_KEY_NAME, &k.name)) != AIOS_OK) return st;
     k.part = s->part;
     k.n = 1;
-    at = s->pos;
+    uint64_t at = s->pos;
     if ((st = aios__scan_get(s, &k.type, 4, "value type")) != AIOS_OK) return st;
     if (k.type >= AIOS__N_VALUE_TYPES)
         return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, k.type, "unknown value type");
@@ -566,9 +564,7 @@ static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
 
 static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
     aios__tensor t;
-    const aiosk_type *type;
-    uint64_t at, dims_at, n_weights = 1, end;
-    uint32_t d;
+    uint64_t n_weights = 1, end;
     aios_status st;
 
     memset(&t, 0, sizeof t);
@@ -578,12 +574,12 @@ static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
     t.dir_off = s->pos;
     t.n[0] = t.n[1] = t.n[2] = t.n[3] = 1;
     if ((st = aios__scan_name(s, AIOS__MAX_TENSOR_NAME, &t.name)) != AIOS_OK) return st;
-    at = s->pos;
+    uint64_t at = s->pos;
     if ((st = aios__scan_get(s, &t.n_dims, 4, "number of dimensions")) != AIOS_OK) return st;
     if (t.n_dims < 1 || t.n_dims > 4)
         return aios__scan_bad(s, at, t.n_dims < 1 ? 1 : 4, t.n_dims, "must have 1 to 4 dimensions");
-    dims_at = s->pos;
-    for (d = 0; d < t.n_dims; d++) {
+    uint64_t dims_at = s->pos;
+    for (uint32_t d = 0; d < t.n_dims; d++) {
         at = s->pos;
         if ((st = aios__scan_get(s, &t.n[d], 8, "dimensions")) != AIOS_OK) return st;
         if (t.n[d] == 0) return aios__scan_bad(s, at, 1, 0, "a dimension is zero");
@@ -592,7 +588,7 @@ static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
     }
     at = s->pos;
     if ((st = aios__scan_get(s, &t.type, 4, "type")) != AIOS_OK) return st;
-    type = t.type < AIOSK_N_TYPES ? aiosk_type_info((int32_t)t.type) : NULL;
+    const aiosk_type *type = t.type < AIOSK_N_TYPES ? aiosk_type_info((int32_t)t.type) : NULL;
     if (!type && !s->look)
         return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, AIOSK_N_TYPES - 1, t.type,
                                "unknown tensor type", "");
@@ -623,8 +619,7 @@ static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
 /* A whole part: header, keys, and unless keys_only the directory. */
 static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
     uint8_t magic[4];
-    uint64_t n_tensors, n_keys, rest, reach;
-    uint32_t i;
+    uint64_t n_tensors, n_keys, reach;
     aios_status st;
 
     s->kind = 'h';
@@ -644,7 +639,7 @@ static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
                                "a GGUF version that is not known, only 2 and 3 are", "");
     if ((st = aios__scan_get(s, &n_tensors, 8, "tensor count")) != AIOS_OK) return st;
     if ((st = aios__scan_get(s, &n_keys, 8, "key count")) != AIOS_OK) return st;
-    rest = s->io->n_bytes - s->pos;
+    uint64_t rest = s->io->n_bytes - s->pos;
     if (n_tensors > rest / AIOS__MIN_TENSOR_BYTES)
         return aios__scan_bad(s, 8, rest / AIOS__MIN_TENSOR_BYTES, n_tensors,
                               "more tensors than the file can hold");
@@ -662,10 +657,10 @@ static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
     if (s->key && s->n_keys > s->max_keys) return aios__scan_changed(s);
     if (s->tensor && s->n_tensors > s->max_tensors) return aios__scan_changed(s);
 
-    for (i = 0; i < s->n_keys; i++)
+    for (uint32_t i = 0; i < s->n_keys; i++)
         if ((st = aios__scan_key(s, i)) != AIOS_OK) return st;
     if (keys_only) return AIOS_OK;
-    for (i = 0; i < s->n_tensors; i++)
+    for (uint32_t i = 0; i < s->n_tensors; i++)
         if ((st = aios__scan_tensor(s, i)) != AIOS_OK) return st;
 
     if (s->n_tensors == 0) return AIOS_OK;
@@ -680,7 +675,7 @@ static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
         return aios__scan_bad(s, s->far_off, s->io->n_bytes, s->data_off + s->far_end,
                               "its data lies outside the file");
     if (s->tensor)
-        for (i = 0; i < s->n_tensors; i++) s->tensor[i].off += s->data_off;
+        for (uint32_t i = 0; i < s->n_tensors; i++) s->tensor[i].off += s->data_off;
     return AIOS_OK;
 }
 
@@ -713,9 +708,8 @@ static inline void aios__scan_init(aios__scan *s, const aios_io *io, uint32_t pa
  * s->pos afterwards. */
 static inline aios_status aios__scan_windowed(aios__scan *s, int32_t keys_only) {
     uint8_t window[AIOS__WINDOW];
-    aios_status st;
     s->window = window;
-    st = aios__scan_part(s, keys_only);
+    aios_status st = aios__scan_part(s, keys_only);
     s->window = NULL;
     s->p = NULL;
     s->n = 0;
@@ -753,7 +747,7 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
                                              aios__gguf_size *out, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
     uint64_t split_tensors = 0, split_tensors_off = 0;
-    uint32_t i, has_split_tensors = 0;
+    uint32_t has_split_tensors = 0;
     aios__scan s;
     aios_status st;
 
@@ -765,7 +759,7 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
                            "% files are more than limits.max_parts, %, allows", aios__u(n_parts),
                            aios__u(l.max_parts));
     out->n_parts = n_parts;
-    for (i = 0; i < n_parts; i++) {
+    for (uint32_t i = 0; i < n_parts; i++) {
         aios__scan_init(&s, io, i, n_parts, &l, err);
         s.look = look;
         if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) return st;
@@ -814,8 +808,8 @@ static inline int32_t aios__before(const aios__gguf *g, int32_t by, uint32_t a, 
 }
 /* Heap sort of the indices 0 .. n-1: in place, no recursion, n log n whatever the names are. */
 static inline void aios__sort(const aios__gguf *g, int32_t by, uint32_t *v, uint32_t n) {
-    uint32_t i, start = n / 2, end = n;
-    for (i = 0; i < n; i++) v[i] = i;
+    uint32_t start = n / 2, end = n;
+    for (uint32_t i = 0; i < n; i++) v[i] = i;
     while (end > 1) {
         uint32_t root, child, x;
         if (start > 0)
@@ -836,9 +830,8 @@ static inline void aios__sort(const aios__gguf *g, int32_t by, uint32_t *v, uint
 /* What only all entries together show: names that are there twice, tensors that share bytes.
  * Leaves both indices sorted. */
 static inline aios_status aios__gguf_index(aios__gguf *g, aios_error *err) {
-    uint32_t i;
     aios__sort(g, AIOS__BY_KEY, g->key_by_name, g->n_keys);
-    for (i = 1; i < g->n_keys; i++) {
+    for (uint32_t i = 1; i < g->n_keys; i++) {
         const aios__key *a = &g->key[g->key_by_name[i - 1]], *b = &g->key[g->key_by_name[i]];
         if (aios__name_cmp(a->name, b->name) == 0)
             return aios__fail2(err, AIOS_ERR_FORMAT, aios__key_entry_off(b), aios__key_entry_off(a),
@@ -846,7 +839,7 @@ static inline aios_status aios__gguf_index(aios__gguf *g, aios_error *err) {
                                aios__s(b->name), aios__u(aios__key_entry_off(a)));
     }
     aios__sort(g, AIOS__BY_PLACE, g->tensor_by_name, g->n_tensors);
-    for (i = 1; i <= g->n_tensors; i++) {
+    for (uint32_t i = 1; i <= g->n_tensors; i++) {
         aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]],
                      *b = i < g->n_tensors ? &g->tensor[g->tensor_by_name[i]] : NULL;
         if (b && b->part != a->part) b = NULL;
@@ -859,7 +852,7 @@ static inline aios_status aios__gguf_index(aios__gguf *g, aios_error *err) {
                                aios__s(a->name));
     }
     aios__sort(g, AIOS__BY_TENSOR, g->tensor_by_name, g->n_tensors);
-    for (i = 1; i < g->n_tensors; i++) {
+    for (uint32_t i = 1; i < g->n_tensors; i++) {
         const aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]],
                            *b = &g->tensor[g->tensor_by_name[i]];
         if (aios__name_cmp(a->name, b->name) == 0)
@@ -883,9 +876,8 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
                                           uint32_t n_parts, const aios_limits *lim, int32_t look,
                                           const aios__gguf_size *size, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
-    uint64_t held = 0, i, h, n_tokens = 0, n_merges = 0, token_bytes = 0;
-    uint8_t *header;
-    uint32_t part, n_tensors = 0;
+    uint64_t held = 0, n_tokens = 0, n_merges = 0, token_bytes = 0;
+    uint32_t n_tensors = 0;
     aios__scan s;
     aios_status st = AIOS_OK;
 
@@ -900,15 +892,15 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
         (aios__tensor *)aios__take(mem, (uint64_t)size->n_tensors * sizeof(aios__tensor), 8);
     g->key_by_name = (uint32_t *)aios__take(mem, (uint64_t)size->n_keys * 4, 8);
     g->tensor_by_name = (uint32_t *)aios__take(mem, (uint64_t)size->n_tensors * 4, 8);
-    header = (uint8_t *)aios__take(mem, size->held_bytes, 8);
+    uint8_t *header = (uint8_t *)aios__take(mem, size->held_bytes, 8);
     if (!mem->base) return AIOS_OK;
 
     g->hash = 0xcbf29ce484222325u;
-    for (part = 0; part < n_parts && st == AIOS_OK; part++) {
+    for (uint32_t part = 0; part < n_parts && st == AIOS_OK; part++) {
         const uint8_t *p;
         aios__scan_init(&s, io, part, n_parts, &l, err);
         s.look = look;
-        h = size->header_bytes;
+        uint64_t h = size->header_bytes;
         if (n_parts > 1) { /* only the sum is known: measure this one again */
             if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) break;
             h = s.pos;
@@ -963,7 +955,7 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
         memset(g, 0, sizeof *g);
         return st;
     }
-    for (i = 0; i < g->n_tensors; i++) {
+    for (uint64_t i = 0; i < g->n_tensors; i++) {
         const aios__tensor *t = &g->tensor[i];
         g->tensor_bytes += t->n_bytes;
         g->n_params += t->n[0] * t->n[1] * t->n[2] * t->n[3];
@@ -1003,17 +995,16 @@ static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_l
 static inline int32_t aios__split_name(const char *path, uint32_t i, uint32_t n, char *out,
                                        uint64_t cap) {
     static const char shape[] = "-#####-of-#####.gguf";
-    uint64_t len = strlen(path), m = sizeof shape - 1, j;
+    uint64_t len = strlen(path), m = sizeof shape - 1;
     uint32_t count = 0, no = i + 1;
-    const char *p;
     if (cap) out[0] = 0;
     if (len < m || len >= cap || i >= n || n > 99999) return 0;
-    p = path + (len - m);
-    for (j = 0; j < m; j++)
+    const char *p = path + (len - m);
+    for (uint64_t j = 0; j < m; j++)
         if (shape[j] == '#' ? p[j] < '0' || p[j] > '9' : p[j] != shape[j]) return 0;
-    for (j = 10; j < 15; j++) count = count * 10 + (uint32_t)(p[j] - '0');
+    for (uint64_t j = 10; j < 15; j++) count = count * 10 + (uint32_t)(p[j] - '0');
     if (count != n) return 0;
     memcpy(out, path, (size_t)len + 1);
-    for (j = 5; j >= 1; j--, no /= 10) out[len - m + j] = (char)('0' + no % 10);
+    for (uint64_t j = 5; j >= 1; j--, no /= 10) out[len - m + j] = (char)('0' + no % 10);
     return 1;
 }

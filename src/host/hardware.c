@@ -40,12 +40,12 @@ static void aios__cpus_add(aios__cpus *c, int32_t i) {
     c->bit[i / 8] = (uint8_t)(c->bit[i / 8] | 1u << i % 8);
 }
 static void aios__cpus_join(aios__cpus *c, const aios__cpus *more) {
-    int32_t i;
-    for (i = 0; i < AIOS__MAX_CPUS / 8; i++) c->bit[i] = (uint8_t)(c->bit[i] | more->bit[i]);
+    for (int32_t i = 0; i < AIOS__MAX_CPUS / 8; i++)
+        c->bit[i] = (uint8_t)(c->bit[i] | more->bit[i]);
 }
 static void aios__cpus_meet(aios__cpus *c, const aios__cpus *most) {
-    int32_t i;
-    for (i = 0; i < AIOS__MAX_CPUS / 8; i++) c->bit[i] = (uint8_t)(c->bit[i] & most->bit[i]);
+    for (int32_t i = 0; i < AIOS__MAX_CPUS / 8; i++)
+        c->bit[i] = (uint8_t)(c->bit[i] & most->bit[i]);
 }
 /* the first from i on; -1 = none */
 static int32_t aios__cpus_next(const aios__cpus *c, int32_t i) {
@@ -57,8 +57,8 @@ static int32_t aios__cpus_next(const aios__cpus *c, int32_t i) {
 }
 /* how many are in both */
 static int32_t aios__cpus_both(const aios__cpus *a, const aios__cpus *b) {
-    int32_t i, n = 0;
-    for (i = 0; i < AIOS__MAX_CPUS / 8; i++) {
+    int32_t n = 0;
+    for (int32_t i = 0; i < AIOS__MAX_CPUS / 8; i++) {
         uint32_t x = (uint32_t)(a->bit[i] & b->bit[i]);
         for (; x; x &= x - 1) n++;
     }
@@ -169,10 +169,10 @@ static int32_t aios__str_has(aios__str s, const char *z) {
 }
 /* "0-3,8,10-11" */
 static void aios__cpu_list(aios__str s, aios__cpus *c) {
-    uint64_t a, b;
+    uint64_t a;
     memset(c, 0, sizeof *c);
     while (aios__take_number(&s, &a)) {
-        b = a;
+        uint64_t b = a;
         if (s.n && *s.p == '-' && !aios__take_number(&s, &b)) b = a;
         for (; a <= b && a < AIOS__MAX_CPUS; a++) aios__cpus_add(c, (int32_t)a);
     }
@@ -193,9 +193,8 @@ static int32_t aios__status_line(aios__sys *s, const char *key, aios__str *rest)
 /* The cache of a level that holds data of cpu, in bytes, and who shares it. */
 static uint64_t aios__sys_cache(aios__sys *s, int32_t cpu, uint64_t level, aios__cpus *shared) {
     uint64_t v;
-    int32_t i;
     aios__str line;
-    for (i = 0; i < 10; i++) {
+    for (int32_t i = 0; i < 10; i++) {
         if (!aios__sys_number(s, "/sys/devices/system/cpu/cpu%/cache/index%/level", cpu, i, "", &v))
             return 0;
         if (v != level) continue;
@@ -222,7 +221,7 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
     aios__cpus use, lead, fast, seen, set; /* lead: the first processor of each core */
     aios__str line;
     uint64_t v, best = 0;
-    int32_t i, n, known = 1, kinds;
+    int32_t i, n, known = 1;
     memset(&use, 0, sizeof use);
     if (!aios__sys_cpus(s, "/sys/devices/system/cpu/online", 0, 0, &set) &&
         aios__sys_open(s, "/proc/stat", 0, 0)) {
@@ -241,7 +240,7 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
     h->n_threads = aios__cpus_both(&use, &use);
 
     /* fast: processors of the fast cores, of those that are on */
-    kinds = aios__sys_cpus(s, "/sys/devices/cpu_core/cpus", 0, 0, &fast);
+    int32_t kinds = aios__sys_cpus(s, "/sys/devices/cpu_core/cpus", 0, 0, &fast);
     if (!kinds) {
         for (n = 0; n < 2; n++) {
             for (i = aios__cpus_next(&set, 0); i >= 0; i = aios__cpus_next(&set, i + 1)) {
@@ -309,19 +308,18 @@ static void aios__cgroup(aios__sys *s, uint64_t n_mount, uint64_t machine, aios_
     static const char *const used[] = { "@/memory.current", "@/memory.usage_in_bytes" };
     static const char *const cached[] = { "active_file ", "inactive_file ", "total_active_file ",
                                           "total_inactive_file " };
-    uint64_t limit, v, now, file, period;
+    uint64_t v, now, file, period;
     aios__str line;
-    int32_t i;
     for (;;) {
         while (s->dir.n > n_mount && s->dir.p[s->dir.n - 1] == '/') s->dir.n--;
-        limit = UINT64_MAX;
-        for (i = 0; i < 3; i++)
+        uint64_t limit = UINT64_MAX;
+        for (int32_t i = 0; i < 3; i++)
             if (aios__sys_number(s, limits[i], 0, 0, "", &v) && v < limit) limit = v;
         if (limit < machine) { /* "no limit" is a word, or more than there is */
             now = file = 0;
-            for (i = 0; i < 2; i++)
+            for (int32_t i = 0; i < 2; i++)
                 if (aios__sys_number(s, used[i], 0, 0, "", &v)) now = v;
-            for (i = 0; i < 2; i++)
+            for (int32_t i = 0; i < 2; i++)
                 if (aios__sys_number(s, "@/memory.stat", 0, 0, cached[i + 2], &v) ||
                     aios__sys_number(s, "@/memory.stat", 0, 0, cached[i], &v))
                     file += v;
@@ -358,8 +356,7 @@ static void aios__linux_cgroups(aios__sys *s, aios_hardware *h) {
     const uint64_t machine = h->ram_bytes;
     char dir[768];
     aios__str line;
-    uint32_t i;
-    for (i = 0; i < sizeof where / sizeof *where; i++) {
+    for (uint32_t i = 0; i < sizeof where / sizeof *where; i++) {
         const uint64_t n = strlen(where[i].controller), n_mount = strlen(where[i].mount);
         int32_t found = 0;
         if (!aios__sys_open(s, "/proc/self/cgroup", 0, 0)) return;
@@ -393,7 +390,7 @@ static void aios__linux_memory(aios__sys *s, aios_hardware *h) {
     aios__cpus set, may;
     aios__str line;
     uint64_t v, inside = 0, outside = 0, ids = 0;
-    int32_t i, hold = 0;
+    int32_t hold = 0;
     if (aios__sys_number(s, "/proc/meminfo", 0, 0, "MemTotal:", &v)) h->ram_bytes = v * 1024;
     if (aios__sys_number(s, "/proc/meminfo", 0, 0, "MemAvailable:", &v))
         h->ram_free_bytes = v * 1024;
@@ -428,7 +425,7 @@ static void aios__linux_memory(aios__sys *s, aios_hardware *h) {
         while (line.n && (line.p[line.n - 1] < '0' || line.p[line.n - 1] > 'f')) line.n--;
         if (line.n >= 4) {
             char c = line.p[line.n - 4];
-            i = c <= '9' ? c - '0' : c - 'a' + 10;
+            int32_t i = c <= '9' ? c - '0' : c - 'a' + 10;
             if (i >> 2 & 1 && aios__sys_first(s, "/proc/self/uid_map", 0, 0, &line) &&
                 aios__take_number(&line, &inside) && aios__take_number(&line, &outside) &&
                 aios__take_number(&line, &ids) && inside == 0 && outside == 0 && ids == UINT32_MAX)
@@ -510,7 +507,6 @@ static uint64_t aios__sysctl(const char *name) {
     return n == 4 ? v & UINT32_MAX : n == 8 ? v : 0;
 }
 static void aios__hw_system(const char *root, aios_hardware *h) {
-    uint64_t v, share;
     size_t n = sizeof h->name - 1;
     (void)root;
     h->n_cores = (int32_t)aios__sysctl("hw.physicalcpu");
@@ -522,15 +518,15 @@ static void aios__hw_system(const char *root, aios_hardware *h) {
     h->l1d_bytes = aios__sysctl("hw.perflevel0.l1dcachesize");
     if (!h->l1d_bytes) h->l1d_bytes = aios__sysctl("hw.l1dcachesize");
     h->l2_bytes = aios__sysctl("hw.perflevel0.l2cachesize");
-    share = aios__sysctl("hw.perflevel0.cpusperl2");
+    uint64_t share = aios__sysctl("hw.perflevel0.cpusperl2");
     if (h->l2_bytes && share > 1) h->l2_bytes /= share;
     if (!h->l2_bytes) h->l2_bytes = aios__sysctl("hw.l2cachesize");
     h->l3_bytes = aios__sysctl("hw.l3cachesize");
     if (h->l3_bytes) h->l3_share = h->n_cores;
     h->page_bytes = aios__sysctl("hw.pagesize");
     h->ram_bytes = aios__sysctl("hw.memsize");
-    v = aios__sysctl("vm.page_free_count") + aios__sysctl("vm.page_speculative_count") +
-        aios__sysctl("vm.page_purgeable_count");
+    uint64_t v = aios__sysctl("vm.page_free_count") + aios__sysctl("vm.page_speculative_count") +
+                 aios__sysctl("vm.page_purgeable_count");
     h->ram_free_bytes = v * h->page_bytes; /* without what the file cache would give back */
     h->lock_bytes = aios__sysctl("vm.user_wire_limit");
     h->n_nodes = 1;

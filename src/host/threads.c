@@ -256,8 +256,7 @@ static int32_t aios__past(const int32_t *word, int32_t old) {
 }
 /* Returns when it is past old. */
 static void aios__wait_past(aios__pool *p, const int32_t *word, int32_t old) {
-    int32_t i;
-    for (i = 0; i < AIOS__SPINS; i++) {
+    for (int32_t i = 0; i < AIOS__SPINS; i++) {
         if (aios__past(word, old) > 0) return;
         aios__pause();
     }
@@ -368,7 +367,6 @@ static void aios__pool_bound(aios__pool *p, int32_t n) {
 }
 
 static void aios__pool_stop(aios__pool *p) {
-    int32_t i;
     if (!p->n) return;
     if (p->process != aios__process()) {
         p->n = 0;
@@ -380,7 +378,7 @@ static void aios__pool_stop(aios__pool *p) {
     AIOS__WAKE(p, cond);
     AIOS__WAKE(p, parked);
     AIOS__UNLOCK(p);
-    for (i = 1; i < p->n; i++) aios__thread_join(p->thread[i]);
+    for (int32_t i = 1; i < p->n; i++) aios__thread_join(p->thread[i]);
     aios__locks_stop(&p->lock, &p->cond, &p->parked);
     p->n = 0;
 }

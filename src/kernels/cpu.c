@@ -8,9 +8,9 @@
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
-    int a[4], i;
+    int a[4];
     __cpuidex(a, (int)(leaf & 0xFFFF), (int)(leaf >> 16));
-    for (i = 0; i < 4; i++) r[i] = (uint32_t)a[i];
+    for (int i = 0; i < 4; i++) r[i] = (uint32_t)a[i];
 }
 static uint64_t aiosk__xcr0(void) { return _xgetbv(0); }
 #else

@@ -46,22 +46,21 @@ AIOSK__SHARED void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, in
                                     uint64_t n_blocks, uint8_t *rows, uint64_t row_bytes, int out) {
     const aiosk__panel *p = aiosk__find_panel(type);
     const aiosk_type *t = aiosk_type_info(type);
-    uint64_t k, at = 0;
-    int s, i;
-    int32_t r;
+    uint64_t at = 0;
+
     if (!p || !t) return;
-    for (s = 0; s < 5 && p->seg[s].count; s++) {
+    for (int s = 0; s < 5 && p->seg[s].count; s++) {
         const aiosk__seg g = p->seg[s];
-        for (k = 0; k < n_blocks; k++) {
-            for (r = 0; r < n; r++) {
+        for (uint64_t k = 0; k < n_blocks; k++) {
+            for (int32_t r = 0; r < n; r++) {
                 uint8_t *a = rows + (uint64_t)r * row_bytes + k * t->n_bytes + g.off;
                 uint8_t *b = panel + k * 16 * t->n_bytes + at + (uint64_t)(r0 + r) * g.elem;
                 if (g.elem == 4 && !out)
-                    for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(b, a, 4);
+                    for (int i = 0; i < g.count; i++, a += 4, b += 64) memcpy(b, a, 4);
                 else if (g.elem == 4)
-                    for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(a, b, 4);
+                    for (int i = 0; i < g.count; i++, a += 4, b += 64) memcpy(a, b, 4);
                 else
-                    for (i = 0; i < g.count; i++, a += g.elem, b += 16 * g.elem)
+                    for (int i = 0; i < g.count; i++, a += g.elem, b += 16 * g.elem)
                         memcpy(out ? a : b, out ? b : a, g.elem);
             }
         }
@@ -98,13 +97,14 @@ AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
 }
 AIOSK_API void aiosk_act_unpack(int32_t kind, const void *x, uint64_t n_in, float *y) {
     const uint8_t *p = (const uint8_t *)x;
-    uint64_t i, per = kind == AIOSK_A256 ? 256 : 32, d = 0;
+    uint64_t per = kind == AIOSK_A256 ? 256 : 32, d = 0;
     if (kind == AIOSK_FLT) {
         memcpy(y, x, (size_t)n_in * 4);
         return;
     }
     d = kind == AIOSK_A256 ? aiosk__a256_parts((int32_t)n_in).d : aiosk__a32_parts((int32_t)n_in).d;
-    for (i = 0; i < n_in; i++) y[i] = (float)(int8_t)p[i] * aiosk__f32(p + d + i / per * 4);
+    for (uint64_t i = 0; i < n_in; i++)
+        y[i] = (float)(int8_t)p[i] * aiosk__f32(p + d + i / per * 4);
 }
 
 #endif

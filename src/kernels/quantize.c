@@ -71,10 +71,9 @@ AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv
                                                          float inv, float off,
                                                          float *AIOSK__RESTRICT l) {
     float low = lv->low, high = lv->high;
-    int32_t i, j, k;
     if (!lv->n) {
-        for (i = 0; i < n; i += 8)
-            for (j = 0; j < 8; j++) {
+        for (int32_t i = 0; i < n; i += 8)
+            for (int32_t j = 0; j < 8; j++) {
                 float v = x[i + j] * inv + off;
                 v = v > low ? v : low;
                 v = v < high ? v : high;
@@ -83,17 +82,17 @@ AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv
             }
         return;
     }
-    for (i = 0; i < n; i += 8) {
+    for (int32_t i = 0; i < n; i += 8) {
         float v[8], s[8];
-        for (j = 0; j < 8; j++) {
+        for (int32_t j = 0; j < 8; j++) {
             v[j] = x[i + j] * inv + off;
             s[j] = low;
         }
-        for (k = 0; k < lv->n; k++) {
+        for (int32_t k = 0; k < lv->n; k++) {
             float mid = lv->mid[k], step = lv->step[k];
-            for (j = 0; j < 8; j++) s[j] += v[j] > mid ? step : 0.0f;
+            for (int32_t j = 0; j < 8; j++) s[j] += v[j] > mid ? step : 0.0f;
         }
-        for (j = 0; j < 8; j++) l[i + j] = s[j];
+        for (int32_t j = 0; j < 8; j++) l[i + j] = s[j];
     }
 }
 
@@ -105,9 +104,8 @@ AIOSK__INLINE double aiosk__sum8(const float *s) {
 AIOSK__STRICT AIOSK__NOINLINE static void
 aiosk__measure(const float *x, const float *w, const float *l, int32_t n, aiosk__moments *s) {
     float a[8] = { 0 }, b[8] = { 0 }, c[8] = { 0 };
-    int32_t i, j;
-    for (i = 0; i < n; i += 8)
-        for (j = 0; j < 8; j++) {
+    for (int32_t i = 0; i < n; i += 8)
+        for (int32_t j = 0; j < 8; j++) {
             float wl = w[i + j] * l[i + j];
             a[j] += wl;
             b[j] += wl * l[i + j];
@@ -121,9 +119,8 @@ aiosk__measure(const float *x, const float *w, const float *l, int32_t n, aiosk_
 AIOSK__STRICT AIOSK__NOINLINE static double
 aiosk__squares(const float *x, const float *w, const float *l, int32_t n, float a, float m) {
     float s[8] = { 0 };
-    int32_t i, j;
-    for (i = 0; i < n; i += 8)
-        for (j = 0; j < 8; j++) {
+    for (int32_t i = 0; i < n; i += 8)
+        for (int32_t j = 0; j < 8; j++) {
             float e = (x[i + j] + m) - a * l[i + j];
             s[j] += w[i + j] * (e * e);
         }
@@ -156,9 +153,9 @@ AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const flo
                                               aiosk__moments *s, float *tmp, float *best,
                                               double *m) {
     double top = 0, low = 0, high = 0, best_gain = -1, a = 0, ends[2];
-    int32_t i, k, left = 4;
+    int32_t left = 4;
     s->w = s->x = s->xx = 0;
-    for (i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++) {
         double v = (double)x[i], u = (double)w[i];
         if (v > top || -v > top) top = v < 0 ? -v : v;
         if (v < low || (mn < 0 && i == 0)) low = v;
@@ -175,7 +172,7 @@ AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const flo
     if (ends[1] == 0 || (lv->low + lv->high >= -1 && lv->low + lv->high <= 0)) ends[1] = ends[0];
     if (-low > high) top = -top;
     if (lv->low == -lv->high && top < 0) top = -top; /* keeps scales positive that have no sign */
-    for (k = 0; k < n_tries + left; k++) {
+    for (int32_t k = 0; k < n_tries + left; k++) {
         double inv, off = 0, ta, tm, gain;
         if (k < n_tries) {
             inv = (from + (to - from) * k / (n_tries > 1 ? n_tries - 1 : 1)) * 0.01;
@@ -252,15 +249,14 @@ AIOSK__STRICT static int aiosk__store_scale(const aiosk__fit *f, double a, int32
 AIOSK__STRICT static void aiosk__fit_plain(aiosk__fit *f) {
     const aiosk__recipe *r = f->r;
     int other = r->scale != AIOSK__F16_SCALE;
-    double best = -1, a, m, e;
-    aiosk__moments s;
-    int32_t round, i;
+    double best = -1, m;
+
     aiosk__fit_sub(f, 0);
-    s = f->s[0];
-    a = f->a[0];
-    for (round = 0; round < 3; round++) {
+    aiosk__moments s = f->s[0];
+    double a = f->a[0];
+    for (int32_t round = 0; round < 3; round++) {
         double from = best;
-        for (i = 0; other ? 1 : i == 0; i++) {
+        for (int32_t i = 0; other ? 1 : i == 0; i++) {
             uint16_t h = 0, hm = 0;
             double d = 0, dm = 0;
             if (other) {
@@ -272,7 +268,7 @@ AIOSK__STRICT static void aiosk__fit_plain(aiosk__fit *f) {
                 aiosk__nearest(&f->lv, f->x, r->n, (float)(1 / d), (float)(dm / d), f->try_l);
             else
                 aiosk__nearest(&f->lv, f->x, r->n, 0, 0, f->try_l);
-            e = aiosk__squares(f->x, f->w, f->try_l, r->n, (float)d, (float)dm);
+            double e = aiosk__squares(f->x, f->w, f->try_l, r->n, (float)d, (float)dm);
             if (best >= 0 && !(e < best)) continue;
             best = e;
             f->d = h;
@@ -295,17 +291,16 @@ AIOSK__STRICT static double aiosk__choose(aiosk__fit *f, int32_t j, double d, do
     float *best_l = f->l + j * r->sub;
     double best = -1, base = d != 0 ? f->a[j] / d : 0;
     aiosk__moments s = f->s[j];
-    int32_t c, k, low, high, pass;
     base = base > r->sc_lo ? base : r->sc_lo;
     base = base < r->sc_hi ? base : r->sc_hi;
-    c = (int32_t)(base + 0.5 - r->sc_lo) + r->sc_lo;
-    low = c - 1 < r->sc_lo ? r->sc_lo : c - 1;
-    high = c + 1 > r->sc_hi ? r->sc_hi : c + 1;
-    for (k = low; k <= high; k++) {
+    int32_t c = (int32_t)(base + 0.5 - r->sc_lo) + r->sc_lo;
+    int32_t low = c - 1 < r->sc_lo ? r->sc_lo : c - 1;
+    int32_t high = c + 1 > r->sc_hi ? r->sc_hi : c + 1;
+    for (int32_t k = low; k <= high; k++) {
         double a = d * k, m = f->m[j];
         int32_t mi = 0;
         /* the levels; the minimum for them; the levels for that */
-        for (pass = 0; pass < (r->mn && a != 0 ? 2 : 1); pass++) {
+        for (int32_t pass = 0; pass < (r->mn && a != 0 ? 2 : 1); pass++) {
             double e;
             if (pass || !r->mn || a == 0) {
                 if (r->mn) {
@@ -340,8 +335,7 @@ static double aiosk__fit_integers(const aiosk__levels *lv, const double *v, cons
     float x[16] = { 0 }, w[16] = { 0 }, tmp[16], l[16];
     aiosk__moments s;
     double m;
-    int32_t i;
-    for (i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++) {
         x[i] = (float)v[i];
         w[i] = (float)u[i];
     }
@@ -350,26 +344,26 @@ static double aiosk__fit_integers(const aiosk__levels *lv, const double *v, cons
 
 AIOSK__STRICT static void aiosk__fit_super(aiosk__fit *f) {
     const aiosk__recipe *r = f->r;
-    int32_t n = r->n / r->sub, j, round;
-    double u[16] = { 0 }, d, dm = 0, best = -1;
+    int32_t n = r->n / r->sub;
+    double u[16] = { 0 }, dm = 0, best = -1;
     float keep[256];
     int16_t sc[16], mn[16];
     uint16_t h, hm = 0;
-    for (j = 0; j < n; j++) {
+    for (int32_t j = 0; j < n; j++) {
         aiosk__fit_sub(f, j);
         u[j] = r->mn ? f->s[j].ll - f->s[j].l * f->s[j].l / f->s[j].w : f->s[j].ll;
         if (!(u[j] > 0)) u[j] = 0;
     }
-    d = aiosk__fit_integers(&f->sc, f->a, u, n, 90);
+    double d = aiosk__fit_integers(&f->sc, f->a, u, n, 90);
     if (r->mn) {
-        for (j = 0; j < n; j++) u[j] = f->s[j].w;
+        for (int32_t j = 0; j < n; j++) u[j] = f->s[j].w;
         dm = aiosk__fit_integers(&f->mn, f->m, u, n, 90);
     }
-    for (round = 0; round < 3; round++) {
+    for (int32_t round = 0; round < 3; round++) {
         double e = 0, a11 = 0, a12 = 0, a22 = 0, b1 = 0, b2 = 0, det;
         d = aiosk__store_f16(f, d, &h);
         if (r->mn) dm = aiosk__store_f16(f, dm, &hm);
-        for (j = 0; j < n; j++) e += aiosk__choose(f, j, d, dm);
+        for (int32_t j = 0; j < n; j++) e += aiosk__choose(f, j, d, dm);
         if (best >= 0 && !(e < best)) break;
         best = e;
         f->d = h;
@@ -377,7 +371,7 @@ AIOSK__STRICT static void aiosk__fit_super(aiosk__fit *f) {
         memcpy(keep, f->l, sizeof keep);
         memcpy(sc, f->isc, sizeof sc);
         memcpy(mn, f->imn, sizeof mn);
-        for (j = 0; j < n; j++) {
+        for (int32_t j = 0; j < n; j++) {
             aiosk__moments *s = &f->s[j];
             double k = f->isc[j], q = f->imn[j];
             aiosk__measure(f->x + j * r->sub, f->w + j * r->sub, f->l + j * r->sub, r->sub, s);
@@ -416,28 +410,23 @@ AIOSK__INLINE uint32_t aiosk__code(const aiosk__recipe *r, float level) {
 AIOSK__INLINE void aiosk__put16(uint8_t *b, uint16_t v) { memcpy(b, &v, 2); }
 /* Nibbles in halves of 16 columns. */
 AIOSK__INLINE void aiosk__put_halves(uint8_t *qs, const uint8_t *c) {
-    int k;
-    for (k = 0; k < 16; k++) qs[k] = (uint8_t)((c[k] & 15) | (c[k + 16] & 15) << 4);
+    for (int k = 0; k < 16; k++) qs[k] = (uint8_t)((c[k] & 15) | (c[k + 16] & 15) << 4);
 }
 AIOSK__INLINE void aiosk__put_fifth(uint8_t *qh, const uint8_t *c) {
-    int k;
-    for (k = 0; k < 32; k++) qh[k >> 3] |= (uint8_t)((c[k] >> 4 & 1) << (k & 7));
+    for (int k = 0; k < 32; k++) qh[k >> 3] |= (uint8_t)((c[k] >> 4 & 1) << (k & 7));
 }
 /* Where aiosk__two_bits, aiosk__four_bits look; c holds no more than those bits. */
 static void aiosk__put_two(uint8_t *qs, const uint8_t *c, int shift) {
-    int k;
-    for (k = 0; k < 256; k++)
+    for (int k = 0; k < 256; k++)
         qs[(k >> 7) * 32 + (k & 31)] |= (uint8_t)((c[k] >> shift & 3) << (k >> 5 & 3) * 2);
 }
 static void aiosk__put_four(uint8_t *qs, const uint8_t *c) {
-    int k;
-    for (k = 0; k < 256; k++)
+    for (int k = 0; k < 256; k++)
         qs[(k >> 6) * 32 + (k & 31)] |= (uint8_t)((c[k] & 15) << (k & 32 ? 4 : 0));
 }
 /* Bit `bit` of column 32 * i + k in bit i of byte k. */
 static void aiosk__put_bits(uint8_t *qh, const uint8_t *c, int bit) {
-    int k;
-    for (k = 0; k < 256; k++) qh[k & 31] |= (uint8_t)((c[k] >> bit & 1) << (k >> 5));
+    for (int k = 0; k < 256; k++) qh[k & 31] |= (uint8_t)((c[k] >> bit & 1) << (k >> 5));
 }
 
 /* Below, aiosk__put_*: a whole block; c: a byte for each code */
@@ -463,41 +452,35 @@ AIOSK__PUT(q5_1) {
     aiosk__put_halves(b + 8, c);
 }
 AIOSK__PUT(q8_0) {
-    int k;
     aiosk__put16(b, f->d);
-    for (k = 0; k < 32; k++) b[2 + k] = (uint8_t)(c[k] - 127);
+    for (int k = 0; k < 32; k++) b[2 + k] = (uint8_t)(c[k] - 127);
 }
 AIOSK__PUT(mxfp4) {
     b[0] = (uint8_t)f->d;
     aiosk__put_halves(b + 1, c);
 }
 AIOSK__PUT(nvfp4) {
-    int k;
     b[f->part] = (uint8_t)f->d;
-    for (k = 0; k < 8; k++) b[4 + f->part * 8 + k] = (uint8_t)(c[k] | c[k + 8] << 4);
+    for (int k = 0; k < 8; k++) b[4 + f->part * 8 + k] = (uint8_t)(c[k] | c[k + 8] << 4);
 }
 AIOSK__PUT(q1_0) {
-    int k;
     aiosk__put16(b, f->d);
-    for (k = 0; k < 128; k++) b[2 + (k >> 3)] |= (uint8_t)(c[k] << (k & 7));
+    for (int k = 0; k < 128; k++) b[2 + (k >> 3)] |= (uint8_t)(c[k] << (k & 7));
 }
 AIOSK__PUT(q2_0) {
-    int k;
     aiosk__put16(b, f->d);
-    for (k = 0; k < 64; k++) b[2 + (k >> 2)] |= (uint8_t)(c[k] << (k & 3) * 2);
+    for (int k = 0; k < 64; k++) b[2 + (k >> 2)] |= (uint8_t)(c[k] << (k & 3) * 2);
 }
 AIOSK__PUT(q2_k) {
-    int j;
-    for (j = 0; j < 16; j++) b[j] = (uint8_t)(f->isc[j] | f->imn[j] << 4);
+    for (int j = 0; j < 16; j++) b[j] = (uint8_t)(f->isc[j] | f->imn[j] << 4);
     aiosk__put_two(b + 16, c, 0);
     aiosk__put16(b + 80, f->d);
     aiosk__put16(b + 82, f->dmin);
 }
 AIOSK__PUT(q3_k) {
-    int j;
     aiosk__put_bits(b, c, 2);
     aiosk__put_two(b + 32, c, 0);
-    for (j = 0; j < 16; j++) {
+    for (int j = 0; j < 16; j++) {
         int s = f->isc[j] + 32;
         b[96 + (j & 7)] |= (uint8_t)((s & 15) << (j >> 3) * 4);
         b[104 + (j & 3)] |= (uint8_t)((s >> 4) << (j >> 2) * 2);
@@ -506,10 +489,9 @@ AIOSK__PUT(q3_k) {
 }
 /* Scales and minima of Q4_K and Q5_K: aiosk__scales_k */
 static void aiosk__put_scales_k(const aiosk__fit *f, uint8_t *b) {
-    int j;
     aiosk__put16(b, f->d);
     aiosk__put16(b + 2, f->dmin);
-    for (j = 0; j < 4; j++) {
+    for (int j = 0; j < 4; j++) {
         int s = f->isc[j + 4], m = f->imn[j + 4];
         b[4 + j] = (uint8_t)(f->isc[j] | (s >> 4) << 6);
         b[8 + j] = (uint8_t)(f->imn[j] | (m >> 4) << 6);
@@ -526,18 +508,16 @@ AIOSK__PUT(q5_k) {
     aiosk__put_four(b + 48, c);
 }
 AIOSK__PUT(q6_k) {
-    int j, k;
-    for (k = 0; k < 256; k++)
+    for (int k = 0; k < 256; k++)
         b[(k >> 7) * 64 + (k & 63)] |= (uint8_t)((c[k] & 15) << (k & 64 ? 4 : 0));
     aiosk__put_two(b + 128, c, 4);
-    for (j = 0; j < 16; j++) b[192 + j] = (uint8_t)f->isc[j];
+    for (int j = 0; j < 16; j++) b[192 + j] = (uint8_t)f->isc[j];
     aiosk__put16(b + 208, f->d);
 }
 AIOSK__PUT(iq4_xs) {
     uint32_t high = 0;
-    int j;
     aiosk__put16(b, f->d);
-    for (j = 0; j < 8; j++) {
+    for (int j = 0; j < 8; j++) {
         uint32_t s = (uint32_t)(f->isc[j] + 32);
         b[4 + (j >> 1)] |= (uint8_t)((s & 15) << (j & 1) * 4);
         high |= (s >> 4) << 2 * j;
@@ -551,10 +531,9 @@ AIOSK__PUT(tq2_0) {
 }
 /* see aiosk__ints_tq1_0: digits 3^4 .. of bytes [32], [16], and 3^4 .. 3^1 of [4] */
 AIOSK__PUT(tq1_0) {
-    int j, k;
-    for (k = 0; k < 52; k++) {
+    for (int k = 0; k < 52; k++) {
         uint32_t v = 0;
-        for (j = 0; j < 5; j++)
+        for (int j = 0; j < 5; j++)
             v = v * 3 + (k < 32   ? c[j * 32 + k]
                          : k < 48 ? c[160 + j * 16 + k - 32]
                          : j < 4  ? c[240 + j * 4 + k - 48]
@@ -592,11 +571,10 @@ static void aiosk__levels_of(aiosk__levels *lv, const aiosk__recipe *r) {
     const int8_t *t = r->levels == AIOSK__IQ4   ? aiosk__iq4_levels
                       : r->levels == AIOSK__FP4 ? fp4
                                                 : sign;
-    int32_t i;
     aiosk__levels_all(lv, r->low, r->high);
     if (r->levels == AIOSK__ALL) return;
     lv->n = r->levels == AIOSK__IQ4 ? 15 : r->levels == AIOSK__FP4 ? 14 : 1;
-    for (i = 0; i < lv->n; i++) {
+    for (int32_t i = 0; i < lv->n; i++) {
         lv->mid[i] = 0.5f * (float)(t[i] + t[i + 1]);
         lv->step[i] = (float)(t[i + 1] - t[i]);
     }
@@ -614,9 +592,8 @@ AIOSK__INLINE double aiosk__pow2(int32_t e) {
  * gives 0. */
 AIOSK__STRICT static double aiosk__normalise(const float *x, int32_t n, int negative, float *y) {
     uint32_t top = 0;
-    int32_t i, e;
-    double unit, inv;
-    for (i = 0; i < n; i++) {
+    int32_t e;
+    for (int32_t i = 0; i < n; i++) {
         uint32_t u = aiosk__f32_bits(x[i]), a = u & 0x7FFFFFFF;
         if (a > 0x7F800000 || (!negative && u >> 31)) u = a = 0;
         if (a == 0x7F800000) {
@@ -628,22 +605,21 @@ AIOSK__STRICT static double aiosk__normalise(const float *x, int32_t n, int nega
     }
     if (top == 0) return 0;
     for (e = (int32_t)(top >> 23) - 127; top < 0x00800000; top <<= 1) e--;
-    unit = aiosk__pow2(e);
-    inv = aiosk__pow2(-e);
-    for (i = 0; i < n; i++) y[i] = (float)((double)y[i] * inv);
+    double unit = aiosk__pow2(e);
+    double inv = aiosk__pow2(-e);
+    for (int32_t i = 0; i < n; i++) y[i] = (float)((double)y[i] * inv);
     return unit;
 }
 
 AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows, uint64_t n_in,
                                   const float *importance, void *dst) {
-    uint64_t row_bytes = aiosk_row_bytes(type, n_in), row, i;
+    uint64_t row_bytes = aiosk_row_bytes(type, n_in);
     const aiosk_type *t = aiosk_type_info(type);
     uint8_t *out = (uint8_t *)dst, c[256];
     aiosk__fit f;
-    int32_t k;
     if (!row_bytes || n_rows > UINT64_MAX / row_bytes) return 0;
     if (type == AIOSK_F32 || type == AIOSK_F16 || type == AIOSK_BF16) {
-        for (row = n_rows * row_bytes; row; row -= t->n_bytes, x++, out += t->n_bytes) {
+        for (uint64_t row = n_rows * row_bytes; row; row -= t->n_bytes, x++, out += t->n_bytes) {
             if (type == AIOSK_F32)
                 memcpy(out, x, 4);
             else
@@ -656,13 +632,13 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
     aiosk__levels_of(&f.lv, f.r);
     aiosk__levels_all(&f.sc, f.r->sc_lo, f.r->sc_hi);
     aiosk__levels_all(&f.mn, 0, f.r->mn);
-    for (row = 0; row < n_rows; row++)
-        for (i = 0; i < n_in; i += (uint64_t)f.r->n, x += f.r->n) {
+    for (uint64_t row = 0; row < n_rows; row++)
+        for (uint64_t i = 0; i < n_in; i += (uint64_t)f.r->n, x += f.r->n) {
             f.part = (int32_t)(i % t->n_weights) / f.r->n; /* 0 but for NVFP4 */
             if (f.part == 0) memset(out, 0, t->n_bytes);
             f.unit = aiosk__normalise(x, f.r->n, 1, f.x);
             if (!importance || aiosk__normalise(importance + i, f.r->n, 0, f.w) == 0)
-                for (k = 0; k < f.r->n; k++) f.w[k] = 1;
+                for (int32_t k = 0; k < f.r->n; k++) f.w[k] = 1;
             f.d = f.dmin = 0;
             if (f.unit != 0 && f.r->sc_hi)
                 aiosk__fit_super(&f);
@@ -673,7 +649,7 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
                 memset(f.isc, 0, sizeof f.isc);
                 memset(f.imn, 0, sizeof f.imn);
             }
-            for (k = 0; k < f.r->n; k++) c[k] = (uint8_t)aiosk__code(f.r, f.l[k]);
+            for (int32_t k = 0; k < f.r->n; k++) c[k] = (uint8_t)aiosk__code(f.r, f.l[k]);
             f.r->put(&f, c, out);
             if (i % t->n_weights + (uint64_t)f.r->n == t->n_weights) out += t->n_bytes;
         }

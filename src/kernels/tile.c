@@ -57,12 +57,11 @@ AIOSK_API int32_t aiosk_kv_open(int32_t type) {
     return type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16;
 }
 AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]) {
-    const aiosk__kv_code *k, *v;
     char *p = name;
     memcpy(name, "?", 2);
     if (!aiosk_kv_ok(type)) return name;
-    k = &aiosk__kv_codes[aiosk_kv_k(type)];
-    v = &aiosk__kv_codes[aiosk_kv_v(type)];
+    const aiosk__kv_code *k = &aiosk__kv_codes[aiosk_kv_k(type)];
+    const aiosk__kv_code *v = &aiosk__kv_codes[aiosk_kv_v(type)];
     if (k == v) {
         memcpy(name, k->both, 8);
         return name;
@@ -76,9 +75,9 @@ AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]) {
 }
 /* The code whose name a text begins with, the longest of those, or -1 */
 static int32_t aiosk__kv_code_at(const char *text) {
-    int32_t i, best = -1;
+    int32_t best = -1;
     size_t most = 0;
-    for (i = 0; i < AIOSK_N_KV; i++) {
+    for (int32_t i = 0; i < AIOSK_N_KV; i++) {
         const size_t n = strlen(aiosk__kv_codes[i].name);
         if (n <= most || strncmp(text, aiosk__kv_codes[i].name, n) != 0) continue;
         best = i;
@@ -87,10 +86,10 @@ static int32_t aiosk__kv_code_at(const char *text) {
     return best;
 }
 AIOSK_API int32_t aiosk_kv_parse(const char *name) {
-    int32_t side[2] = { -1, -1 }, n, i, type;
+    int32_t side[2] = { -1, -1 }, n;
     if (!name) return -1;
     if (!strcmp(name, "i8")) return AIOSK_KV_I8;
-    for (i = 0; i < AIOSK_N_KV; i++)
+    for (int32_t i = 0; i < AIOSK_N_KV; i++)
         if (!strcmp(name, aiosk__kv_codes[i].both)) return aiosk_kv_ok(i) ? i : -1;
     if (name[0] != 'k' || name[1] != 'v') return -1;
     name += 2;
@@ -100,7 +99,7 @@ AIOSK_API int32_t aiosk_kv_parse(const char *name) {
         name += strlen(aiosk__kv_codes[side[n]].name);
     }
     if (n == 0 || *name) return -1;
-    type = AIOSK_KV(side[0], n > 1 ? side[1] : side[0]);
+    int32_t type = AIOSK_KV(side[0], n > 1 ? side[1] : side[0]);
     return aiosk_kv_ok(type) ? type : -1;
 }
 
@@ -126,9 +125,8 @@ AIOSK__SHARED aiosk__side aiosk__side_v(int32_t type, int32_t hd_k, int32_t hd_v
     return aiosk__side_at(aiosk_kv_v(type), 1, hd_v, k.at + k.bytes);
 }
 AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v) {
-    aiosk__side v;
     if (hd_k <= 0 || hd_v <= 0 || !aiosk_kv_ok(type)) return 0;
-    v = aiosk__side_v(type, hd_k, hd_v);
+    aiosk__side v = aiosk__side_v(type, hd_k, hd_v);
     return v.at + v.bytes;
 }
 
@@ -139,23 +137,22 @@ AIOSK__SHARED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, u
     const aiosk__kv_code *c = &aiosk__kv_codes[code];
     const int32_t bits = c->index + c->one;
     uint64_t a[8], r[5];
-    size_t i, j;
     if (c->index == 8) {
         memcpy(out, flat, n * 512);
         return;
     }
     for (; n > 0; n--, flat += 512, out += 64 * bits)
-        for (i = 0; i < 64; i += 8) {
-            for (j = 0; j < 8; j++) memcpy(&a[j], flat + 64 * j + i, 8);
+        for (size_t i = 0; i < 64; i += 8) {
+            for (size_t j = 0; j < 8; j++) memcpy(&a[j], flat + 64 * j + i, 8);
             memset(r, 0, sizeof r);
-            for (j = 0; j < 8; j++) {
+            for (size_t j = 0; j < 8; j++) {
                 if (c->index == 4)
                     r[j / 2] |= (a[j] & one * 15) << 4 * (j & 1);
                 else
                     r[j / 4] |= (a[j] & one * 3) << 2 * (j & 3);
                 if (c->one) r[c->index] |= (a[j] >> c->index & one) << j;
             }
-            for (j = 0; j < (size_t)bits; j++) memcpy(out + 64 * j + i, &r[j], 8);
+            for (size_t j = 0; j < (size_t)bits; j++) memcpy(out + 64 * j + i, &r[j], 8);
         }
 }
 
@@ -269,16 +266,16 @@ AIOSK__SHARED const uint64_t *aiosk__hadamard_rows(int32_t m) {
 }
 
 AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
-    int32_t i, j, inverse, ok = 1;
-    for (i = 0; i < hd && ok; i++)
-        for (inverse = 0; inverse < 2; inverse++) {
+    int32_t ok = 1;
+    for (int32_t i = 0; i < hd && ok; i++)
+        for (int32_t inverse = 0; inverse < 2; inverse++) {
             double norm = 0, worst = 0;
             memset(tmp, 0, (size_t)hd * 4);
             tmp[i] = 1.0f;
             k->rotate(tmp, 1, hd, inverse);
-            for (j = 0; j < hd; j++) norm += (double)tmp[j] * (double)tmp[j];
+            for (int32_t j = 0; j < hd; j++) norm += (double)tmp[j] * (double)tmp[j];
             k->rotate(tmp, 1, hd, !inverse);
-            for (j = 0; j < hd; j++) {
+            for (int32_t j = 0; j < hd; j++) {
                 const double e = (double)tmp[j] - (j == i);
                 if (!(e <= worst)) worst = e;
                 if (!(-e <= worst)) worst = -e;

@@ -112,16 +112,15 @@ static uint64_t aios__tile_bytes(const aios_model *m, int32_t layer, int32_t typ
     return aiosk_tile_bytes(type, m->hp.layer[layer].hd_k, m->hp.layer[layer].hd_v);
 }
 static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
-    int32_t l, any = 0;
-    for (l = 0; l < m->hp.n_layer; l++)
+    int32_t any = 0;
+    for (int32_t l = 0; l < m->hp.n_layer; l++)
         any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED)) ||
                aios__coded(aios__kv_type(p, l, AIOS__KV_OLD));
     return any;
 }
 static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
-    int32_t g, f;
     uint64_t n_layer = (uint64_t)kv->n_layer, n_seq = (uint64_t)kv->n_seq,
-             n = n_seq * (uint64_t)kv->seq_tiles, n_pages;
+             n = n_seq * (uint64_t)kv->seq_tiles;
     kv->group = (uint8_t *)aios__take(meta, n_layer, 8);
     kv->rotated = (uint8_t *)aios__take(meta, n_layer, 8);
     kv->seq = (aios__kv_seq *)aios__take(meta, n_seq * sizeof *kv->seq, 8);
@@ -131,14 +130,14 @@ static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
         kv->mass = (uint64_t *)aios__take(meta, n * 8, 8);
         kv->mass_now = (int32_t *)aios__take(meta, n * 4, 8);
     }
-    for (f = 0; f < AIOS__N_FORMS; f++) {
+    for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
         kv->type[f] = (int32_t *)aios__take(meta, n_layer * 4, 8);
         kv->tile_bytes[f] = (uint64_t *)aios__take(meta, n_layer * 8, 8);
         kv->tile_off[f] = (uint64_t *)aios__take(meta, n_layer * 8, 8);
-        for (g = 0; g < AIOS__N_GROUPS; g++) {
+        for (int32_t g = 0; g < AIOS__N_GROUPS; g++) {
             aios__pages *p = &kv->pool[g][f];
             if (!p->n) continue;
-            n_pages = (uint64_t)p->n;
+            uint64_t n_pages = (uint64_t)p->n;
             kv->page[g][f] = (int32_t *)aios__take(meta, n * 4, 8);
             p->free_page = (int32_t *)aios__take(meta, n_pages * 4, 8);
             p->refs = (int32_t *)aios__take(meta, n_pages * 4, 8);
@@ -283,14 +282,13 @@ static void aios__kv_clear_seq(aios__kv_seq *s) {
     s->span[0].to = INT32_MAX;
 }
 static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p, void *base) {
-    int32_t g, f, l, i;
     char *at = (char *)base;
-    for (i = 0; i < kv->n_seq; i++) aios__kv_clear_seq(&kv->seq[i]);
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++) {
+    for (int32_t i = 0; i < kv->n_seq; i++) aios__kv_clear_seq(&kv->seq[i]);
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
             aios__pages *x = &kv->pool[g][f];
             uint64_t off = 0;
-            for (l = 0; l < kv->n_layer; l++) {
+            for (int32_t l = 0; l < kv->n_layer; l++) {
                 if (aios__kv_group(m, l) != g) continue;
                 kv->group[l] = (uint8_t)g;
                 kv->type[f][l] = aios__kv_type(p, l, f);
@@ -306,11 +304,12 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
             x->base = at;
             at += x->bytes * (uint64_t)x->n;
             x->n_free = x->n;
-            for (i = 0; i < x->n; i++) {
+            for (int32_t i = 0; i < x->n; i++) {
                 x->free_page[i] = x->n - 1 - i;
                 x->refs[i] = 0;
             }
-            for (i = 0; i < kv->n_seq * kv->seq_tiles; i++) kv->page[g][f][i] = AIOS__NO_PAGE;
+            for (int32_t i = 0; i < kv->n_seq * kv->seq_tiles; i++)
+                kv->page[g][f][i] = AIOS__NO_PAGE;
         }
 }
 
@@ -344,10 +343,10 @@ static int32_t aios__kv_rule(const aios__kv *kv, int32_t own, int32_t t) {
  * for may be gone after tokens were taken out: then it sees what there is. */
 static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head,
                            int32_t own, int32_t t, int32_t *form) {
-    int32_t g = kv->group[layer], f, page;
+    int32_t g = kv->group[layer];
     if (t >= kv->sinks[g] && own - t > kv->behind[g] && (g || !kv->heavy)) return NULL;
-    f = aios__kv_rule(kv, own, t);
-    page = aios__page_at(kv, g, f, seq, t);
+    int32_t f = aios__kv_rule(kv, own, t);
+    int32_t page = aios__page_at(kv, g, f, seq, t);
     if (page == AIOS__NO_PAGE && t != own)
         for (f = AIOS__KV_SEALED;
              f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
@@ -404,8 +403,8 @@ static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_
 /* Gives up the spare open pages of a sequence. */
 static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t t;
-    for (t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1; t >= 0 && s->n_spares[g]; t--)
+    for (int32_t t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1;
+         t >= 0 && s->n_spares[g]; t--)
         if (aios__kv_spare(kv, g, seq, t)) {
             aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t);
             s->n_spares[g]--;
@@ -414,15 +413,14 @@ static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
 /* Takes a page for an entry; the room must be there (aios__kv_fits). */
 static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
     aios__pages *p = &kv->pool[g][form];
-    int32_t s;
-    for (s = 0; !p->n_free && s < kv->n_seq; s++) aios__kv_unspare(kv, g, s);
+    for (int32_t s = 0; !p->n_free && s < kv->n_seq; s++) aios__kv_unspare(kv, g, s);
     *entry = p->free_page[--p->n_free];
     p->refs[*entry] = 1;
 }
 static int32_t aios__kv_pages(const aios__kv *kv) {
-    int32_t g, f, n = 0;
-    for (g = 0; g < AIOS__N_GROUPS; g++)
-        for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
+    int32_t n = 0;
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++)
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
     return n;
 }
 
@@ -431,13 +429,13 @@ static int32_t aios__kv_pages(const aios__kv *kv) {
 static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto,
                            int32_t (*need)[AIOS__N_FORMS]) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t g, t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
-    for (g = 0; g < AIOS__N_GROUPS; g++) {
+    int32_t first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++) {
         int32_t *open = aios__kv_row(kv, g, AIOS__KV_OPEN, seq),
                 *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq),
                 *old = aios__kv_row(kv, g, AIOS__KV_OLD, seq);
         if (!open) continue;
-        for (t = first; t <= last; t++) {
+        for (int32_t t = first; t <= last; t++) {
             int32_t shared =
                         open[t] != AIOS__NO_PAGE && kv->pool[g][AIOS__KV_OPEN].refs[open[t]] > 1,
                     seal = sealed && t >= kv->keep && (t + 1) * AIOSK_TILE <= upto;
@@ -457,7 +455,8 @@ static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto
             if (shared || open[t] == AIOS__NO_PAGE) aios__page_take(kv, g, AIOS__KV_OPEN, &open[t]);
             if (seal) aios__page_take(kv, g, AIOS__KV_SEALED, &sealed[t]);
         }
-        for (t = s->aged > kv->keep ? s->aged : kv->keep; old && t < last - kv->recent; t++) {
+        for (int32_t t = s->aged > kv->keep ? s->aged : kv->keep; old && t < last - kv->recent;
+             t++) {
             if (need)
                 need[g][AIOS__KV_OLD] += t >= first || sealed[t] != AIOS__NO_PAGE;
             else if (sealed[t] != AIOS__NO_PAGE)
@@ -469,13 +468,13 @@ static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto
  * looking from the one that they name. */
 static int32_t aios__kv_room(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t *g,
                              int32_t *f) {
-    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], have, s;
+    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS];
     memset(need, 0, sizeof need);
     aios__kv_touch(kv, seq, from, upto, need);
     for (; *g < AIOS__N_GROUPS; ++*g, *f = 0)
         for (; *f < AIOS__N_FORMS; ++*f) {
-            have = kv->pool[*g][*f].n_free;
-            for (s = 0; *f == AIOS__KV_OPEN && have < need[*g][*f] && s < kv->n_seq; s++)
+            int32_t have = kv->pool[*g][*f].n_free;
+            for (int32_t s = 0; *f == AIOS__KV_OPEN && have < need[*g][*f] && s < kv->n_seq; s++)
                 have += kv->seq[s].n_spares[*g];
             if (have < need[*g][*f]) return 0;
         }
@@ -489,10 +488,10 @@ static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t up
  * to copy, to seal and to age. */
 static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
+    int32_t first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
     aios__kv_touch(kv, seq, from, upto, NULL);
     if (s->top <= last) s->top = last + 1;
-    for (t = s->aged > kv->keep ? s->aged : kv->keep; kv->coded && t <= last; t++) {
+    for (int32_t t = s->aged > kv->keep ? s->aged : kv->keep; kv->coded && t <= last; t++) {
         aios__kv_seal *j = &kv->seal[kv->n_seals];
         j->seq = seq;
         j->t = t;
@@ -506,16 +505,14 @@ static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto)
 }
 /* A tile in no form any more. */
 static void aios__tile_drop(aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
-    int32_t f;
     if (g == 0 && kv->heavy) kv->mass[aios__kv_first(kv, seq) + t] = 0;
     kv->seq[seq].n_spares[g] -= aios__kv_spare(kv, g, seq, t);
-    for (f = 0; f < AIOS__N_FORMS; f++)
+    for (int32_t f = 0; f < AIOS__N_FORMS; f++)
         if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
 }
 /* Is a tile there in any form? */
 static int32_t aios__kv_has(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
-    int32_t f;
-    for (f = 0; f < AIOS__N_FORMS; f++)
+    for (int32_t f = 0; f < AIOS__N_FORMS; f++)
         if (aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE) return 1;
     return 0;
 }
@@ -546,27 +543,26 @@ static int32_t aios__kv_stride(const aios__kv *kv, int32_t cell) {
 /* The pass has written cells below upto: what no later query needs goes. */
 static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t g, t, was = s->tile, own = upto / AIOSK_TILE,
-                  aged = (upto - 1) / AIOSK_TILE - kv->recent;
+    int32_t was = s->tile, own = upto / AIOSK_TILE, aged = (upto - 1) / AIOSK_TILE - kv->recent;
     s->tile = own;
-    for (g = 0; g < AIOS__N_GROUPS; g++) {
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++) {
         int32_t *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq);
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
         /* one tile more than the rules ask for stays, so that a sequence can be cut back by that
          * much */
-        for (t = was; t < own; t++) s->n_spares[g] += aios__kv_spare(kv, g, seq, t);
-        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++)
+        for (int32_t t = was; t < own; t++) s->n_spares[g] += aios__kv_spare(kv, g, seq, t);
+        for (int32_t t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++)
             if (t >= kv->sinks[g] && t >= 0 && (g || !kv->heavy)) aios__tile_drop(kv, g, seq, t);
         if (g == 0 && kv->heavy) {
             uint64_t *mass = kv->mass + aios__kv_first(kv, seq);
             int32_t *now = kv->mass_now + aios__kv_first(kv, seq);
-            for (t = 0; t < s->top; t++) {
+            for (int32_t t = 0; t < s->top; t++) {
                 mass[t] += (uint64_t)now[t];
                 now[t] = 0;
             }
             if (own > was) aios__kv_thin(kv, seq, own);
         }
-        for (t = s->aged - 1; t < aged - 1; t++)
+        for (int32_t t = s->aged - 1; t < aged - 1; t++)
             if (t >= kv->keep && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE)
                 aios__page_drop(kv, g, AIOS__KV_SEALED, &sealed[t]);
     }
@@ -575,8 +571,8 @@ static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
 /* Is a tile that a query of tile own sees gone? exact: in the form that it wants. */
 static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t own,
                              int32_t exact) {
-    int32_t t, f, some;
-    for (t = 0; t < own; t++) {
+    int32_t f, some;
+    for (int32_t t = 0; t < own; t++) {
         if (t >= kv->sinks[g] && own - t > kv->behind[g]) continue;
         for (some = f = 0; f < AIOS__N_FORMS; f++)
             some |= aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE &&
@@ -589,13 +585,14 @@ static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t
  * written behind it is gone: then the tokens from there on have to go through the model again. */
 static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t g, t, own = n / AIOSK_TILE, at = n, whole = s->span[0].off == 0 && s->span[0].to >= n;
+    int32_t own = n / AIOSK_TILE, at = n, whole = s->span[0].off == 0 && s->span[0].to >= n;
     /* queries come again that saw other tiles than the next one would have */
     int32_t back = own < s->tile || s->span[s->n_spans - 1].from >= n;
-    for (g = 0; g < AIOS__N_GROUPS; g++) {
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
-        for (t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--) aios__tile_drop(kv, g, seq, t);
-        for (t = s->aged > 0 ? s->aged : 0; t < s->top; t++)
+        for (int32_t t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--)
+            aios__tile_drop(kv, g, seq, t);
+        for (int32_t t = s->aged > 0 ? s->aged : 0; t < s->top; t++)
             if (kv->page[g][AIOS__KV_OLD])
                 aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + t);
         if (n % AIOSK_TILE) {
@@ -627,8 +624,7 @@ static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
 }
 /* A pass that is dropped: tables are as before it, but for pages that aios__kv_cut takes away. */
 static void aios__kv_undo(aios__kv *kv) {
-    int32_t i;
-    for (i = 0; i < kv->n_copies; i++) {
+    for (int32_t i = 0; i < kv->n_copies; i++) {
         aios__kv_copy *c = &kv->copy[i];
         int32_t *open = aios__kv_row(kv, c->g, AIOS__KV_OPEN, c->seq) + c->t;
         aios__page_drop(kv, c->g, AIOS__KV_OPEN, open);
@@ -642,8 +638,7 @@ static void aios__kv_unread(aios__kv *kv, int32_t seq) {
 }
 /* A pass that is finished. */
 static void aios__kv_settle(aios__kv *kv) {
-    int32_t i;
-    for (i = 0; i < kv->n_copies; i++)
+    for (int32_t i = 0; i < kv->n_copies; i++)
         aios__page_drop(kv, kv->copy[i].g, AIOS__KV_OPEN, &kv->copy[i].from);
     kv->n_copies = kv->n_seals = 0;
 }
@@ -653,31 +648,31 @@ static void aios__kv_settle(aios__kv *kv) {
  * aios__kv_cut does. */
 static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) {
     aios__kv_seq *s = &kv->seq[src], *d = &kv->seq[dst];
-    int32_t g, f, t, i, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
+    int32_t own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
     if (top > s->top) top = s->top;
     *d = *s;
     d->top = top;
     if (kv->heavy)
         memcpy(kv->mass + aios__kv_first(kv, dst), kv->mass + aios__kv_first(kv, src),
                (size_t)top * 8);
-    for (g = 0; g < AIOS__N_GROUPS; g++) {
+    for (int32_t g = 0; g < AIOS__N_GROUPS; g++) {
         d->n_spares[g] = 0;
-        for (f = 0; f < AIOS__N_FORMS; f++) {
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
             int32_t *from = aios__kv_row(kv, g, f, src), *to = aios__kv_row(kv, g, f, dst);
-            for (t = 0; from && t < top; t++) {
+            for (int32_t t = 0; from && t < top; t++) {
                 if (from[t] == AIOS__NO_PAGE || (f == AIOS__KV_OLD && t >= s->aged) ||
                     (f == AIOS__KV_OPEN && t < own && aios__kv_spare(kv, g, src, t)))
                     continue;
                 to[t] = from[t];
                 /* a copy that a pass has yet to make, or may drop */
-                for (i = 0; f == AIOS__KV_OPEN && i < kv->n_copies; i++)
+                for (int32_t i = 0; f == AIOS__KV_OPEN && i < kv->n_copies; i++)
                     if (kv->copy[i].g == g && kv->copy[i].seq == src && kv->copy[i].t == t)
                         to[t] = kv->copy[i].from;
                 kv->pool[g][f].refs[to[t]]++;
             }
         }
         /* a spare is nobody else's; aios__kv_cut makes it an open tile */
-        for (t = own; t < top; t++)
+        for (int32_t t = own; t < top; t++)
             if (aios__kv_spare(kv, g, dst, t)) {
                 d->n_spares[g]++;
                 s->n_spares[g]--;
@@ -693,9 +688,8 @@ static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) 
 static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) {
     aios__kv_seq *s = &kv->seq[seq];
     aios__span x[AIOS__MAX_SPANS + 1];
-    int32_t from = aios__kv_cell(s, a), to = aios__kv_cell(s, b - 1) + 1, g, f, i, n = 0, at = 0, k,
-            t, t0, t1;
-    for (i = 0; i < s->n_spans; i++) {
+    int32_t from = aios__kv_cell(s, a), to = aios__kv_cell(s, b - 1) + 1, n = 0, at = 0;
+    for (int32_t i = 0; i < s->n_spans; i++) {
         aios__span p = s->span[i];
         if (p.from < from) {
             x[n] = p;
@@ -711,36 +705,36 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
     }
     if (n > AIOS__MAX_SPANS) return 0;
     while (x[at].from < to) at++; /* the first piece behind the gap */
-    t0 = at ? (x[at - 1].to + AIOSK_TILE - 1) / AIOSK_TILE : 0;
-    t1 = x[at].from / AIOSK_TILE;
-    k = t1 > t0 ? t1 - t0 : 0;
-    for (g = 0; k && g < AIOS__N_GROUPS; g++) {
+    int32_t t0 = at ? (x[at - 1].to + AIOSK_TILE - 1) / AIOSK_TILE : 0;
+    int32_t t1 = x[at].from / AIOSK_TILE;
+    int32_t k = t1 > t0 ? t1 - t0 : 0;
+    for (int32_t g = 0; k && g < AIOS__N_GROUPS; g++) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
-        for (t = t0; t < t1; t++) aios__tile_drop(kv, g, seq, t);
-        for (f = 0; f < AIOS__N_FORMS; f++) {
+        for (int32_t t = t0; t < t1; t++) aios__tile_drop(kv, g, seq, t);
+        for (int32_t f = 0; f < AIOS__N_FORMS; f++) {
             int32_t *row = aios__kv_row(kv, g, f, seq);
             if (!row) continue;
-            for (t = t0; t + k < s->top; t++) {
+            for (int32_t t = t0; t + k < s->top; t++) {
                 row[t] = row[t + k];
                 row[t + k] = AIOS__NO_PAGE;
             }
         }
         if (g == 0 && kv->heavy) {
             uint64_t *mass = kv->mass + aios__kv_first(kv, seq);
-            for (t = t0; t + k < s->top; t++) {
+            for (int32_t t = t0; t + k < s->top; t++) {
                 mass[t] = mass[t + k];
                 mass[t + k] = 0;
             }
         }
     }
-    for (i = at; i < n; i++) {
+    for (int32_t i = at; i < n; i++) {
         x[i].from -= k * AIOSK_TILE;
         if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE;
     }
     if (k) s->tile -= k;
     /* its spare page is nothing to count on, though a first tile would be seen open */
-    for (g = 0; k && g < AIOS__N_GROUPS; g++)
-        for (t = t0; t < kv->keep; t++)
+    for (int32_t g = 0; k && g < AIOS__N_GROUPS; g++)
+        for (int32_t t = t0; t < kv->keep; t++)
             if (aios__kv_spare(kv, g, seq, t)) {
                 aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t);
                 s->n_spares[g]--;

@@ -80,11 +80,10 @@ static void aios__expert_cache_layout(aios__expert_cache *c, aios__bump *b, uint
 }
 static void aios__expert_cache_start(aios__expert_cache *c, aios__stream *s, aios__moe *m,
                                      int32_t n_layer) {
-    uint32_t i;
     c->s = s;
     c->moe = m;
-    for (i = 0; i < (uint32_t)n_layer * (uint32_t)m->n_expert; i++) c->slot_of[i] = -1;
-    for (i = 0; i < c->n_slots; i++) c->in[i] = -1;
+    for (uint32_t i = 0; i < (uint32_t)n_layer * (uint32_t)m->n_expert; i++) c->slot_of[i] = -1;
+    for (uint32_t i = 0; i < c->n_slots; i++) c->in[i] = -1;
     for (c->half = 0; 2u << c->half <= c->n_slots / (uint32_t)m->n_used; c->half++) {}
 }
 static inline aios__slot *aios__expert_cache_reads(const aios__expert_cache *c, int32_t slot) {
@@ -92,9 +91,8 @@ static inline aios__slot *aios__expert_cache_reads(const aios__expert_cache *c, 
 }
 /* Is a bundle in a slot, or on its way there? */
 static int32_t aios__expert_cache_has(const aios__expert_cache *c, int32_t bundle) {
-    const aios__slot *r;
     if (c->slot_of[bundle] < 0) return 0;
-    r = aios__expert_cache_reads(c, c->slot_of[bundle]);
+    const aios__slot *r = aios__expert_cache_reads(c, c->slot_of[bundle]);
     return r[0].state != AIOS__SLOT_EMPTY && r[0].state != AIOS__SLOT_FAILED &&
            r[1].state != AIOS__SLOT_EMPTY && r[1].state != AIOS__SLOT_FAILED &&
            r[2].state != AIOS__SLOT_EMPTY && r[2].state != AIOS__SLOT_FAILED;
@@ -105,9 +103,9 @@ static uint32_t aios__expert_cache_aged(const aios__expert_cache *c, uint32_t us
 }
 /* The slot that is given away next, -1 = none can be now. */
 static int32_t aios__expert_cache_victim(const aios__expert_cache *c) {
-    uint32_t i, k, best_uses = 0, best_last = 0;
+    uint32_t k, best_uses = 0, best_last = 0;
     int32_t best = -1;
-    for (i = 0; i < c->n_slots; i++) {
+    for (uint32_t i = 0; i < c->n_slots; i++) {
         uint32_t uses, last;
         if (c->busy[i]) continue;
         uses = c->in[i] < 0 ? 0 : aios__expert_cache_aged(c, c->in_uses[i], c->in_last[i]);
@@ -125,7 +123,7 @@ static int32_t aios__expert_cache_victim(const aios__expert_cache *c) {
 }
 /* Asks for a bundle of the layer at work, in a slot. */
 static void aios__expert_cache_ask(aios__expert_cache *c, int32_t expert, int32_t slot) {
-    int32_t bundle = c->at * c->moe->n_expert + expert, old = c->in[slot], k;
+    int32_t bundle = c->at * c->moe->n_expert + expert, old = c->in[slot];
     const aios__bundle *l = &c->layer[c->at];
     aios__slot *r = aios__expert_cache_reads(c, slot);
     if (old != bundle) {
@@ -139,7 +137,7 @@ static void aios__expert_cache_ask(aios__expert_cache *c, int32_t expert, int32_
         c->in_uses[slot] =
             aios__expert_cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE;
         c->in_last[slot] = c->clock;
-        for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++) {
+        for (int32_t k = 0; k < AIOS__N_EXPERT_MATRICES; k++) {
             aios__unit u = aios__bundle_unit(l, expert, k);
             r[k].state = AIOS__SLOT_EMPTY;
             r[k].part = u.part;
@@ -149,7 +147,7 @@ static void aios__expert_cache_ask(aios__expert_cache *c, int32_t expert, int32_
         }
     }
     c->busy[slot] = 1;
-    for (k = 0; k < AIOS__N_EXPERT_MATRICES; k++)
+    for (int32_t k = 0; k < AIOS__N_EXPERT_MATRICES; k++)
         if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED)
             aios__stream_want(c->s, &r[k]);
 }
@@ -170,14 +168,14 @@ static void aios__expert_cache_asks(aios__expert_cache *c) {
 /* A layer begins: puts its experts in order, what is there first, and asks for the others. */
 static void aios__expert_cache_begin(aios__expert_cache *c, int32_t layer) {
     aios__moe *m = c->moe;
-    int32_t i, k, n = 0;
+    int32_t n = 0;
     aios__crew_lock(&c->s->crew);
     memset(c->busy, 0, c->n_slots);
     c->clock++;
     c->at = layer;
     c->n = m->n_active;
     c->done = c->due = c->given = 0;
-    for (i = 0; i < c->n; i++) {
+    for (int32_t i = 0; i < c->n; i++) {
         int32_t e = m->order[i], bundle = layer * m->n_expert + e, slot = c->slot_of[bundle];
         if (slot >= 0) {
             c->in_uses[slot] =
@@ -191,7 +189,7 @@ static void aios__expert_cache_begin(aios__expert_cache *c, int32_t layer) {
         /* one that a dropped pass left empty is not: the expert before it may need the room */
         c->busy[slot] = 1;
         c->n_hits++;
-        for (k = i; k > n; k--) m->order[k] = m->order[k - 1];
+        for (int32_t k = i; k > n; k--) m->order[k] = m->order[k - 1];
         m->order[n++] = e;
     }
     c->asked = n;

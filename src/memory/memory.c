@@ -17,14 +17,15 @@ static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, u
     const aios__place *at = &m->place[i];
     const aios__tensor *t = &m->gguf.tensor[i];
     int64_t share = (int64_t)cut->level - (int64_t)at->section * AIOS__LEVEL;
-    uint64_t per, n, k, l = (uint64_t)at->layer;
+    uint64_t l = (uint64_t)at->layer;
     if (at->use != AIOS__IS_MATRIX || at->experts || at->section == AIOS__SECTION_FIXED ||
         share <= 0)
         return (uint32_t)t->n[1];
     if (share > AIOS__LEVEL) share = AIOS__LEVEL;
-    per = aios__unit_rows(t, cut->unit_bytes);
-    n = (t->n[1] + per - 1) / per;
-    k = (l + 1) * n * (uint64_t)share / AIOS__LEVEL - l * n * (uint64_t)share / AIOS__LEVEL;
+    uint64_t per = aios__unit_rows(t, cut->unit_bytes);
+    uint64_t n = (t->n[1] + per - 1) / per;
+    uint64_t k =
+        (l + 1) * n * (uint64_t)share / AIOS__LEVEL - l * n * (uint64_t)share / AIOS__LEVEL;
     return (uint32_t)(k ? (n - k) * per : t->n[1]);
 }
 /* Warm steps: the feed-forward matrices of the last layer go first, then those of the one
@@ -113,9 +114,8 @@ typedef struct aios__weights_size {
 } aios__weights_size;
 static void aios__weights_measure(const aios_model *m, const aios__cut *cut,
                                   aios__weights_size *s) {
-    uint32_t i;
     memset(s, 0, sizeof *s);
-    for (i = 0; i < m->gguf.n_tensors; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors; i++) {
         aios__place p = aios__place_of(m, cut, i, s->tier);
         if (p.mapped)
             s->mapped += p.n_bytes;
@@ -124,7 +124,7 @@ static void aios__weights_measure(const aios_model *m, const aios__cut *cut,
         else
             s->rows += p.n_bytes;
     }
-    for (i = 0; i < 2; i++) s->tier[i] = aios__round_up(s->tier[i], 64);
+    for (uint32_t i = 0; i < 2; i++) s->tier[i] = aios__round_up(s->tier[i], 64);
 }
 
 /* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many
@@ -133,7 +133,7 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__source *fr
                                      const aios__tensor *t, const aios__place *p, char *dst,
                                      char *tmp, uint64_t tmp_bytes, aios_error *err) {
     const aios_io *io = &m->io[t->part];
-    uint64_t r, n, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    uint64_t n, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     aios_status st = AIOS_OK;
     if (p->use == AIOS__IS_VECTOR) {
         const char *src = dst;
@@ -141,7 +141,7 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__source *fr
         if (t->n_bytes < p->n_bytes) src = dst + (p->n_bytes - t->n_bytes);
         if ((st = aios__io_read(io, t->off, dst + (src - dst), t->n_bytes, err)) != 0) return st;
         if (t->type != AIOSK_F32)
-            for (r = 0; r < t->n[0] * t->n[1]; r++) {
+            for (uint64_t r = 0; r < t->n[0] * t->n[1]; r++) {
                 float f;
                 aiosk_unpack((int32_t)t->type, src + r * (t->row_bytes / t->n[0]), 1, &f);
                 memcpy(dst + r * 4, &f, 4);
@@ -150,8 +150,9 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__source *fr
     }
     if (p->layout == from->layout)
         return aios__io_read(&m->io[from->io], from->off, dst, p->n_bytes, err);
-    at_once = tmp_bytes / (16 * t->row_bytes) * 16;
-    for (r = 0; r < p->rows * t->n[2]; r += n) { /* all matrices of it; a panel has rows of one */
+    uint64_t at_once = tmp_bytes / (16 * t->row_bytes) * 16;
+    for (uint64_t r = 0; r < p->rows * t->n[2];
+         r += n) { /* all matrices of it; a panel has rows of one */
         uint64_t i;
         n = aios__min_u64(p->rows - r % p->rows, at_once);
         if ((st = aios__io_read(io, t->off + r * t->row_bytes, tmp, n * t->row_bytes, err)) != 0)
@@ -166,8 +167,7 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__source *fr
 /* Takes the blocks of weights, which aios__weights_load then fills. Without them the model holds
  * none. */
 static void aios__weights_give(aios_model *m) {
-    int32_t i;
-    for (i = 1; i >= 0; i--) {
+    for (int32_t i = 1; i >= 0; i--) {
         if (m->weights[i]) m->mem.free(m->mem.user, m->weights[i], &m->weights_req[i]);
         m->weights[i] = NULL;
     }
@@ -180,9 +180,8 @@ static void aios__plan_req(const aios_plan *p, uint32_t kind, uint32_t tier, aio
     r->numa_node = p->numa_node_1 - 1;
 }
 static aios_status aios__weights_take(aios_model *m, const aios_plan *p, aios_error *err) {
-    int32_t i;
     aios_status st = AIOS_OK;
-    for (i = 0; i < 2 && !st; i++) {
+    for (int32_t i = 0; i < 2 && !st; i++) {
         aios__plan_req(p, AIOS_MEM_WEIGHTS, (uint32_t)i, &m->weights_req[i]);
         if (p->tier_bytes[i])
             st = aios__alloc(&m->mem, &m->weights_req[i], "weights", &m->weights[i], err);
@@ -195,9 +194,8 @@ static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char 
                                       uint64_t tmp_bytes, aios_progress_fn progress, void *user,
                                       aios_error *err) {
     uint64_t off[2] = { 0, 0 }, done = 0;
-    uint32_t i;
     aios_status st = AIOS_OK;
-    for (i = 0; i < m->gguf.n_tensors && !st; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors && !st; i++) {
         const aios__tensor *t = &m->gguf.tensor[i];
         aios__place p = aios__place_of(m, cut, i, off);
         aios__source from = aios__source_of(m, cut, i);
@@ -226,8 +224,7 @@ static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char 
 /* Bytes of 16 rows of the longest tensor that is packed. */
 static uint64_t aios__weights_tmp(const aios_model *m, const aios__cut *cut) {
     uint64_t max = 0, off[2] = { 0, 0 };
-    uint32_t i;
-    for (i = 0; i < m->gguf.n_tensors; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors; i++) {
         aios__place p = aios__place_of(m, cut, i, off);
         if (p.layout != aios__source_of(m, cut, i).layout && p.rows &&
             m->gguf.tensor[i].row_bytes * 16 > max)

@@ -52,31 +52,31 @@ AIOS__SMALL_END
 AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int32_t n_expert,
                                            int32_t n_used, int32_t norm, float scale,
                                            int32_t *chosen, float *weight) {
-    float sum = 0, top;
-    int32_t i, j, c;
-    for (j = 0; j < n_used; j++) {
+    float sum = 0;
+    int32_t c;
+    for (int32_t j = 0; j < n_used; j++) {
         int32_t best = -1;
-        for (i = 0; i < n_expert; i++) {
+        for (int32_t i = 0; i < n_expert; i++) {
             if (best >= 0 && !(logit[i] > logit[best])) continue;
             for (c = 0; c < j && chosen[c] != i; c++) {}
             if (c == j) best = i;
         }
         chosen[j] = best;
     }
-    top = logit[chosen[0]];
-    for (i = 0; i < n_expert; i++) logit[i] -= top;
+    float top = logit[chosen[0]];
+    for (int32_t i = 0; i < n_expert; i++) logit[i] -= top;
     k->exp(logit, n_expert, logit);
     if (norm)
-        for (j = 0; j < n_used; j++) sum += logit[chosen[j]];
+        for (int32_t j = 0; j < n_used; j++) sum += logit[chosen[j]];
     else
-        for (i = 0; i < n_expert; i++) sum += logit[i];
-    for (j = 0; j < n_used; j++) weight[j] = logit[chosen[j]] / sum * scale;
+        for (int32_t i = 0; i < n_expert; i++) sum += logit[i];
+    for (int32_t j = 0; j < n_used; j++) weight[j] = logit[chosen[j]] / sum * scale;
 }
 /* How many columns each expert gets, in first. Gives how many get some. */
 static int32_t aios__moe_count(aios__moe *m, int32_t n) {
-    int32_t i, e;
+    int32_t e;
     memset(m->first, 0, ((size_t)m->n_expert + 1) * 4);
-    for (i = 0; i < n * m->n_used; i++) m->first[m->chosen[i]]++;
+    for (int32_t i = 0; i < n * m->n_used; i++) m->first[m->chosen[i]]++;
     for (e = 0, m->n_active = 0; e < m->n_expert; e++)
         if (m->first[e]) m->order[m->n_active++] = e;
     return m->n_active;
@@ -84,9 +84,9 @@ static int32_t aios__moe_count(aios__moe *m, int32_t n) {
 /* Orders the pairs of n tokens by expert, as m->order has these, and by token. All blocks are
  * due. */
 static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
-    int32_t i, at = 0;
+    int32_t at = 0;
     m->n_blocks = m->block0 = 0;
-    for (i = 0; i < m->n_active; i++) {
+    for (int32_t i = 0; i < m->n_active; i++) {
         int32_t e = m->order[i], count = m->first[e], c;
         m->first[e] = at;
         for (c = 0; c < count; c += m->block_cols, m->n_blocks++) {
@@ -97,7 +97,8 @@ static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
         }
         at += count;
     }
-    for (i = 0; i < n * m->n_used; i++) { /* first runs ahead to the first column of the next */
+    for (int32_t i = 0; i < n * m->n_used;
+         i++) { /* first runs ahead to the first column of the next */
         int32_t c = m->first[m->chosen[i]]++;
         m->col[i] = c;
         m->token[c] = i / m->n_used;

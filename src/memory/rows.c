@@ -40,11 +40,10 @@ static inline aios__slot *aios__rows_slot(const aios__rows *r, int32_t i) {
 }
 static void aios__rows_start(aios__rows *r, aios__stream *s, const aios__table *table,
                              int32_t n_batch, char *base, uint64_t slot_bytes) {
-    int32_t i;
     r->s = s;
     r->per_round = r->n_slots == n_batch ? n_batch : r->n_slots / 2;
     memcpy(r->table, table, sizeof r->table);
-    for (i = 0; i < r->n_slots; i++) {
+    for (int32_t i = 0; i < r->n_slots; i++) {
         r->key[i] = -1;
         aios__rows_slot(r, i)->dst = base + (uint64_t)i * slot_bytes;
     }
@@ -52,8 +51,7 @@ static void aios__rows_start(aios__rows *r, aios__stream *s, const aios__table *
 /* How many of these are not in memory. */
 static uint64_t aios__rows_streamed(const aios__table *x, const int32_t *row, int32_t n) {
     uint64_t k = 0;
-    int32_t i;
-    for (i = 0; i < n; i++) k += (uint32_t)row[i] >= x->n_resident;
+    for (int32_t i = 0; i < n; i++) k += (uint32_t)row[i] >= x->n_resident;
     return k;
 }
 static inline aios__unit aios__rows_unit(const aios__table *x, int32_t row) {
@@ -77,9 +75,8 @@ static int32_t aios__rows_find(const aios__rows *r, int64_t key) {
 }
 /* A slot that nobody waits for and nothing is read into, -1 = none now. */
 static int32_t aios__rows_victim(aios__rows *r) {
-    int32_t i, k;
-    for (i = 0; i < r->n_slots; i++) {
-        k = r->next;
+    for (int32_t i = 0; i < r->n_slots; i++) {
+        int32_t k = r->next;
         r->next = k + 1 < r->n_slots ? k + 1 : 0;
         if (!r->busy[k] && aios__rows_slot(r, k)->state != AIOS__SLOT_READING &&
             aios__rows_slot(r, k)->state != AIOS__SLOT_WANTED)
@@ -91,8 +88,7 @@ static int32_t aios__rows_victim(aios__rows *r) {
  * nobody waits for any more is still being read. */
 static int32_t aios__rows_assign(aios__rows *r) {
     const aios__table *x = &r->table[r->now];
-    int32_t i;
-    for (i = 0; i < r->n; i++) {
+    for (int32_t i = 0; i < r->n; i++) {
         int64_t key = (int64_t)r->row[r->t0 + i] * AIOS__N_TABLES + r->now;
         aios__slot *slot;
         aios__unit u;
@@ -115,14 +111,13 @@ static int32_t aios__rows_assign(aios__rows *r) {
  * was asked for before. */
 static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int32_t t0,
                            int32_t n) {
-    int32_t i;
     aios__crew_lock(&r->s->crew);
     r->now = table;
     r->row = row;
     r->t0 = t0;
     r->n = n < r->n_slots ? n : r->n_slots;
     memset(r->busy, 0, (size_t)r->n_slots);
-    for (i = 0; i < r->n; i++) { /* what is there, before slots are given away */
+    for (int32_t i = 0; i < r->n; i++) { /* what is there, before slots are given away */
         aios__slot *slot;
         r->at[i] = (uint32_t)row[t0 + i] < r->table[table].n_resident
                        ? -2
@@ -140,25 +135,24 @@ static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int
 /* The same for the tokens that come next. */
 static void aios__rows_ahead(aios__rows *r) {
     const aios__table *x = &r->table[AIOS__EMBD_TABLE];
-    int32_t i;
     if (!x->row_bytes) return;
     if (r->s->how != AIOS__READ_INLINE) {
         aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, r->n_soon);
         return;
     }
-    for (i = 0; i < r->n_soon; i++) {
+    for (int32_t i = 0; i < r->n_soon; i++) {
         aios__unit u = aios__rows_unit(x, r->soon[i]);
         if ((uint32_t)r->soon[i] >= x->n_resident) aios__rows_hint(r, &u);
     }
 }
 /* Are the rows of this round there? 1 = yes; 0 = not yet; AIOS_ERR_*: one cannot be read. */
 static int32_t aios__rows_try(aios__rows *r, uint64_t timeout_ns) {
-    int32_t i, moved, res = 0;
+    int32_t res = 0;
     aios__crew_lock(&r->s->crew);
-    for (moved = 0;; moved = 1) {
+    for (int32_t moved = 0;; moved = 1) {
         const aios__slot *wait = NULL;
         int32_t all = aios__rows_assign(r);
-        for (i = 0; i < r->n && i < r->per_round && !wait; i++)
+        for (int32_t i = 0; i < r->n && i < r->per_round && !wait; i++)
             if (r->at[i] >= 0 && aios__rows_slot(r, r->at[i])->state != AIOS__SLOT_READY)
                 wait = aios__rows_slot(r, r->at[i]);
         if (wait && wait->state == AIOS__SLOT_FAILED) {
@@ -167,7 +161,7 @@ static int32_t aios__rows_try(aios__rows *r, uint64_t timeout_ns) {
         }
         if (!wait && all) res = 1;
         if (res || moved) break;
-        for (i = 0; !wait && i < r->n_slots; i++)
+        for (int32_t i = 0; !wait && i < r->n_slots; i++)
             if (aios__rows_slot(r, i)->state == AIOS__SLOT_READING) wait = aios__rows_slot(r, i);
         aios__stream_move(r->s, wait ? wait->part : 0, timeout_ns);
     }
@@ -177,8 +171,7 @@ static int32_t aios__rows_try(aios__rows *r, uint64_t timeout_ns) {
 /* Where the row of a pass's token t lies; NULL: with those in memory. */
 static inline const char *aios__rows_data(const aios__rows *r, int32_t t) {
     const aios__table *x = &r->table[r->now];
-    const aios__slot *slot;
     if (r->at[t - r->t0] < 0) return NULL;
-    slot = aios__rows_slot(r, r->at[t - r->t0]);
+    const aios__slot *slot = aios__rows_slot(r, r->at[t - r->t0]);
     return slot->dst + (x->off + (uint64_t)r->row[t] * x->row_bytes - slot->off);
 }

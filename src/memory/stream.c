@@ -166,8 +166,7 @@ static void aios__stream_serve(void *arg) {
 /* A slot, other than one, for which a read is under way: of the io of a part, or of any. */
 static const aios__slot *aios__stream_flying(const aios__stream *s, uint32_t part,
                                              const aios__slot *but) {
-    uint32_t i;
-    for (i = 0; i < s->n_all; i++)
+    for (uint32_t i = 0; i < s->n_all; i++)
         if (&s->slot[i] != but && s->slot[i].state == AIOS__SLOT_READING &&
             s->slot[i].ticket != AIOS__NO_TICKET &&
             (s->slot[i].part == part || part == AIOS__ANY_PART))
@@ -201,8 +200,7 @@ static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
 }
 /* Submits what came in pieces and was refused since. 0: the io still takes no more. */
 static int32_t aios__stream_rests(aios__stream *s) {
-    uint32_t i;
-    for (i = 0; s->n_rests && i < s->n_all; i++) {
+    for (uint32_t i = 0; s->n_rests && i < s->n_all; i++) {
         if (s->slot[i].state != AIOS__SLOT_READING || s->slot[i].ticket != AIOS__NO_TICKET)
             continue;
         s->n_rests--;
@@ -245,11 +243,10 @@ static void aios__stream_pump(aios__stream *s) {
 /* The program starts at its first unit: right away, or, after a pass that was dropped in its
  * middle, as soon as what is being read is through. */
 static void aios__stream_start(aios__stream *s) {
-    uint32_t i;
     if (!s->n_all) return;
     aios__crew_lock(&s->crew);
     /* what a pass that was dropped wanted */
-    for (i = s->n_slots; (s->head < s->tail || s->hold || s->now) && i < s->n_all; i++)
+    for (uint32_t i = s->n_slots; (s->head < s->tail || s->hold || s->now) && i < s->n_all; i++)
         if (s->slot[i].state != AIOS__SLOT_READY &&
             (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE))
             s->slot[i].state = AIOS__SLOT_EMPTY;
@@ -259,7 +256,7 @@ static void aios__stream_start(aios__stream *s) {
         s->hold = 0;
     else if (s->used % s->n_units || s->hold ||
              s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
-        for (i = 0; i < s->n_slots; i++)
+        for (uint32_t i = 0; i < s->n_slots; i++)
             if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE)
                 s->slot[i].state = AIOS__SLOT_EMPTY;
         s->used = s->issued = s->hinted = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
@@ -270,9 +267,9 @@ static void aios__stream_start(aios__stream *s) {
 }
 /* Nobody reads ahead: the io is told what comes next, so that the system may. */
 static void aios__stream_hint(aios__stream *s) {
-    uint64_t ahead = 0, use;
+    uint64_t ahead = 0;
     if (s->hinted < s->issued) s->hinted = s->issued;
-    for (use = s->issued; use < s->hinted; use++) ahead += aios__use_unit(s, use)->n_bytes;
+    for (uint64_t use = s->issued; use < s->hinted; use++) ahead += aios__use_unit(s, use)->n_bytes;
     for (; ahead < AIOS__HINT_BYTES && s->hinted < s->used + s->n_units; s->hinted++) {
         const aios__unit *u = aios__use_unit(s, s->hinted);
         const aios_io *io = &s->io[u->part];
@@ -344,10 +341,9 @@ static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset)
 }
 static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers,
                                      uint32_t async, aios_error *err) {
-    aios_status st;
     s->how = lent || n_readers ? AIOS__READ_THREADS : async ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
     s->hold = 1; /* until the first step */
-    st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
+    aios_status st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
     if (st) s->n_all = 0;
     return st;
 }
@@ -360,10 +356,9 @@ static void aios__stream_lent(aios__stream *s, int32_t ended) {
 }
 /* Nothing reads into the ring any more when this returns. */
 static void aios__stream_stop(aios__stream *s) {
-    uint32_t i;
     if (!s->n_all) return;
     if (!aios__crew_stop(&s->crew)) return;
-    for (i = 0; i < s->n_all; i++)
+    for (uint32_t i = 0; i < s->n_all; i++)
         while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING &&
                s->slot[i].ticket != AIOS__NO_TICKET) {
             s->hold = 1;

@@ -83,8 +83,7 @@ static const aios__arch aios__archs[] = {
 /* clang-format on */
 
 static const aios__arch *aios__arch_find(aios__str name) {
-    uint32_t i;
-    for (i = 0; i < sizeof aios__archs / sizeof *aios__archs; i++)
+    for (uint32_t i = 0; i < sizeof aios__archs / sizeof *aios__archs; i++)
         if (aios__str_eq(name, aios__archs[i].name)) return &aios__archs[i];
     return NULL;
 }

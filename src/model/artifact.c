@@ -65,14 +65,13 @@ enum { AIOS__ART_SEED = 1 };
 /* The header says nothing of the weights: two models of one shape have the same. Some bytes of
  * each tensor tell them apart: at its beginning, in its middle, at its end. */
 static aios_status aios__art_probe(const aios_model *m, uint64_t *probe, aios_error *err) {
-    uint32_t i, k;
     char some[64];
     aios_status st;
     *probe = AIOS__ART_SEED;
-    for (i = 0; i < m->gguf.n_tensors * 3; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors * 3; i++) {
         const aios__tensor *t = &m->gguf.tensor[i / 3];
         uint64_t n = aios__min_u64(t->n_bytes, sizeof some);
-        k = i % 3;
+        uint32_t k = i % 3;
         if ((st = aios__io_read(&m->io[t->part], t->off + (t->n_bytes - n) * k / 2, some, n,
                                 err)) != 0)
             return st;
@@ -102,7 +101,7 @@ static aios_status aios__art_bad(const char *what, uint64_t off, uint64_t expect
 }
 static aios_status aios__art_header_read(const aios_io *io, aios__art_header *h, aios_error *err) {
     aios_status st;
-    uint64_t sum, end;
+    uint64_t end;
     if ((st = aios__io_read(io, 0, h, sizeof *h, err)) != 0) return st;
     if (memcmp(h->magic, AIOS__ART_MAGIC, 8))
         return aios__fail(err, AIOS_ERR_FORMAT, 0,
@@ -111,7 +110,7 @@ static aios_status aios__art_header_read(const aios_io *io, aios__art_header *h,
         return aios__fail2(err, AIOS_ERR_UNSUPPORTED, 8, AIOS__ART_VERSION, h->version,
                            "the artifact has version %, this library reads %", aios__u(h->version),
                            aios__u(AIOS__ART_VERSION));
-    sum = aios__art_sum(AIOS__ART_SEED, h, sizeof *h - 8);
+    uint64_t sum = aios__art_sum(AIOS__ART_SEED, h, sizeof *h - 8);
     if (sum != h->sum) return aios__art_bad("header", 0, sum, h->sum, err);
     if (h->file_bytes != io->n_bytes)
         return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->file_bytes, io->n_bytes,
@@ -134,14 +133,14 @@ static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *
     aios__art_header h;
     aios__art_tensor t[32];
     uint64_t probe, sum = AIOS__ART_SEED;
-    uint32_t i, k;
+    uint32_t k;
     aios_status st = aios__art_header_read(io, &h, err);
     if (st) return st;
     if ((st = aios__art_probe(m, &probe, err)) != 0) return st;
     if (h.model_hash != m->gguf.hash || h.model_probe != probe || h.n_tensors != m->gguf.n_tensors)
         return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, m->gguf.hash, h.model_hash,
                            "the artifact belongs to another model", aios__u(0), aios__u(0));
-    for (i = 0; i < h.n_tensors; i += k) {
+    for (uint32_t i = 0; i < h.n_tensors; i += k) {
         uint32_t n = h.n_tensors - i < 32 ? h.n_tensors - i : 32;
         if ((st = aios__io_read(io, h.tensors_off + (uint64_t)i * sizeof *t, t, n * sizeof *t,
                                 err)) != 0)
@@ -246,13 +245,13 @@ static uint32_t aios__art_rank(const aios_model *m, uint32_t i) {
  * `before`, -1 = there is none. For the first: before -1, *at 0. */
 static int32_t aios__art_order(const aios_model *m, uint32_t *at, int32_t before) {
     uint32_t per = AIOS__N_LAYER_ROLES, n = (uint32_t)m->hp.n_layer * per,
-             all = n + AIOS__N_MODEL_ROLES, i;
+             all = n + AIOS__N_MODEL_ROLES;
     int32_t layout;
     if (before >= 0 && m->place[before].next >= 0) return m->place[before].next;
     for (; *at < 3 * all;) {
         int32_t t;
         uint32_t rank = *at / all;
-        i = (*at)++ % all;
+        uint32_t i = (*at)++ % all;
         /* OUTPUT is the last role */
         t = i < n ? m->layer[i / per][i % per].w : m->role[AIOS__N_MODEL_ROLES - 1 - (i - n)].w;
         if (t >= 0 && aios__art_rank(m, (uint32_t)t) == rank &&
@@ -272,9 +271,8 @@ static uint32_t aios__art_n_blocks(const aios__tensor *t, uint64_t rows) {
 }
 /* One string of JSON. */
 static void aios__art_json(aios__text *t, aios__str s) {
-    uint64_t i;
     aios__put(t, "\"", 1);
-    for (i = 0; i < s.n; i++) {
+    for (uint64_t i = 0; i < s.n; i++) {
         if (s.p[i] == '"' || s.p[i] == '\\') aios__put(t, "\\", 1);
         aios__put(t, &s.p[i], 1);
     }
@@ -333,7 +331,6 @@ static void aios__art_layout(const aios_model *m, int32_t i, const aios__art_ten
 static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, char *buf,
                                uint64_t cap, aios__text *t) {
     static const char hex[] = "0123456789abcdef";
-    int32_t i;
     t->p = buf;
     t->cap = cap;
     t->n = 0;
@@ -342,7 +339,7 @@ static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, c
            "\"frequency_ordered\": true, \"model\": \"");
     aios__put_z(t, m->arch_z);
     aios__put_z(t, "\", \"model_hash\": \"");
-    for (i = 60; i >= 0; i -= 4) aios__put(t, &hex[h->model_hash >> i & 15], 1);
+    for (int32_t i = 60; i >= 0; i -= 4) aios__put(t, &hex[h->model_hash >> i & 15], 1);
     aios__put_z(t, "\", \"block_bytes\": ");
     aios__put_u(t, h->block_bytes);
     aios__put_z(t, ", \"blocks\": ");
@@ -353,13 +350,13 @@ static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, c
 /* One block's rows, as they will lie in the file, in work; gives its bytes. */
 static uint64_t aios__art_fill(aios__art_writer *w, const aios__tensor *t, int32_t layout,
                                uint64_t row0, uint64_t n_rows, char *out, char *tmp) {
-    uint64_t i, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    uint64_t panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     const aios_io *io = &w->m->io[t->part];
     if (layout == AIOSK_ROWS) {
         w->st = aios__io_read(io, t->off + row0 * t->row_bytes, out, n_rows * t->row_bytes, w->err);
         return n_rows * t->row_bytes;
     }
-    for (i = 0; i < n_rows && !w->st; i += 16) {
+    for (uint64_t i = 0; i < n_rows && !w->st; i += 16) {
         uint64_t k = aios__min_u64(16, n_rows - i);
         w->st =
             aios__io_read(io, t->off + (row0 + i) * t->row_bytes, tmp, k * t->row_bytes, w->err);
@@ -377,13 +374,12 @@ static uint32_t aios__art_block_size(uint64_t asked) {
 }
 
 AIOS_API uint64_t aios_artifact_work_bytes(const aios_model *m, uint64_t block_bytes) {
-    uint64_t most = 0, n;
-    uint32_t i;
+    uint64_t most = 0;
     if (!m || !m->arch) return 0;
-    for (i = 0; i < m->gguf.n_tensors; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors; i++) {
         const aios__tensor *t = &m->gguf.tensor[i];
-        n = (aios__art_block_rows(t, aios__art_block_size(block_bytes)) + 15) / 16 * 16 *
-            t->row_bytes;
+        uint64_t n = (aios__art_block_rows(t, aios__art_block_size(block_bytes)) + 15) / 16 * 16 *
+                     t->row_bytes;
         if (n + 16 * t->row_bytes > most) most = n + 16 * t->row_bytes;
     }
     return aios__round_up(most, 64) + 4096;
@@ -395,9 +391,9 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     aios__art_writer w;
     aios__art_tensor a;
     aios__text text;
-    uint64_t done = 0, tensors_sum = AIOS__ART_SEED, blocks_sum, end;
-    uint32_t at, block = 0, i;
-    int32_t id, layout, pass;
+    uint64_t done = 0, tensors_sum = AIOS__ART_SEED, end;
+    uint32_t at, block = 0;
+    int32_t id, layout;
     char line[512];
     aios__clear(err);
     if (!m || !m->arch || !write || !work)
@@ -426,7 +422,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);
     /* pass 0 counts blocks; pass 1 the manifest, whose numbers depend on where the data begins;
      * passes 2 and 3 write its two lists */
-    for (pass = 0; pass < 4; pass++) {
+    for (int32_t pass = 0; pass < 4; pass++) {
         if (pass == 1) {
             w.h.tensors_off = AIOS__ART_PAGE;
             w.h.blocks_off = w.h.tensors_off + (uint64_t)w.h.n_tensors * sizeof(aios__art_tensor);
@@ -477,7 +473,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     w.manifest += 3;
     w.h.manifest_bytes = w.manifest - w.h.manifest_off;
     /* tables: tensors in the model's order, each found by walking the order of use */
-    for (i = 0; i < m->gguf.n_tensors && !w.st; i++) {
+    for (uint32_t i = 0; i < m->gguf.n_tensors && !w.st; i++) {
         uint64_t off = w.h.data_off;
         memset(&a, 0, sizeof a);
         for (at = block = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0;) {
@@ -499,7 +495,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
         aios__art_put(&w, w.h.tensors_off + (uint64_t)i * sizeof a, &a, sizeof a);
         tensors_sum = aios__art_sum(tensors_sum, &a, sizeof a);
     }
-    blocks_sum = AIOS__ART_SEED;
+    uint64_t blocks_sum = AIOS__ART_SEED;
     end = w.data = w.h.data_off;
     for (at = block = 0, id = -1; !w.st && (id = aios__art_order(m, &at, id)) >= 0;) {
         const aios__tensor *t = &m->gguf.tensor[id];

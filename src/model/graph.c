@@ -15,12 +15,11 @@ typedef struct aios__drawing {
 
 /* ---- values ---- */
 static int32_t aios__rows_of(aios__drawing *d, int32_t rows, int32_t width) {
-    aios__value *v;
     if (d->g->n_values == d->g->max_values) {
         d->full = 1;
         return 0;
     }
-    v = &d->g->value[d->g->n_values];
+    aios__value *v = &d->g->value[d->g->n_values];
     memset(v, 0, sizeof *v);
     v->rows = (uint8_t)rows;
     v->width = width;
@@ -41,21 +40,19 @@ static int32_t aios__view(aios__drawing *d, int32_t base, int32_t at, int32_t wi
 
 /* ---- nodes ---- */
 static aios__node *aios__node_add(aios__drawing *d, int32_t kind, const char *name, int32_t layer) {
-    aios__node *n;
-    int32_t i;
     /* the last of all is written again and again when there is no room for more */
     if (d->g->n_nodes == d->g->max_nodes) {
         d->full = 1;
         d->g->n_nodes--;
     }
-    n = &d->g->node[d->g->n_nodes++];
+    aios__node *n = &d->g->node[d->g->n_nodes++];
     memset(n, 0, sizeof *n);
     n->kind = (uint8_t)kind;
     n->name = name;
     n->layer = (int16_t)layer;
     n->scale = 1.0f;
-    for (i = 0; i < AIOS__MAX_IN; i++) n->in[i] = -1;
-    for (i = 0; i < AIOS__MAX_OUT; i++) n->out[i] = -1;
+    for (int32_t i = 0; i < AIOS__MAX_IN; i++) n->in[i] = -1;
+    for (int32_t i = 0; i < AIOS__MAX_OUT; i++) n->out[i] = -1;
     n->w.w = n->w.b = -1;
     return n;
 }
@@ -152,7 +149,7 @@ static void aios__heads(aios__drawing *d, int32_t l, int32_t qkv) {
 }
 static int32_t aios__attend(aios__drawing *d, int32_t l, int32_t qkv) {
     const aios__hp_layer *h = &d->m->hp.layer[l];
-    int32_t i, made[4];
+    int32_t made[4];
     aios__node *n = aios__node_add(d, AIOS__NODE_ATTEND, "attend", l);
     made[0] = aios__rows_of(d, AIOS__OF_TOKENS, h->n_head * h->hd_v);
     /* maximum and sum; results, with a maximum and a sum; sums of tiles, and their maxima */
@@ -161,9 +158,9 @@ static int32_t aios__attend(aios__drawing *d, int32_t l, int32_t qkv) {
     made[3] = h->window ? -1 : aios__rows_of(d, AIOS__OF_MASSES, 2 * h->n_head);
     aios__reads(n, 0, qkv);
     aios__reads(n, 1, d->cache);
-    for (i = 0; i < 4; i++) aios__writes(n, i, made[i]);
+    for (int32_t i = 0; i < 4; i++) aios__writes(n, i, made[i]);
     n = aios__node_add(d, AIOS__NODE_ATTEND_END, "attend_end", l);
-    for (i = 0; i < 4; i++) aios__reads(n, i, made[i]);
+    for (int32_t i = 0; i < 4; i++) aios__reads(n, i, made[i]);
     aios__writes(n, 0, made[0]);
     return made[0];
 }
@@ -265,8 +262,7 @@ static void aios__sublayer_end(aios__drawing *d, int32_t l, const char *name, in
 static void aios__moe_draw(aios__drawing *d, int32_t l, int32_t x) {
     const aios__hp_layer *h = &d->m->hp.layer[l];
     const aios__ref *r = d->m->layer[l];
-    int32_t shared = -1, n = h->n_ff_shared ? h->n_ff_shared : h->n_ff, lists, pairs, y, gate = -1,
-            up = -1;
+    int32_t shared = -1, n = h->n_ff_shared ? h->n_ff_shared : h->n_ff, y, gate = -1, up = -1;
     int32_t logits =
         aios__rows_of(d, AIOS__OF_TOKENS, (int32_t)aios__round_up((uint64_t)h->n_expert + 1, 16));
     aios__project(d, "router", l, r[AIOS__ROLE_FFN_ROUTER], x,
@@ -281,12 +277,12 @@ static void aios__moe_draw(aios__drawing *d, int32_t l, int32_t x) {
         up =
             aios__project(d, "shared_up", l, r[AIOS__ROLE_FFN_UP_SHEXP], x, aios__view(d, y, n, n));
     }
-    lists = aios__route(d, l, logits);
+    int32_t lists = aios__route(d, l, logits);
     if (r[AIOS__ROLE_FFN_UP_SHEXP].w >= 0) shared = aios__activate(d, "shared_act", l, gate, up);
     aios__group(d, l, lists);
     if (shared >= 0)
         shared = aios__project(d, "shared_down", l, r[AIOS__ROLE_FFN_DOWN_SHEXP], shared, -1);
-    pairs = aios__gather(d, l, lists, x);
+    int32_t pairs = aios__gather(d, l, lists, x);
     n = h->n_ff_exp;
     y = aios__rows_of(d, AIOS__OF_PAIRS, 2 * n);
     gate = aios__experts(d, "experts_gate", l, AIOS__ROLE_FFN_GATE_EXPS, lists, pairs, x,
@@ -324,15 +320,14 @@ static void aios__model_draw(aios__drawing *d) {
     const aios__hp *hp = &m->hp;
     aios__ref head = m->role[AIOS__ROLE_OUTPUT].w >= 0 ? m->role[AIOS__ROLE_OUTPUT]
                                                        : m->role[AIOS__ROLE_TOKEN_EMBD];
-    int32_t i;
     d->cache = aios__rows_of(d, AIOS__OF_NOTHING, 0);
     aios__writes(aios__node_add(d, AIOS__NODE_COPY, "copy", -1), 0, d->cache);
     d->x = aios__rows_of(d, AIOS__OF_TOKENS, hp->n_embd);
     aios__lookup(d, "embed", AIOS__ROLE_TOKEN_EMBD, hp->embd_scale, 0, d->x);
-    for (i = 0; i < hp->n_ropes; i++) d->angles[i] = aios__angles(d, i);
+    for (int32_t i = 0; i < hp->n_ropes; i++) d->angles[i] = aios__angles(d, i);
     if (m->arch->flags & AIOS__POS_EMBD)
         aios__lookup(d, "positions", AIOS__ROLE_POS_EMBD, 1.0f, 1, d->x);
-    for (i = 0; i < hp->n_layer; i++) aios__layer_draw(d, i);
+    for (int32_t i = 0; i < hp->n_layer; i++) aios__layer_draw(d, i);
     d->g->embedding =
         aios__norm(d, "output_norm", -1, m->role[AIOS__ROLE_OUTPUT_NORM], d->x, AIOS__OF_OUTPUTS);
     d->g->logits = aios__project(d, "output", -1, head, d->g->embedding, -1);
@@ -350,30 +345,27 @@ static void aios__graph_touch(aios__graph *g, int32_t v, uint32_t node) {
 static void aios__graph_reads(const aios_model *m, aios__graph *g, const aios__node *n) {
     const uint8_t flt = 1u << AIOSK_FLT;
     uint8_t form = flt;
-    int32_t i;
     if (n->kind == AIOS__NODE_MATRIX || n->kind == AIOS__NODE_EXPERTS)
         form = (uint8_t)(1u << aiosk_type_info((int32_t)m->gguf.tensor[n->w.w].type)->family);
     if (n->kind == AIOS__NODE_GATHER) form = g->value[n->out[0]].forms;
-    for (i = 0; i < AIOS__MAX_IN; i++)
+    for (int32_t i = 0; i < AIOS__MAX_IN; i++)
         if (n->in[i] >= 0)
             g->value[n->in[i]].forms |=
                 i == 0 || (i == 2 && n->kind == AIOS__NODE_EXPERTS) ? form : flt;
 }
 /* What the ops of experts touch lives until the last of them: they may run again for others. */
 static void aios__graph_hold(aios__graph *g, uint32_t last) {
-    uint32_t i, k;
-    for (i = last; g->node[i].layer == g->node[last].layer; i--) {
+    for (uint32_t i = last; g->node[i].layer == g->node[last].layer; i--) {
         const aios__node *n = &g->node[i];
         if (n->kind == AIOS__NODE_GATHER) return;
-        for (k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], last);
-        for (k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], last);
+        for (uint32_t k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], last);
+        for (uint32_t k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], last);
     }
 }
 /* m's roles and hyper-parameters are known; the arrays of its graph have their room. */
 static aios_status aios__graph_draw(aios_model *m, aios_error *err) {
     aios__graph *g = &m->graph;
     aios__drawing d;
-    uint32_t i, k;
     memset(&d, 0, sizeof d);
     d.m = m;
     d.g = g;
@@ -384,13 +376,13 @@ static aios_status aios__graph_draw(aios_model *m, aios_error *err) {
                            "the model needs more than the % ops that there is room for with % "
                            "tensors",
                            aios__u(g->max_nodes), aios__u(m->gguf.n_tensors));
-    for (i = 0; i < g->n_nodes; i++) {
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
         const aios__node *n = &g->node[i];
-        for (k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], i);
-        for (k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], i);
+        for (uint32_t k = 0; k < AIOS__MAX_IN; k++) aios__graph_touch(g, n->in[k], i);
+        for (uint32_t k = 0; k < AIOS__MAX_OUT; k++) aios__graph_touch(g, n->out[k], i);
         if (n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__EXPERT_DOWN) aios__graph_hold(g, i);
     }
-    for (i = g->n_nodes; i-- > 0;) aios__graph_reads(m, g, &g->node[i]);
+    for (uint32_t i = g->n_nodes; i-- > 0;) aios__graph_reads(m, g, &g->node[i]);
     aios__graph_touch(g, g->logits, g->n_nodes);
     aios__graph_touch(g, g->embedding, g->n_nodes);
     g->value[g->embedding].forms |= 1u << AIOSK_FLT;

@@ -150,9 +150,9 @@ static int32_t aios__key_int(aios__hparse *h, const aios__key_row *r, const aios
 }
 /* Do all items of a list say the same? */
 static int32_t aios__key_alike(const aios__key *k) {
-    uint64_t v = 0, w = 0, i;
+    uint64_t v = 0, w = 0;
     if (!aios__key_item_u64(k, 0, &v)) return 1; /* aios__key_int says so */
-    for (i = 1; i < k->n; i++)
+    for (uint64_t i = 1; i < k->n; i++)
         if (!aios__key_item_u64(k, i, &w) || w != v) return 0;
     return 1;
 }
@@ -163,13 +163,12 @@ static void aios__key_differs(aios__hparse *h, const aios__key *k) {
 }
 static int32_t aios__key_choice(aios__hparse *h, const aios__key_row *r, const aios__key *k) {
     aios__str s;
-    int32_t i;
     if (!aios__key_str(k, &s)) {
         h->st =
             aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must be a string", aios__s(k->name));
         return 0;
     }
-    for (i = 0; r->names[i]; i++)
+    for (int32_t i = 0; r->names[i]; i++)
         if (aios__str_eq(s, r->names[i])) return i;
     h->st = aios__fail2(h->err, AIOS_ERR_UNSUPPORTED, k->off, 0, 0,
                         "key % is '%', which is not known to this version", aios__s(k->name),
@@ -224,17 +223,15 @@ static void aios__key_read(aios__hparse *h, const aios__key_row *r) {
 }
 /* All keys: the model's fields, and what the first layer says in h->every. */
 static aios_status aios__keys_read(aios__hparse *h) {
-    int32_t i;
-    for (i = 0; i < AIOS__N_KEYS && !h->st; i++)
+    for (int32_t i = 0; i < AIOS__N_KEYS && !h->st; i++)
         if (aios__key_applies(h, &aios__key_rows[i])) aios__key_read(h, &aios__key_rows[i]);
     return h->st;
 }
 /* Gives each layer what the keys say of it: h->every, but for lists whose items differ. */
 static aios_status aios__keys_by_layer(aios__hparse *h) {
     const aios__hp *p = &h->m->hp;
-    int32_t i, l;
-    for (l = 0; l < p->n_layer; l++) p->layer[l] = h->every;
-    for (i = 0; i < AIOS__N_KEYS && !h->st; i++) {
+    for (int32_t l = 0; l < p->n_layer; l++) p->layer[l] = h->every;
+    for (int32_t i = 0; i < AIOS__N_KEYS && !h->st; i++) {
         const aios__key_row *r = &aios__key_rows[i];
         const aios__key *k =
             r->by_layer && aios__key_applies(h, r) ? aios__hp_key(h, r->name) : NULL;
@@ -243,7 +240,7 @@ static aios_status aios__keys_by_layer(aios__hparse *h) {
             return aios__fail2(h->err, AIOS_ERR_MODEL, k->off, (uint64_t)p->n_layer, k->n,
                                "key % holds % values, too few for the layers", aios__s(k->name),
                                aios__u(k->n));
-        for (l = 0; l < p->n_layer && !h->st; l++)
+        for (int32_t l = 0; l < p->n_layer && !h->st; l++)
             aios__key_put(r, &p->layer[l], aios__key_int(h, r, k, (uint64_t)l));
     }
     return h->st;

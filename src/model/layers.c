@@ -9,7 +9,6 @@ static int32_t aios__windowed(const aios__arch *a, int32_t l) {
 /* Which window a layer has, where keys have said how wide one is; which of the ropes. */
 static void aios__layers_make(aios__hp *p, const aios__arch *a) {
     aios__rope *r = p->rope;
-    int32_t l;
     if (a->rope == AIOS__ROPE_NONE) r->n_rot = 0;
     p->n_ropes = r->n_rot > 0;
     r->kind = a->rope;
@@ -24,7 +23,7 @@ static void aios__layers_make(aios__hp *p, const aios__arch *a) {
         r[1].divide = 0;
         p->n_ropes = 2;
     }
-    for (l = 0; l < p->n_layer; l++) {
+    for (int32_t l = 0; l < p->n_layer; l++) {
         int32_t windowed = aios__windowed(a, l);
         if (!windowed) p->layer[l].window = 0;
         p->layer[l].rope = windowed ? p->n_ropes - 1 : p->n_ropes ? 0 : -1;
@@ -36,7 +35,7 @@ static void aios__layers_make(aios__hp *p, const aios__arch *a) {
 static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
     const aios__hp *p = &h->m->hp;
     const aios__key *k;
-    int32_t longest, n_rot, n_head = p->layer[0].n_head;
+    int32_t n_head = p->layer[0].n_head;
     if (!x->n_head_kv) x->n_head_kv = x->n_head;
     if (x->n_head % x->n_head_kv) {
         k = aios__hp_key(h, "attention.head_count_kv");
@@ -55,7 +54,7 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
     }
     if (!x->hd_k) x->hd_k = p->n_embd / n_head;
     if (!x->hd_v) x->hd_v = p->n_embd / n_head;
-    longest = x->hd_k > x->hd_v ? x->hd_k : x->hd_v;
+    int32_t longest = x->hd_k > x->hd_v ? x->hd_k : x->hd_v;
     if (longest > 1024 || x->hd_k < 1 || x->hd_v < 1)
         return aios__fail2(
             h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)longest,
@@ -67,7 +66,7 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
                            "% heads of % channels are more than this version handles",
                            aios__i(x->n_head), aios__i(longest));
     /* where no key says how much of a head turns, all of the first layer's does */
-    n_rot = p->rope[0].n_rot < 0 ? p->layer[0].hd_k : p->rope[0].n_rot;
+    int32_t n_rot = p->rope[0].n_rot < 0 ? p->layer[0].hd_k : p->rope[0].n_rot;
     if (h->m->arch->rope != AIOS__ROPE_NONE && n_rot > x->hd_k)
         aios__key_range(h, "rope.dimension_count", (uint64_t)x->hd_k, (uint64_t)n_rot);
     if (!x->n_expert)
@@ -83,8 +82,7 @@ static aios_status aios__layer_check(aios__hparse *h, aios__hp_layer *x) {
 static aios_status aios__experts_check(aios__hparse *h) {
     const aios__hp *p = &h->m->hp;
     const aios__hp_layer *first = NULL;
-    int32_t l;
-    for (l = 0; l < p->n_layer && !h->st; l++) {
+    for (int32_t l = 0; l < p->n_layer && !h->st; l++) {
         const aios__hp_layer *x = &p->layer[l];
         if (!x->n_expert) continue;
         if (!first) first = x;
@@ -97,8 +95,7 @@ static aios_status aios__experts_check(aios__hparse *h) {
 }
 /* What holds for all layers together. */
 static void aios__layers_sum(aios__hp *p) {
-    int32_t l;
-    for (l = 0; l < p->n_layer; l++) {
+    for (int32_t l = 0; l < p->n_layer; l++) {
         const aios__hp_layer *x = &p->layer[l];
         if (x->window > p->window) p->window = x->window;
         if (x->n_head > p->n_head) p->n_head = x->n_head;
@@ -127,7 +124,6 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     aios__hp *p = &m->hp;
     aios__rope *r = &p->rope[0];
     const aios__key *k;
-    int32_t l, scale;
     aios_status st;
     aios__hp_start(&h, m, err);
     if ((st = aios__keys_read(&h)) != 0) return st;
@@ -138,7 +134,7 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
                            aios__i(p->n_layer), aios__u(m->gguf.n_tensors));
     }
     if ((st = aios__keys_by_layer(&h)) != 0) return st;
-    for (l = 0; l < p->n_layer; l++)
+    for (int32_t l = 0; l < p->n_layer; l++)
         if ((st = aios__layer_check(&h, &p->layer[l])) != 0) return st;
     if ((st = aios__experts_check(&h)) != 0) return st;
     if (r->n_rot < 0) r->n_rot = p->layer[0].hd_k;
@@ -156,9 +152,9 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     p->logit_scale = 1.0f / p->logit_scale;
     if (p->exp_scale == 0) p->exp_scale = 1.0f; /* as files say "none" */
     /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
-    for (l = 0; l < p->n_layer; l++) {
+    for (int32_t l = 0; l < p->n_layer; l++) {
         aios__hp_layer *x = &p->layer[l];
-        scale =
+        int32_t scale =
             m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / x->n_head : x->hd_k;
         if (x->score_scale == 0) x->score_scale = 1.0f / aiosk__sqrt((float)scale);
     }

@@ -71,8 +71,7 @@ static aios__str aios__role_name(char (*buf)[96], const char *prefix, const aios
 /* Finds one role's tensors and counts them. prefix is "" or "blk.N.". */
 static void aios__role_find(aios_model *m, const aios__role *r, const char *prefix, aios__ref *ref,
                             uint32_t *n_found) {
-    int32_t part;
-    for (part = 0; part < 2; part++) {
+    for (int32_t part = 0; part < 2; part++) {
         char name[96];
         const aios__tensor *x = aios__tensor_find(
             &m->gguf, aios__role_name(&name, prefix, r, -1, part ? ".bias" : ".weight"));
@@ -91,14 +90,14 @@ static void aios__role_find(aios_model *m, const aios__role *r, const char *pref
 static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, const char *prefix,
                                       uint32_t *n_found, aios_error *err) {
     char name[96];
-    int32_t e, i, before = -1, none = -1; /* none: the first that is missing */
-    for (e = 0; e < m->hp.layer[l].n_expert; e++) {
+    int32_t before = -1, none = -1; /* none: the first that is missing */
+    for (int32_t e = 0; e < m->hp.layer[l].n_expert; e++) {
         const aios__tensor *x = aios__tensor_find(
             &m->gguf, aios__role_name(&name, prefix, &aios__layer_role[role], e, ".weight"));
         aios__place *p;
         if (!x && none < 0) none = e;
         if (!x) continue;
-        i = (int32_t)(x - m->gguf.tensor);
+        int32_t i = (int32_t)(x - m->gguf.tensor);
         p = &m->place[i];
         p->use = AIOS__IS_MATRIX;
         p->experts = p->split = 1;
@@ -122,11 +121,10 @@ static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, co
  * Rounded so that the tensors of all experts together have it exactly. */
 static uint64_t aios__token_share(const aios_model *m, uint32_t i, uint64_t n_bytes) {
     const aios__place *p = &m->place[i];
-    uint64_t n, used, rest;
     if (!p->experts) return n_bytes;
-    n = (uint64_t)m->hp.layer[p->layer].n_expert;
-    used = (uint64_t)m->hp.layer[p->layer].n_used;
-    rest = p->split ? n_bytes % n * used : 0;
+    uint64_t n = (uint64_t)m->hp.layer[p->layer].n_expert;
+    uint64_t used = (uint64_t)m->hp.layer[p->layer].n_used;
+    uint64_t rest = p->split ? n_bytes % n * used : 0;
     return n_bytes / n * used + rest * (p->expert + 1u) / n - rest * p->expert / n;
 }
 static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error *err) {
@@ -218,15 +216,14 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
 }
 static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     uint32_t n_found = 0, n_left = 0, i;
-    int32_t l, r;
-    const aios__tensor *t;
+
     aios_status st = AIOS_OK;
     for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].next = -1;
-    for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
+    for (int32_t r = 0; r < AIOS__N_MODEL_ROLES; r++)
         aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
     if (m->role[AIOS__ROLE_TOKEN_EMBD].w < 0)
         return aios__missing(&aios__model_role[AIOS__ROLE_TOKEN_EMBD], -1, err);
-    t = &m->gguf.tensor[m->role[AIOS__ROLE_TOKEN_EMBD].w];
+    const aios__tensor *t = &m->gguf.tensor[m->role[AIOS__ROLE_TOKEN_EMBD].w];
     if (t->n[1] > 1 << 28)
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, 1 << 28, t->n[1],
                            "tensor % has % rows, more than a vocabulary can have", aios__s(t->name),
@@ -236,7 +233,7 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, aios__vocab_size(&m->vocab), t->n[1],
                            "tensor % has % rows, another number than the tokenizer has tokens",
                            aios__s(t->name), aios__u(t->n[1]));
-    for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
+    for (int32_t r = 0; r < AIOS__N_MODEL_ROLES; r++)
         if ((st = aios__role_check(m, &aios__model_role[r], &m->role[r], -1, err)) != 0) return st;
     if ((m->role[AIOS__ROLE_ROPE_LONG].w < 0) != (m->role[AIOS__ROLE_ROPE_SHORT].w < 0))
         return aios__missing(
@@ -251,7 +248,7 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
                  .w]
         .section = AIOS__SECTION_OUT;
 
-    for (l = 0; l < m->hp.n_layer; l++) {
+    for (int32_t l = 0; l < m->hp.n_layer; l++) {
         char prefix[24];
         aios__text x;
         x.p = prefix;
@@ -260,16 +257,16 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         aios__put_z(&x, "blk.");
         aios__put_i(&x, l);
         aios__put_z(&x, ".");
-        for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
+        for (int32_t r = 0; r < AIOS__N_LAYER_ROLES; r++)
             aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
-        for (r = AIOS__ROLE_FFN_GATE_EXPS;
+        for (int32_t r = AIOS__ROLE_FFN_GATE_EXPS;
              r <= AIOS__ROLE_FFN_DOWN_EXPS && m->hp.layer[l].n_expert &&
              m->layer[l][AIOS__ROLE_FFN_ROUTER].w >= 0;
              r++)
             if (m->layer[l][r].w < 0 &&
                 (st = aios__experts_find(m, l, r, prefix, &n_found, err)) != 0)
                 return st;
-        for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
+        for (int32_t r = 0; r < AIOS__N_LAYER_ROLES; r++) {
             if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0)
                 return st;
             if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;
@@ -325,9 +322,8 @@ AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *o
 }
 AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios_tensor_info *out) {
     aios_tensor_info x;
-    const aios__tensor *t;
     if (!m || i >= m->gguf.n_tensors) return AIOS_ERR_ARG;
-    t = &m->gguf.tensor[i];
+    const aios__tensor *t = &m->gguf.tensor[i];
     memset(&x, 0, sizeof x);
     x.type = t->type;
     memcpy(x.name, t->name.p, (size_t)aios__min_u64(t->name.n, sizeof x.name - 1));
@@ -359,15 +355,13 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
                                         char *value, uint64_t value_bytes) {
     static const char *const types[] = { "u8",   "i8",  "u16", "i16", "u32", "i32", "f32",
                                          "bool", "str", "arr", "u64", "i64", "f64" };
-    const aios__key *k;
-    const uint8_t *next;
+
     aios__text t;
-    uint64_t j;
     if (!m || i >= m->gguf.n_keys || !name || !type || !value || !name_bytes || !type_bytes ||
         !value_bytes)
         return AIOS_ERR_ARG;
-    k = &m->gguf.key[i];
-    next = k->p;
+    const aios__key *k = &m->gguf.key[i];
+    const uint8_t *next = k->p;
     t.p = name;
     t.cap = name_bytes;
     t.n = 0;
@@ -388,7 +382,7 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
         aios__put_z(&t, " items: ");
     }
     if (k->type == AIOS__ARR) return aios__put_z(&t, "arrays"), AIOS_OK;
-    for (j = 0; j < k->n && j < 8; j++) {
+    for (uint64_t j = 0; j < k->n && j < 8; j++) {
         if (j) aios__put_z(&t, ", ");
         aios__put_item(&t, k, j, &next);
     }
@@ -434,18 +428,17 @@ AIOS__KEY_GET(bool, int32_t)
 AIOS_API int32_t aios_key_next_str(const aios_model *m, int64_t key, uint64_t *at,
                                    const char **text, uint64_t *n_bytes) {
     const aios__key *k = aios__key_at(m, key);
-    const uint8_t *p;
-    aios__str s;
+
     uint64_t n;
     if (!k || !at || !text || !n_bytes) return AIOS_ERR_ARG;
     if (k->type != AIOS__STR) return AIOS_ERR_MODEL;
     if (*at == k->n_bytes) return 0;
     /* not a place that we gave */
     if (*at > k->n_bytes || k->n_bytes - *at < 8) return AIOS_ERR_ARG;
-    p = k->p + *at;
+    const uint8_t *p = k->p + *at;
     memcpy(&n, p, 8);
     if (n > k->n_bytes - *at - 8) return AIOS_ERR_ARG;
-    s = aios__key_next_str(&p);
+    aios__str s = aios__key_next_str(&p);
     *text = s.p;
     *n_bytes = s.n;
     *at += 8 + n;

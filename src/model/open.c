@@ -33,14 +33,13 @@ typedef struct aios__opening {
 } aios__opening;
 
 static void aios__parts_close(aios_io *io, uint32_t n) {
-    uint32_t i;
-    for (i = 0; i < n; i++) aios__file_close(&io[i]);
+    for (uint32_t i = 0; i < n; i++) aios__file_close(&io[i]);
 }
 /* Opens path and, when that is the first part of a split file, all the others. On failure none
  * stays open, but for what is only to be looked at: then this file alone. */
 static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
     char name[1024];
-    uint32_t i, n_open = 1;
+    uint32_t n_open = 1;
     uint64_t no;
     aios_status st = aios__file_open(o->d.path, &o->io[0], err);
     if (st) return st;
@@ -53,7 +52,7 @@ static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
         st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts,
                          "% parts are more than the limit of %", aios__u(o->n_parts),
                          aios__u(o->lim.max_parts));
-    for (i = 1; !st && i < o->n_parts; i++) {
+    for (uint32_t i = 1; !st && i < o->n_parts; i++) {
         if (!aios__split_name(o->d.path, i, o->n_parts, name, sizeof name))
             st = aios__fail2(
                 err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1,
@@ -211,14 +210,12 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     aios_allocator mem;
     aios_mem_req req;
     aios__bump b = { NULL, 0 };
-    aios_model *m;
     void *block = NULL;
-    uint64_t bytes = 0, fp;
+    uint64_t bytes = 0;
     uint32_t i;
-    aios_status st;
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
-    st = aios__opening_start(&o, d, err);
+    aios_status st = aios__opening_start(&o, d, err);
     if (!st) st = aios__allocator_copy(&mem, o.d.mem, "aios_model_desc", err);
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     if (!st) {
@@ -231,7 +228,7 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
         return st;
     }
     memset(b.base, 0, sizeof(aios_model));
-    m = aios__model_layout(&b, &size, o.n_parts, NULL);
+    aios_model *m = aios__model_layout(&b, &size, o.n_parts, NULL);
     m->log.fn = o.d.log;
     m->log.user = o.d.log_user;
     m->mem = mem;
@@ -250,7 +247,7 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
         aios__clear(err);
         st = AIOS_OK;
     }
-    fp = aiosk_fp_begin(); /* the host's rounding mode is not ours */
+    uint64_t fp = aiosk_fp_begin(); /* the host's rounding mode is not ours */
     if (!st) st = aios__model_understand(m, err);
     aiosk_fp_end(fp);
     if (st) {
@@ -291,17 +288,14 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
 }
 
 AIOS_API void aios_model_free(aios_model *m) {
-    aios_allocator mem;
-    aios_mem_req req;
-    int32_t i;
     if (!m) return;
     if (m->n_contexts) {
         m->dying = 1;
         return;
     }
-    mem = m->mem;
-    req = m->req;
-    for (i = 1; i >= 0; i--)
+    aios_allocator mem = m->mem;
+    aios_mem_req req = m->req;
+    for (int32_t i = 1; i >= 0; i--)
         if (m->weights[i]) mem.free(mem.user, m->weights[i], &m->weights_req[i]);
     if (m->own_artifact) aios__file_close(&m->io[m->n_parts]);
     if (m->own_files) aios__parts_close(m->io, m->n_parts);

@@ -56,25 +56,23 @@ static int32_t aios__time_up(const aios__exec *e, uint64_t deadline) {
 /* Deals the tasks of a phase, or of its next round, out to the workers. How many they are may
  * change before the phase is done: whoever is there takes what is left of any share. */
 static void aios__deal(aios__exec *e) {
-    int32_t w, n = e->n_workers;
-    for (w = 0; w < e->n_threads; w++) {
+    int32_t n = e->n_workers;
+    for (int32_t w = 0; w < e->n_threads; w++) {
         /* nobody works now */
         e->share[w].next = w < n ? (int32_t)((int64_t)e->n_tasks * w / n) : 0;
         e->share[w].end = w < n ? (int32_t)((int64_t)e->n_tasks * (w + 1) / n) : 0;
     }
 }
 static int32_t aios__all_taken(const aios__exec *e) {
-    int32_t w;
-    for (w = 0; w < e->n_threads; w++)
+    for (int32_t w = 0; w < e->n_threads; w++)
         if (aios__load(&e->share[w].next) < e->share[w].end) return 0;
     return 1;
 }
 /* Counts the tasks of a round and deals them out. */
 static void aios__round_deal(aios__exec *e) {
     const aios__op *o = e->p->op;
-    uint32_t i;
     e->n_tasks = 0;
-    for (i = e->op0; i < e->op1; i++) e->n_tasks += o[i].kind->tasks(&o[i], &e->run);
+    for (uint32_t i = e->op0; i < e->op1; i++) e->n_tasks += o[i].kind->tasks(&o[i], &e->run);
     aios__deal(e);
 }
 /* Begins a round of the current phase. */
@@ -102,12 +100,13 @@ static void aios__phase_enter(aios__exec *e, uint32_t op) {
 static int32_t aios__phase_ready(aios__exec *e) {
     const aios__op *o = &e->p->op[e->op0];
     int32_t r, own = e->stream.how == AIOS__READ_INLINE, waited = 0;
-    uint64_t t0, reads = own ? e->stream.n_reads : 0, now, slice;
+    uint64_t t0, reads = own ? e->stream.n_reads : 0, now;
     if (!e->unready) return 1;
     for (now = t0 = aios__now(e);; now = aios__now(e)) {
         /* cancelling is heard within 2 ms */
-        slice = e->deadline && e->deadline > now && e->deadline - now < 2000000 ? e->deadline - now
-                                                                                : 2000000;
+        uint64_t slice = e->deadline && e->deadline > now && e->deadline - now < 2000000
+                             ? e->deadline - now
+                             : 2000000;
         r = o->kind->ready(o, &e->run, waited ? slice : 0);
         /* what the worker read itself, it waited for */
         waited |= !r || (own && e->stream.n_reads != reads);
@@ -135,8 +134,8 @@ static int32_t aios__exec_done(const aios__exec *e) { return e->op0 >= e->p->n_o
 
 /* Takes tasks of the current phase until there are none or time is up. */
 static void aios__phase_work(aios__exec *e, int32_t worker) {
-    int32_t i, w = worker;
-    for (i = 0; i < e->n_threads; i++, w = w + 1 < e->n_threads ? w + 1 : 0) {
+    int32_t w = worker;
+    for (int32_t i = 0; i < e->n_threads; i++, w = w + 1 < e->n_threads ? w + 1 : 0) {
         aios__share *s = &e->share[w];
         while (aios__load(&s->next) < s->end && !aios__load(&e->stop)) {
             const aios__op *o = &e->p->op[e->op0];
@@ -153,9 +152,8 @@ static void aios__phase_work(aios__exec *e, int32_t worker) {
 }
 /* The time since the phase, or this step of it, began. */
 static void aios__book(aios__exec *e) {
-    uint64_t now;
     if (!(e->profile)) return;
-    now = aios__now(e);
+    uint64_t now = aios__now(e);
     if (now > e->since) e->busy_ns[e->op0] += now - e->since;
     e->since = now;
 }
@@ -165,7 +163,6 @@ static void aios__trace_op(const aios__exec *e, uint32_t op) {
     const aios__pass *ps = e->run.pass;
     aios__acts a;
     aios_trace t;
-    int32_t k;
     if (!o->kind->wrote || o->gone) return;
     memset(&a, 0, sizeof a);
     memset(&t, 0, sizeof t);
@@ -182,7 +179,7 @@ static void aios__trace_op(const aios__exec *e, uint32_t op) {
     t.seq = ps->seq;
     t.pos = ps->pos;
     if (o->rows == AIOS__OF_PAIRS) t.row = e->run.moe->col;
-    for (k = 0; k < AIOSK_N_ACTS && t.n_rows; k++) {
+    for (int32_t k = 0; k < AIOSK_N_ACTS && t.n_rows; k++) {
         if (!a.p[k]) continue;
         t.form = k;
         t.data = a.p[k];
@@ -256,7 +253,6 @@ static void aios__exec_lent(void *arg, int32_t i, int32_t worker) {
 
 /* Runs until the pass is done (1) or stopped (0). */
 static int32_t aios__exec_run(aios__exec *e, uint64_t deadline) {
-    uint64_t fp;
     e->deadline = deadline;
     e->halt = 0;
     e->failed = AIOS_OK;
@@ -267,7 +263,7 @@ static int32_t aios__exec_run(aios__exec *e, uint64_t deadline) {
         aios__pool_run(&e->pool, aios__exec_walk, e);
         return aios__exec_done(e);
     }
-    fp = aiosk_fp_begin();
+    uint64_t fp = aiosk_fp_begin();
     do {
         int32_t n = e->n_workers < e->n_tasks ? e->n_workers : e->n_tasks;
         if (e->parallel_for && n > 1)

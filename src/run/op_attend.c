@@ -22,8 +22,8 @@ static int32_t aios__attend_heads(const aios__hp_layer *h) {
 }
 /* Tokens of a block: as many as the layer with the most heads of a slice can take. */
 static int32_t aios__attend_tokens(const aios__hp *hp) {
-    int32_t l, most = 1;
-    for (l = 0; l < hp->n_layer; l++) {
+    int32_t most = 1;
+    for (int32_t l = 0; l < hp->n_layer; l++) {
         int32_t n = hp->layer[l].recurrent ? 1 : aios__attend_heads(&hp->layer[l]);
         if (n > most) most = n;
     }
@@ -80,9 +80,8 @@ typedef struct aios__attend_work {
 static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp_layer *h,
                                 int32_t n_t, int32_t n_rot) {
     uint64_t n = (uint64_t)(aios__attend_heads(h) * n_t);
-    int32_t i;
     w->q = (float *)aios__take(b, n * (uint64_t)h->hd_k * 4, 64);
-    for (i = 0; i < 2; i++) { /* a run, and a stretch of it that is not the first */
+    for (int32_t i = 0; i < 2; i++) { /* a run, and a stretch of it that is not the first */
         w->o[i] = (float *)aios__take(b, n * aios__round_up((uint64_t)h->hd_v, 16) * 4, 64);
         w->m[i] = (float *)aios__take(b, n * 4, 64);
         w->l[i] = (float *)aios__take(b, n * 4, 64);
@@ -109,17 +108,17 @@ static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t lay
                                     int32_t own, int32_t base, int32_t at, int32_t end,
                                     aios__stretch *x) {
     const aios__kv_seq *s = &kv->seq[seq];
-    int32_t i, t, form = 0, upto;
+    int32_t form = 0, upto;
     const void *p = NULL;
     memset(x, 0, sizeof *x);
     x->from = end;
     x->type = -1;
-    for (i = 0; i < s->n_spans && s->span[i].from < end; i++) {
+    for (int32_t i = 0; i < s->n_spans && s->span[i].from < end; i++) {
         if (s->span[i].to <= at) continue;
         if (at < s->span[i].from) at = s->span[i].from;
         if (x->from < end && (x->to != at || x->off != s->span[i].off)) break;
         for (; at < end && at < s->span[i].to; at = x->to = upto) {
-            t = at / AIOSK_TILE;
+            int32_t t = at / AIOSK_TILE;
             upto = (t + 1) * AIOSK_TILE;
             if (upto > end) upto = end;
             if (upto > s->span[i].to) upto = s->span[i].to;
@@ -159,21 +158,21 @@ static void aios__attend_task_of(const aios__op *o, const aios__run *r, int32_t 
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     const aios__pass *ps = r->pass;
     int32_t slices = aios__attend_slices(h), heads = aios__attend_heads(h),
-            n_q = h->n_head / h->n_head_kv, chunk, chunks, slice, block, last;
+            n_q = h->n_head / h->n_head_kv;
     x->spread = aios__attend_spread(o, r);
     x->n_runs = x->spread ? aios__attend_n_runs(o, r) : 1;
-    chunk = x->spread ? aios__attend_chunk(o, r) : 1;
-    chunks = (x->n_runs + chunk - 1) / chunk;
+    int32_t chunk = x->spread ? aios__attend_chunk(o, r) : 1;
+    int32_t chunks = (x->n_runs + chunk - 1) / chunk;
     x->run0 = x->spread ? task % chunks * chunk : r->round;
     x->run1 = x->spread && x->run0 + chunk > x->n_runs ? x->n_runs : x->run0 + chunk;
-    slice = task / chunks % slices;
+    int32_t slice = task / chunks % slices;
     x->kvh = task / chunks / slices % h->n_head_kv;
-    block = task / chunks / slices / h->n_head_kv;
+    int32_t block = task / chunks / slices / h->n_head_kv;
     x->h0 = x->kvh * n_q + slice * heads;
     x->n_h = n_q - slice * heads < heads ? n_q - slice * heads : heads;
     x->t0 = ps->block[block];
     x->n_t = ps->block[block + 1] - x->t0;
-    last = x->t0 + x->n_t - 1;
+    int32_t last = x->t0 + x->n_t - 1;
     x->seq = ps->seq[x->t0];
     x->own = ps->cell[x->t0] / AIOSK_TILE;
     x->first = aios__attend_first(r->kv, x->seq, o->u.attend.window, ps->pos[x->t0]);
@@ -203,9 +202,8 @@ static inline float *aios__state_sum(const aios__op *o, const aios__hp_layer *h)
 static void aios__attend_clear(const aios__op *o, const aios__hp_layer *h,
                                const aios__attend_task *x) {
     size_t n = (size_t)x->n_h * 4;
-    int32_t t, i;
-    for (t = x->t0; t < x->t0 + x->n_t; t++) {
-        for (i = x->run0; x->spread && i < x->run1; i++)
+    for (int32_t t = x->t0; t < x->t0 + x->n_t; t++) {
+        for (int32_t i = x->run0; x->spread && i < x->run1; i++)
             memset(aios__partial_sum(o, h) + ((int64_t)t * x->n_runs + i) * h->n_head + x->h0, 0,
                    n);
         if (!x->spread && x->run0 == 0)
@@ -218,14 +216,14 @@ static void aios__attend_queries(const aios__op *o, const aios__run *r, const ai
                                  const aios__attend_task *x, int32_t turn) {
     const aios__hp_layer *l = &r->hp->layer[o->layer];
     const aios__op_attend *a = &o->u.attend;
-    int32_t t, h, i, n = x->n_t * x->n_h, hp_k = (l->hd_k + 15) / 16 * 16;
-    for (t = 0; t < x->n_t; t++)
+    int32_t n = x->n_t * x->n_h, hp_k = (l->hd_k + 15) / 16 * 16;
+    for (int32_t t = 0; t < x->n_t; t++)
         memcpy(w->q + (int64_t)t * x->n_h * l->hd_k,
                a->x + (uint64_t)(x->t0 + t) * a->x_stride + (int64_t)x->h0 * l->hd_k,
                (size_t)x->n_h * (size_t)l->hd_k * 4);
     if (turn && l->rope >= 0) {
         const aios__rope *rope = &r->hp->rope[l->rope];
-        for (i = 0; i < rope->n_rot / 2; i++) {
+        for (int32_t i = 0; i < rope->n_rot / 2; i++) {
             double s, c;
             aios__sincos((double)turn * a->freq[i], &s, &c);
             w->cs[2 * i] = (float)c;
@@ -235,28 +233,27 @@ static void aios__attend_queries(const aios__op *o, const aios__run *r, const ai
     }
     if (!(r->kv->rotated[o->layer] & AIOS__ROTATED_K)) return;
     r->k->rotate(w->q, n, l->hd_k, 0);
-    for (h = 0; h < n; h++)
+    for (int32_t h = 0; h < n; h++)
         r->k->quantize_head(w->q + (int64_t)h * l->hd_k, l->hd_k, w->q8 + (int64_t)h * hp_k,
                             &w->d8[h], w->q + (int64_t)h * l->hd_k);
 }
 /* Tiles of a stretch that it has nothing of stand for its first. */
 static inline void aios__attend_fill(aios__stretch *s, int32_t base) {
-    int32_t i;
-    for (i = 0; i < AIOSK_RUN; i++)
+    for (int32_t i = 0; i < AIOSK_RUN; i++)
         if (!s->tile[i]) s->tile[i] = s->tile[(s->from - base) / AIOSK_TILE];
 }
 /* The sums of a stretch's tiles, for aios__attend_mass. Of a tile in two pieces, the last. */
 static void aios__attend_note_mass(const aios__op *o, const aios__run *r,
                                    const aios__attend_task *x, const aiosk_attend *a, int32_t base,
                                    int32_t from) {
-    int32_t n_head = r->hp->layer[o->layer].n_head, i, t;
-    for (i = 0; i < a->n_q; i++) {
+    int32_t n_head = r->hp->layer[o->layer].n_head;
+    for (int32_t i = 0; i < a->n_q; i++) {
         float *got =
             o->u.attend.mass +
             (((int64_t)(x->t0 + i / x->n_h) * n_head + x->h0 + i % x->n_h) * r->kv->seq_tiles +
              base / AIOSK_TILE) *
                 2;
-        for (t = (from - base) / AIOSK_TILE; t < a->n_tiles; t++) {
+        for (int32_t t = (from - base) / AIOSK_TILE; t < a->n_tiles; t++) {
             got[2 * t] = a->tile_sum[i * a->n_tiles + t];
             got[2 * t + 1] = a->m[i];
         }
@@ -269,7 +266,7 @@ static void aios__attend_piece(const aios__op *o, const aios__run *r, const aios
                                int32_t base, int32_t which, const void *const *next,
                                int32_t worker) {
     const aios__pass *ps = r->pass;
-    int32_t t, h, i;
+    int32_t t, i;
     aios__attend_fill(s, base);
     a->m = w->m[which];
     a->l = w->l[which];
@@ -284,7 +281,7 @@ static void aios__attend_piece(const aios__op *o, const aios__run *r, const aios
                 low = aios__attend_first(r->kv, x->seq, o->u.attend.window, ps->pos[x->t0 + t]),
                 high = cell + 1 < s->to ? cell + 1 : s->to;
         if (low < s->from) low = s->from;
-        for (h = 0; h < x->n_h; h++, i++) {
+        for (int32_t h = 0; h < x->n_h; h++, i++) {
             w->low[i] = low < high ? low - base : 0;
             w->high[i] = low < high ? high - base : 0;
         }
@@ -317,7 +314,7 @@ static void aios__attend_keep(const aios__op *o, const aios__run *r, const aios_
 static void aios__op_attend_run(const aios__op *o, const aios__run *r, int32_t task,
                                 int32_t worker) {
     const aios__hp_layer *h = &r->hp->layer[o->layer];
-    int32_t hp_v = (h->hd_v + 15) / 16 * 16, off, turned = 0, ready = 0, run;
+    int32_t hp_v = (h->hd_v + 15) / 16 * 16, turned = 0, ready = 0;
     aios__attend_task x;
     aios__attend_work w;
     aios__bump b;
@@ -341,8 +338,8 @@ static void aios__op_attend_run(const aios__op *o, const aios__run *r, int32_t t
     a.hd_k = h->hd_k;
     a.hd_v = h->hd_v;
     a.q_stride = h->hd_k;
-    off = aios__kv_off(&r->kv->seq[x.seq]);
-    for (run = x.run0; run < x.run1 && run < x.n_seen; run++) {
+    int32_t off = aios__kv_off(&r->kv->seq[x.seq]);
+    for (int32_t run = x.run0; run < x.run1 && run < x.n_seen; run++) {
         int32_t base = aios__attend_base(&x, run), to = aios__attend_upto(&x, base),
                 at = x.first > base ? x.first : base, some = 0;
         aios__stretch s, next;
@@ -370,9 +367,9 @@ static void aios__op_attend_run(const aios__op *o, const aios__run *r, int32_t t
 }
 static int32_t aios__attend_tasks(const aios__op *o, const aios__run *r) {
     const aios__hp_layer *h = &r->hp->layer[o->layer];
-    int32_t n = r->pass->n_blocks * h->n_head_kv * aios__attend_slices(h), c;
+    int32_t n = r->pass->n_blocks * h->n_head_kv * aios__attend_slices(h);
     if (!aios__attend_spread(o, r)) return n;
-    c = aios__attend_chunk(o, r);
+    int32_t c = aios__attend_chunk(o, r);
     return n * ((aios__attend_n_runs(o, r) + c - 1) / c);
 }
 static int32_t aios__attend_rounds(const aios__op *o, const aios__run *r) {
@@ -391,13 +388,13 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *
                                             const float *m, const float *l) {
     const aios__kv *kv = r->kv;
     int32_t n_head = r->hp->layer[o->layer].n_head, seq = r->pass->seq[token],
-            own = r->pass->cell[token] / AIOSK_TILE, t, h,
+            own = r->pass->cell[token] / AIOSK_TILE,
             *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
     float scale = 65536.0f / (float)(n_head * r->hp->n_layer);
-    for (t = 0; t <= own; t++) {
+    for (int32_t t = 0; t <= own; t++) {
         float sum = 0;
         if (!aios__kv_look(kv, seq, o->layer, 0, own, t, &form)) continue;
-        for (h = 0; h < n_head; h++) {
+        for (int32_t h = 0; h < n_head; h++) {
             const float *x =
                 o->u.attend.mass + (((int64_t)token * n_head + h) * kv->seq_tiles + t) * 2;
             float e = x[1] - m[h];
@@ -414,20 +411,20 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *o, const aios__run *
 static void aios__op_attend_end_run(const aios__op *o, const aios__run *r, int32_t t,
                                     int32_t worker) {
     const aios__hp_layer *l = &r->hp->layer[o->layer];
-    int32_t hp_v = (l->hd_v + 15) / 16 * 16, h, i,
+    int32_t hp_v = (l->hd_v + 15) / 16 * 16,
             n = aios__attend_spread(o, r) ? aios__attend_n_runs(o, r) : 0;
     float *y = o->u.attend.y + (int64_t)t * l->n_head * l->hd_v,
           *max = o->u.attend.state + (int64_t)t * l->n_head,
           *sum = aios__state_sum(o, l) + (int64_t)t * l->n_head;
     (void)worker;
     if (n) memset(sum, 0, (size_t)l->n_head * 4);
-    for (i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++) {
         int64_t at = ((int64_t)t * n + i) * l->n_head;
         r->k->attend_merge(l->n_head, l->hd_v, max, sum, y, l->hd_v, aios__partial_max(o, l) + at,
                            aios__partial_sum(o, l) + at, o->u.attend.partial + at * hp_v, hp_v);
     }
     if (o->u.attend.mass) aios__attend_mass(o, r, t, max, sum);
-    for (h = 0; h < l->n_head; h++)
+    for (int32_t h = 0; h < l->n_head; h++)
         r->k->scale(y + (int64_t)h * l->hd_v, 1.0f / sum[h], l->hd_v, y + (int64_t)h * l->hd_v);
     if (r->kv->rotated[o->layer] & AIOS__ROTATED_V) r->k->rotate(y, l->n_head, l->hd_v, 1);
     aios__forms(r, &o->u.attend.out, t, y);

@@ -89,9 +89,8 @@ static const aios__op_kind aios__kind_stored_table = { "stored_table", aios__op_
 static void aios__op_angles_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
     const aios__op_angles *x = &o->u.angles;
     float *y = x->y + (int64_t)t * 2 * x->n;
-    int32_t i;
     (void)worker;
-    for (i = 0; i < x->n; i++) {
+    for (int32_t i = 0; i < x->n; i++) {
         double s, c;
         aios__sincos((double)r->pass->turn[t] * x->freq[i], &s, &c);
         y[2 * i] = (float)(c * (double)x->mult);
@@ -116,10 +115,9 @@ static void aios__op_norm_run(const aios__op *o, const aios__run *r, int32_t t, 
 /* The first values of a row, in place. */
 static void aios__op_act_run(const aios__op *o, const aios__run *r, int32_t t, int32_t worker) {
     const aios__op_act *a = &o->u.act;
-    float *x;
     (void)worker;
     if (a->pairs) t += aios__moe_col0(r->moe);
-    x = a->x + (uint64_t)t * a->x_stride;
+    float *x = a->x + (uint64_t)t * a->x_stride;
     if (a->up)
         r->k->act_gated(a->act, x, a->up + (uint64_t)t * a->x_stride, a->n, x);
     else
@@ -185,22 +183,21 @@ static int32_t aios__copy_pieces(const aios__kv *kv, const aios__kv_copy *c) {
                      AIOS__COPY_BYTES);
 }
 static int32_t aios__copy_tasks(const aios__op *o, const aios__run *r) {
-    int32_t i, n = 0;
+    int32_t n = 0;
     (void)o;
-    for (i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
+    for (int32_t i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
     return n;
 }
 static void aios__op_copy_run(const aios__op *o, const aios__run *r, int32_t task, int32_t worker) {
     const aios__kv_copy *c = r->kv->copy;
-    const aios__pages *p;
-    uint64_t at, n;
+
     int32_t pieces;
     (void)o;
     (void)worker;
     for (; task >= (pieces = aios__copy_pieces(r->kv, c)); c++) task -= pieces;
-    p = &r->kv->pool[c->g][AIOS__KV_OPEN];
-    at = (uint64_t)task * AIOS__COPY_BYTES;
-    n = aios__min_u64(p->bytes - at, AIOS__COPY_BYTES);
+    const aios__pages *p = &r->kv->pool[c->g][AIOS__KV_OPEN];
+    uint64_t at = (uint64_t)task * AIOS__COPY_BYTES;
+    uint64_t n = aios__min_u64(p->bytes - at, AIOS__COPY_BYTES);
     memcpy(p->base + (uint64_t)aios__page_at(r->kv, c->g, AIOS__KV_OPEN, c->seq, c->t) * p->bytes +
                at,
            p->base + (uint64_t)c->from * p->bytes + at, (size_t)n);
@@ -215,9 +212,9 @@ static void aios__op_seal_run(const aios__op *o, const aios__run *r, int32_t tas
     const aios__kv *kv = r->kv;
     const aios__hp_layer *h = &r->hp->layer[o->layer];
     const aios__kv_seal *j = &kv->seal[task / h->n_head_kv];
-    int32_t head = task % h->n_head_kv, g = kv->group[o->layer], f, page[AIOS__N_FORMS];
-    for (f = 0; f < AIOS__N_FORMS; f++) page[f] = aios__page_at(kv, g, f, j->seq, j->t);
-    for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS; f++) {
+    int32_t head = task % h->n_head_kv, g = kv->group[o->layer], page[AIOS__N_FORMS];
+    for (int32_t f = 0; f < AIOS__N_FORMS; f++) page[f] = aios__page_at(kv, g, f, j->seq, j->t);
+    for (int32_t f = AIOS__KV_SEALED; f < AIOS__N_FORMS; f++) {
         if (!(f == AIOS__KV_SEALED ? j->seal : j->age) || page[f] == AIOS__NO_PAGE ||
             page[f - 1] == AIOS__NO_PAGE)
             continue;
@@ -241,14 +238,14 @@ static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t,
     const aios__hp_layer *l = &r->hp->layer[o->layer];
     float *q = x->x + (uint64_t)t * x->x_stride, *k = q + (int64_t)l->n_head * l->hd_k,
           *v = k + (int64_t)l->n_head_kv * l->hd_k;
-    int32_t h, cell = r->pass->cell[t], rotated = r->kv->rotated[o->layer],
-               type = r->kv->type[AIOS__KV_OPEN][o->layer];
+    int32_t cell = r->pass->cell[t], rotated = r->kv->rotated[o->layer],
+            type = r->kv->type[AIOS__KV_OPEN][o->layer];
     (void)worker;
     if (x->q_norm)
-        for (h = 0; h < l->n_head * l->hd_k; h += x->q_norm_n)
+        for (int32_t h = 0; h < l->n_head * l->hd_k; h += x->q_norm_n)
             r->k->rms_norm(q + h, x->q_norm, x->eps, x->q_norm_n, q + h);
     if (x->k_norm)
-        for (h = 0; h < l->n_head_kv * l->hd_k; h += x->k_norm_n)
+        for (int32_t h = 0; h < l->n_head_kv * l->hd_k; h += x->k_norm_n)
             r->k->rms_norm(k + h, x->k_norm, x->eps, x->k_norm_n, k + h);
     if (l->rope >= 0) { /* keys follow the queries */
         const aios__rope *rope = &r->hp->rope[l->rope];
@@ -258,7 +255,7 @@ static void aios__op_heads_run(const aios__op *o, const aios__run *r, int32_t t,
     /* queries are rotated where they are used */
     if (rotated & AIOS__ROTATED_K) r->k->rotate(k, l->n_head_kv, l->hd_k, 0);
     if (rotated & AIOS__ROTATED_V) r->k->rotate(v, l->n_head_kv, l->hd_v, 0);
-    for (h = 0; h < l->n_head_kv; h++)
+    for (int32_t h = 0; h < l->n_head_kv; h++)
         r->k->store[type](aios__kv_open_tile(r->kv, r->pass->seq[t], o->layer, h, cell),
                           cell % AIOSK_TILE, k + (int64_t)h * l->hd_k, v + (int64_t)h * l->hd_v,
                           l->hd_k, l->hd_v);

@@ -113,8 +113,7 @@ static void aios__streamed_leave(const aios__op *o, aios__run *r) {
 }
 /* Nobody wants these rows now. */
 static void aios__streamed_skip(const aios__op *o, aios__run *r) {
-    int32_t i;
-    for (i = 0; i < o->n_units; i++) aios__stream_pass(r->stream);
+    for (int32_t i = 0; i < o->n_units; i++) aios__stream_pass(r->stream);
 }
 /* clang-format off */
 static const aios__op_kind aios__kind_streamed_matrix = { "streamed_matrix", aios__op_streamed_run,

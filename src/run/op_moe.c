@@ -23,9 +23,8 @@ static int32_t aios__group_tasks(const aios__op *o, const aios__run *r) {
  * gather: all pairs read its column. */
 static void aios__op_gather_run(const aios__op *o, const aios__run *r, int32_t c, int32_t worker) {
     const aios__op_gather *x = &o->u.gather;
-    int32_t k;
     (void)worker;
-    for (k = 0; k < AIOSK_N_ACTS; k++)
+    for (int32_t k = 0; k < AIOSK_N_ACTS; k++)
         if (x->out.p[k])
             memcpy(aios__form(&x->out, k, c), aios__form(&x->in, k, r->moe->token[c]),
                    (size_t)x->in.stride[k]);
@@ -42,9 +41,8 @@ AIOSK__STRICT static void aios__op_combine_run(const aios__op *o, const aios__ru
     const int32_t *col = m->col + (int64_t)t * m->n_used;
     const float *weight = m->weight + (int64_t)t * m->n_used;
     float *sum = aios__work_f32(r, worker), *one = sum + x->n, *y = x->y + (int64_t)t * x->n;
-    int32_t j;
     r->k->scale(x->x + (int64_t)col[0] * x->n, weight[0], x->n, sum);
-    for (j = 1; j < m->n_used; j++) {
+    for (int32_t j = 1; j < m->n_used; j++) {
         r->k->scale(x->x + (int64_t)col[j] * x->n, weight[j], x->n, one);
         r->k->add(sum, one, x->n, sum);
     }

@@ -15,9 +15,8 @@
 AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, const aios__rope *p,
                                                   int32_t n_ctx, double *freq, float *mult_out,
                                                   aios_error *err) {
-    int32_t i, n = p->n_rot / 2, r = AIOS__ROLE_ROPE_FREQS;
+    int32_t n = p->n_rot / 2, r = AIOS__ROLE_ROPE_FREQS;
     double log_base = aios__log(p->base), mult = p->attn_factor, low = 0, high = 0;
-    const float *div;
     if (p->scaling == AIOS__SCALE_YARN) {
         double d = (double)p->n_rot / (2 * log_base), two_pi = 6.283185307179586;
         low = aios__floor(d * aios__log((double)p->orig_ctx / (p->beta_fast * two_pi)));
@@ -29,8 +28,9 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, const aio
     }
     if (m->role[AIOS__ROLE_ROPE_LONG].w >= 0 && m->role[AIOS__ROLE_ROPE_SHORT].w >= 0)
         r = n_ctx > p->orig_ctx ? AIOS__ROLE_ROPE_LONG : AIOS__ROLE_ROPE_SHORT;
-    div = p->divide && m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
-    for (i = 0; i < n; i++) {
+    const float *div =
+        p->divide && m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
+    for (int32_t i = 0; i < n; i++) {
         double f = aios__exp(-(double)(2 * i) / (double)p->n_rot * log_base);
         if (div) {
             if (!(div[i] >= 1e-6f && div[i] <= 1e6f))
@@ -135,8 +135,8 @@ static uint64_t aios__row_stride(int32_t width, int32_t form) {
 }
 /* A free buffer for so many bytes: -1 = a new one. */
 static int32_t aios__buffer_find(const aios__emitter *e, uint64_t bytes) {
-    int32_t i, best = -1;
-    for (i = 0; i < e->n_buffers; i++) {
+    int32_t best = -1;
+    for (int32_t i = 0; i < e->n_buffers; i++) {
         const aios__buffer *b = &e->buffer[i], *than = best < 0 ? NULL : &e->buffer[best];
         if (b->value >= 0) continue;
         if (!than || (than->bytes < bytes ? b->bytes > than->bytes
@@ -149,7 +149,7 @@ static int32_t aios__buffer_find(const aios__emitter *e, uint64_t bytes) {
  * NULL while counting, and where the plan has no rows of it. */
 static char *aios__rows_at(aios__emitter *e, int32_t v, int32_t form, uint64_t *stride) {
     const aios__value *x = &e->g->value[v];
-    uint64_t at = 0, bytes;
+    uint64_t at = 0;
     int32_t i;
     if (form == AIOSK_FLT && x->base >= 0) { /* views have their f32 in place */
         at = (uint64_t)x->at * 4;
@@ -157,7 +157,7 @@ static char *aios__rows_at(aios__emitter *e, int32_t v, int32_t form, uint64_t *
         x = &e->g->value[v];
     }
     *stride = aios__row_stride(x->width, form);
-    bytes = aios__round_up(*stride * aios__value_rows(e, x), 64);
+    uint64_t bytes = aios__round_up(*stride * aios__value_rows(e, x), 64);
     if (!bytes) return NULL;
     for (i = 0; i < e->n_buffers; i++)
         if (e->buffer[i].value == v && e->buffer[i].form == form)
@@ -178,18 +178,16 @@ static char *aios__rows_at(aios__emitter *e, int32_t v, int32_t form, uint64_t *
 }
 static float *aios__f32_at(aios__emitter *e, int32_t v, uint64_t *floats) {
     uint64_t stride = 0;
-    float *p;
     if (v < 0) return NULL;
-    p = (float *)(void *)aios__rows_at(e, v, AIOSK_FLT, &stride);
+    float *p = (float *)(void *)aios__rows_at(e, v, AIOSK_FLT, &stride);
     if (floats) *floats = stride / 4;
     return p;
 }
 /* All forms of mask; gives the bytes of a row of them. */
 static uint64_t aios__acts_at(aios__emitter *e, int32_t v, uint32_t mask, aios__acts *a) {
     uint64_t bytes = 0;
-    int32_t k;
     a->n = e->g->value[v].width;
-    for (k = 0; k < AIOSK_N_ACTS; k++) {
+    for (int32_t k = 0; k < AIOSK_N_ACTS; k++) {
         if (!(mask & 1u << k)) continue;
         a->p[k] = aios__rows_at(e, v, k, &a->stride[k]);
         bytes += a->stride[k];
@@ -198,39 +196,35 @@ static uint64_t aios__acts_at(aios__emitter *e, int32_t v, uint32_t mask, aios__
 }
 /* The next phase begins with a node: what nobody reads any more is free. */
 static void aios__buffers_free(aios__emitter *e, int32_t node) {
-    int32_t i;
-    for (i = 0; i < e->n_buffers; i++)
+    for (int32_t i = 0; i < e->n_buffers; i++)
         if (e->buffer[i].value >= 0 && e->g->value[e->buffer[i].value].last < node)
             e->buffer[i].value = -1;
 }
 
 /* ---- phases ---- */
 static int32_t aios__overlap_values(const aios__graph *g, int32_t a, int32_t b) {
-    const aios__value *x, *y;
     if (a < 0 || b < 0) return 0;
     if (a == b) return 1;
-    x = &g->value[a];
-    y = &g->value[b];
+    const aios__value *x = &g->value[a];
+    const aios__value *y = &g->value[b];
     if ((x->base < 0 ? a : x->base) != (y->base < 0 ? b : y->base)) return 0;
     return x->base < 0 || y->base < 0 || (x->at < y->at + y->width && y->at < x->at + x->width);
 }
 /* Does one write what the other touches? */
 static int32_t aios__nodes_meet(const aios__graph *g, const aios__node *a, const aios__node *b) {
-    int32_t i, k;
-    for (i = 0; i < AIOS__MAX_OUT; i++) {
-        for (k = 0; k < AIOS__MAX_IN; k++)
+    for (int32_t i = 0; i < AIOS__MAX_OUT; i++) {
+        for (int32_t k = 0; k < AIOS__MAX_IN; k++)
             if (aios__overlap_values(g, a->out[i], b->in[k]) ||
                 aios__overlap_values(g, b->out[i], a->in[k]))
                 return 1;
-        for (k = 0; k < AIOS__MAX_OUT; k++)
+        for (int32_t k = 0; k < AIOS__MAX_OUT; k++)
             if (aios__overlap_values(g, a->out[i], b->out[k])) return 1;
     }
     return 0;
 }
 static int32_t aios__joins(const aios__emitter *e, int32_t node, const aios__op_kind *kind) {
-    int32_t i;
     if (e->first_node < 0 || kind->alone) return 0;
-    for (i = e->first_node; i < node; i++)
+    for (int32_t i = e->first_node; i < node; i++)
         if (aios__nodes_meet(e->g, &e->g->node[i], &e->g->node[node])) return 0;
     return 1;
 }
@@ -316,9 +310,8 @@ static void aios__emit_table(aios__emitter *e, const aios__node *n) {
 }
 static const double *aios__rope_freq(const aios__emitter *e, int32_t rope) {
     const double *freq = e->p->freq;
-    int32_t i;
     if (rope < 0 || !freq) return NULL;
-    for (i = 0; i < rope; i++) freq += e->m->hp.rope[i].n_rot / 2;
+    for (int32_t i = 0; i < rope; i++) freq += e->m->hp.rope[i].n_rot / 2;
     return freq;
 }
 static void aios__emit_angles(aios__emitter *e, const aios__node *n) {
@@ -388,16 +381,15 @@ static aios__op *aios__emit_rows(aios__emitter *e, const aios__node *n, const ai
  * each unit. */
 static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
     const aios__tensor *t = &e->m->gguf.tensor[n->w.w];
-    uint64_t off[2] = { 0, 0 }, n_read;
+    uint64_t off[2] = { 0, 0 };
     aios__place at = aios__place_of(e->m, &e->cut, (uint32_t)n->w.w, off);
     aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)n->w.w);
     aios__program *p = e->p;
-    uint32_t row = at.rows, n_rows = (uint32_t)t->n[1], unit_rows;
-    aios__op *o;
+    uint32_t row = at.rows, n_rows = (uint32_t)t->n[1];
     if (row) aios__emit_rows(e, n, &aios__kind_matrix, &at, at.layout, 0, row);
     if (row == n_rows) return;
-    o = aios__emit_rows(e, n, &aios__kind_streamed_matrix, &at, from.layout, row, n_rows);
-    unit_rows = aios__unit_rows(t, e->cut.unit_bytes);
+    aios__op *o = aios__emit_rows(e, n, &aios__kind_streamed_matrix, &at, from.layout, row, n_rows);
+    uint32_t unit_rows = aios__unit_rows(t, e->cut.unit_bytes);
     o->u.matrix.unit_rows = (int32_t)unit_rows;
     for (; row < n_rows; row += unit_rows, p->n_units++, o->n_units++) {
         aios__unit u;
@@ -405,7 +397,7 @@ static void aios__emit_matrix(aios__emitter *e, const aios__node *n) {
         u.part = from.io;
         u.n_bytes =
             (uint32_t)aios__rows_bytes(t, from.layout, aios__min_u64(unit_rows, n_rows - row));
-        n_read = aios__unit_read_bytes(&u, &e->m->io[u.part]);
+        uint64_t n_read = aios__unit_read_bytes(&u, &e->m->io[u.part]);
         if (n_read > p->slot_bytes) p->slot_bytes = n_read;
         p->stream_bytes += n_read;
         if (e->base) p->unit[p->n_units] = u;
@@ -521,8 +513,7 @@ static void aios__emit_gather(aios__emitter *e, const aios__node *n) {
 /* Where the experts' matrices are that are tensors of their own; first: that of expert 0. */
 static const aios__expert *aios__emit_each(aios__emitter *e, int32_t first) {
     aios__expert *each = e->p->each + e->p->n_each;
-    int32_t i;
-    for (i = first; i >= 0; i = e->m->place[i].next) {
+    for (int32_t i = first; i >= 0; i = e->m->place[i].next) {
         aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)i);
         aios__expert *x = &e->p->each[e->p->n_each++];
         x->p = e->m->place[i].p;
@@ -533,21 +524,20 @@ static const aios__expert *aios__emit_each(aios__emitter *e, int32_t first) {
 }
 /* The most that is read for a matrix of one expert. */
 static uint64_t aios__expert_read_bytes(const aios__emitter *e, int32_t first, uint64_t n_bytes) {
-    uint64_t most = 0, n, align;
-    int32_t i;
+    uint64_t most = 0;
     aios__source from = aios__source_of(e->m, &e->cut, (uint32_t)first);
     if (!e->m->place[first].split) {
-        align = aios__stream_align(&e->m->io[from.io]);
+        uint64_t align = aios__stream_align(&e->m->io[from.io]);
         return aios__round_up(n_bytes + (from.off % align || n_bytes % align ? align - 1 : 0),
                               align);
     }
-    for (i = first; i >= 0; i = e->m->place[i].next) {
+    for (int32_t i = first; i >= 0; i = e->m->place[i].next) {
         aios__unit u;
         from = aios__source_of(e->m, &e->cut, (uint32_t)i);
         u.off = from.off;
         u.part = from.io;
         u.n_bytes = (uint32_t)n_bytes;
-        n = aios__unit_read_bytes(&u, &e->m->io[u.part]);
+        uint64_t n = aios__unit_read_bytes(&u, &e->m->io[u.part]);
         if (n > most) most = n;
     }
     return most;

@@ -12,18 +12,16 @@ static inline uint32_t aios__utf8_more(uint8_t b, uint8_t *low, uint8_t *high) {
 /* The character at s (n > 0 bytes are there) and its length; an invalid byte is U+FFFD of length
  * 1. */
 static inline uint32_t aios__utf8(const char *s, uint64_t n, uint32_t *len) {
-    uint32_t b = (uint8_t)s[0],
-             more = b < 0xC2   ? 0
-                    : b < 0xE0 ? 1
-                    : b < 0xF0 ? 2
-                    : b < 0xF5 ? 3
-                               : 0,
-             i, cp;
+    uint32_t b = (uint8_t)s[0], more = b < 0xC2   ? 0
+                                       : b < 0xE0 ? 1
+                                       : b < 0xF0 ? 2
+                                       : b < 0xF5 ? 3
+                                                  : 0;
     *len = 1;
     if (b < 0x80) return b;
     if (more == 0 || more >= n) return 0xFFFD;
-    cp = b & (0x3Fu >> more);
-    for (i = 1; i <= more; i++) {
+    uint32_t cp = b & (0x3Fu >> more);
+    for (uint32_t i = 1; i <= more; i++) {
         b = (uint8_t)s[i];
         if ((b & 0xC0) != 0x80) return 0xFFFD;
         cp = cp << 6 | (b & 0x3F);
@@ -84,8 +82,8 @@ static inline int32_t aios__char_byte(uint32_t cp) { /* -1: not in the alphabet 
 }
 
 static inline uint32_t aios__utf8_put(char *s, uint32_t cp) {
-    uint32_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4, i;
-    for (i = n - 1; i; i--, cp >>= 6) s[i] = (char)(0x80 | (cp & 0x3F));
+    uint32_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
+    for (uint32_t i = n - 1; i; i--, cp >>= 6) s[i] = (char)(0x80 | (cp & 0x3F));
     s[0] = (char)(n == 1 ? cp : (0xF00u >> n & 0xFF) | cp);
     return n;
 }

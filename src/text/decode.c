@@ -58,14 +58,13 @@ static inline int32_t aios__hex(char c) {
 
 static inline void aios__out_token(const aios__vocab *v, aios__out *o, int32_t id) {
     aios__str s = aios__vocab_text(v, id);
-    uint32_t type = v->attr[id] & AIOS__T_TYPE, len, j;
-    uint64_t i;
+    uint32_t type = v->attr[id] & AIOS__T_TYPE, len;
     if (type == AIOS__T_BYTE && s.n == 6 && s.p[0] == '<' && aios__hex(s.p[3]) >= 0 &&
         aios__hex(s.p[4]) >= 0) {
         aios__out_byte(o, (uint8_t)(aios__hex(s.p[3]) << 4 | aios__hex(s.p[4])));
         return;
     }
-    for (i = 0; i < s.n; i += len) {
+    for (uint64_t i = 0; i < s.n; i += len) {
         uint32_t cp = aios__utf8(s.p + i, s.n - i, &len);
         int32_t b = type == AIOS__T_NORMAL && v->kind == AIOS__VOCAB_BPE && !(len == 1 && cp >= 128)
                         ? aios__char_byte(cp)
@@ -74,7 +73,7 @@ static inline void aios__out_token(const aios__vocab *v, aios__out *o, int32_t i
         if (b >= 0)
             aios__out_byte(o, (uint8_t)b);
         else
-            for (j = 0; j < len; j++) aios__out_byte(o, (uint8_t)s.p[i + j]);
+            for (uint32_t j = 0; j < len; j++) aios__out_byte(o, (uint8_t)s.p[i + j]);
     }
 }
 /* See aios_detokenize. Control and unknown tokens are silent unless AIOS_DETOK_SPECIAL; so are
@@ -84,7 +83,6 @@ static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int
                                        uint64_t cap) {
     aios__out o;
     aios_status s = aios__vocab_usable(v, NULL);
-    uint32_t type;
     if (s != AIOS_OK) return s;
     if ((!out && cap) || id < -1 || id >= v->n_tokens || (st && st->n_bytes > 3))
         return AIOS_ERR_ARG;
@@ -97,7 +95,7 @@ static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int
         if (o.st.n_bytes) aios__out_put(&o, "\xEF\xBF\xBD", 3);
         o.st.n_bytes = 0;
     } else {
-        type = v->attr[id] & AIOS__T_TYPE;
+        uint32_t type = v->attr[id] & AIOS__T_TYPE;
         if (st && (type == AIOS__T_UNUSED || type == AIOS__T_UNDEFINED)) return 0;
         if (st && !(st->flags & AIOS_DETOK_SPECIAL) &&
             (type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN))
@@ -111,9 +109,8 @@ static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int
     return (int64_t)o.n;
 }
 static inline const char *aios__token_text(const aios__vocab *v, int32_t id, uint64_t *n_bytes) {
-    aios__str s;
     if (id < 0 || id >= v->n_tokens) return NULL;
-    s = aios__vocab_text(v, id);
+    aios__str s = aios__vocab_text(v, id);
     *n_bytes = s.n;
     return s.p;
 }

@@ -43,7 +43,7 @@ typedef struct aios__window {
 
 /* How urgent it is to join symbols i and j: smaller is sooner. */
 static inline uint32_t aios__urgency(const aios__vocab *v, aios__window *w, uint32_t i) {
-    uint32_t j = w->next[i], u;
+    uint32_t j = w->next[i];
     if (j >= w->n) return AIOS__NEVER;
     if (v->kind == AIOS__VOCAB_BPE) {
         int32_t rank = aios__merge_find(v, w->id[i], w->id[j]);
@@ -54,7 +54,7 @@ static inline uint32_t aios__urgency(const aios__vocab *v, aios__window *w, uint
     w->join[i] = aios__joined(v, aios__token_find(v, w->text + w->at[i],
                                                   (uint64_t)(w->at[w->next[j]] - w->at[i])));
     if (w->join[i] < 0) return AIOS__NEVER;
-    u = 0;
+    uint32_t u = 0;
     if (v->score_p) {
         float f;
         memcpy(&f, v->score_p + (uint64_t)(uint32_t)w->join[i] * 4, 4);
@@ -137,8 +137,7 @@ static inline void aios__keep(aios__window *w, uint32_t i) {
 }
 static inline void aios__push_done(const aios__vocab *v, const aios__window *w, const char *s,
                                    uint64_t base, uint32_t n, aios__ids *o) {
-    uint32_t k;
-    for (k = 0; k < n; k++) {
+    for (uint32_t k = 0; k < n; k++) {
         const char *p = s + base + w->done_at[k];
         uint32_t len = (uint32_t)(w->done_at[k + 1] - w->done_at[k]);
         if (w->done[k] >= 0) {
@@ -212,12 +211,12 @@ AIOSK__NOINLINE static aios_status aios__piece(const aios__vocab *v, aios__windo
  * count. */
 static inline int32_t aios__special_at(const aios__vocab *v, const char *s, uint64_t n,
                                        uint32_t flags, uint64_t *len) {
-    uint32_t h = 2166136261u, i, max = (uint32_t)aios__min_u64(n, AIOS__MAX_SPECIAL);
+    uint32_t h = 2166136261u, max = (uint32_t)aios__min_u64(n, AIOS__MAX_SPECIAL);
     int32_t best = -1;
     if (!aios__bit(v->first, (uint8_t)s[0]) ||
         (!aios__bit(v->length, 1) && (n < 2 || !aios__bit(v->second, (uint8_t)s[1]))))
         return -1;
-    for (i = 1; i <= max; i++) {
+    for (uint32_t i = 1; i <= max; i++) {
         int32_t id;
         uint32_t type;
         h = aios__fnv(h, (uint8_t)s[i - 1]);
@@ -321,14 +320,14 @@ AIOS__SMALL_END
 /* Text without special tokens. */
 static inline aios_status aios__plain(const aios__vocab *v, const char *s, uint64_t n,
                                       int32_t space, aios__ids *o, aios_error *err) {
-    uint64_t bound[6] = { 0, 0, 0, 0, 0, 0 }, p = 0, q, odd = n;
+    uint64_t bound[6] = { 0, 0, 0, 0, 0, 0 }, p = 0, odd = n;
     aios__window w;
     aios_status st;
     if (v->kind == AIOS__VOCAB_SPM) return aios__piece(v, &w, s, n, space, o, err);
     if (v->pre->flags & AIOS__PRE_NFC) odd = aios__nfc_next(s, 0, n, w.tree);
     if (odd == UINT64_MAX) return aios__nfc_long(err);
     while (p < n) {
-        q = aios__pre_next(v->pre, bound, s, p, n);
+        uint64_t q = aios__pre_next(v->pre, bound, s, p, n);
         if (q <= odd) {
             st = aios__word(v, &w, s + p, q - p, o, err);
             p = q;

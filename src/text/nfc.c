@@ -9,24 +9,23 @@ enum { AIOS__MAX_STRETCH = 1024 };
 
 /* Index of a character in runs that end with a guard; -1 = it is in none. */
 static inline int32_t aios__nfc_find(const uint32_t *run, uint32_t n, uint32_t cp) {
-    uint32_t half, i;
+    uint32_t half;
     for (n--; n > 1; n -= half) {
         half = n / 2;
         run += run[half] >> 12 <= cp ? half : 0;
     }
-    i = cp - (*run >> 12) + (*run & 0xFFF);
+    uint32_t i = cp - (*run >> 12) + (*run & 0xFFF);
     return cp >= *run >> 12 && i < (run[1] & 0xFFF) ? (int32_t)i : -1;
 }
 #define AIOS__NFC_FIND(run, cp) aios__nfc_find(run, (uint32_t)(sizeof(run) / sizeof *(run)), cp)
 
 /* 1: no mark, joins nothing before it, stays. */
 static inline int32_t aios__nfc_plain(uint32_t cp) {
-    uint32_t word, bit, n;
     if (cp >= 0x20000) return cp < 0x2F800 || cp > 0x2FA1F; /* compatibility ideographs */
-    word = aios__nfc_block[cp >> 10];
-    bit = cp >> 5 & 31;
+    uint32_t word = aios__nfc_block[cp >> 10];
+    uint32_t bit = cp >> 5 & 31;
     if (!(word >> bit & 1)) return 1;
-    n = word & (((uint32_t)1 << bit) - 1);
+    uint32_t n = word & (((uint32_t)1 << bit) - 1);
     n -= n >> 1 & 0x55555555;
     n = (n & 0x33333333) + (n >> 2 & 0x33333333);
     n = ((n + (n >> 4)) & 0x0F0F0F0F) * 0x01010101 >> 24; /* how many bits */
@@ -83,13 +82,13 @@ AIOSK__NOINLINE static int32_t aios__nfc_second_of(uint32_t cp) {
 /* What two characters join to; 0 = they do not. */
 AIOSK__NOINLINE static uint32_t aios__nfc_join(uint32_t a, uint32_t b) {
     int32_t k;
-    uint32_t low, high, i;
+    uint32_t low, high;
     if (a - 0x1100 < 19 && b - 0x1161 < 21) return 0xAC00 + (a - 0x1100) * 588 + (b - 0x1161) * 28;
     if (a - 0xAC00 < 11172 && (a - 0xAC00) % 28 == 0 && b - 0x11A8 < 27) return a + b - 0x11A7;
     if ((k = aios__nfc_second_of(b)) < 0 || a >> 16 != b >> 16) return 0;
     for (low = aios__nfc_start[k], high = aios__nfc_start[k + 1]; low < high;) {
         uint32_t mid = (low + high) / 2;
-        i = aios__nfc_by_second[mid];
+        uint32_t i = aios__nfc_by_second[mid];
         if (aios__nfc_first[i] < (a & 0xFFFF))
             low = mid + 1;
         else if (aios__nfc_first[i] > (a & 0xFFFF))
@@ -153,8 +152,8 @@ AIOSK__NOINLINE static uint32_t aios__nfc_stretch(const char *s, uint64_t n, uin
 }
 /* Where the character that ends at p > 0 begins. */
 static inline uint64_t aios__char_before(const char *s, uint64_t p) {
-    uint32_t i, len;
-    for (i = 1; i <= 4 && i <= p; i++) {
+    uint32_t len;
+    for (uint32_t i = 1; i <= 4 && i <= p; i++) {
         if ((s[p - i] & 0xC0) == 0x80) continue;
         aios__utf8(s + p - i, i, &len);
         return len == i ? p - i : p - 1;
@@ -167,8 +166,7 @@ AIOS__SMALL_END
 AIOSK__NOINLINE static uint64_t aios__nfc_next(const char *s, uint64_t p, uint64_t n, uint32_t *c) {
     /* from: of the last stretch with marks, so far composed up to behind */
     uint64_t low = p, from = p, behind = UINT64_MAX, len, eight, q;
-    uint32_t m, i, cp, l, cls, last = 0;
-    int32_t second;
+    uint32_t m, i, l, last = 0;
     while (p < n) {
         if (n - p >= 8) {
             memcpy(&eight, s + p, 8);
@@ -181,13 +179,13 @@ AIOSK__NOINLINE static uint64_t aios__nfc_next(const char *s, uint64_t p, uint64
             p++;
             continue;
         } /* below U+0300, or within a character */
-        cp = aios__utf8(s + p, n - p, &l);
+        uint32_t cp = aios__utf8(s + p, n - p, &l);
         if (aios__nfc_plain(cp)) {
             p += l;
             continue;
         }
-        cls = aios__nfc_class(cp);
-        second = aios__nfc_second_of(cp);
+        uint32_t cls = aios__nfc_class(cp);
+        int32_t second = aios__nfc_second_of(cp);
         if (p != behind) {
             from = p;
             last = 0;

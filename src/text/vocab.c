@@ -89,16 +89,14 @@ static inline int32_t aios__find_hashed(const aios__vocab *v, uint32_t h, const 
 /* The token with this text, or -1. */
 static inline int32_t aios__token_find(const aios__vocab *v, const char *s, uint64_t n) {
     uint32_t h = 2166136261u;
-    uint64_t i;
     if (n == 0 || n > v->max_token_bytes) return -1;
-    for (i = 0; i < n; i++) h = aios__fnv(h, (uint8_t)s[i]);
+    for (uint64_t i = 0; i < n; i++) h = aios__fnv(h, (uint8_t)s[i]);
     return aios__find_hashed(v, h, s, n);
 }
 /* The same where texts have no hash, too: the first one, by looking at all. */
 static inline int32_t aios__token_find_any(const aios__vocab *v, const char *s, uint64_t n) {
-    int32_t id;
     if (v->kind != AIOS__VOCAB_OTHER) return aios__token_find(v, s, n);
-    for (id = 0; id < v->n_tokens; id++) {
+    for (int32_t id = 0; id < v->n_tokens; id++) {
         aios__str t = aios__vocab_text(v, id);
         if (n && t.n == n && memcmp(t.p, s, (size_t)n) == 0) return id;
     }
@@ -109,9 +107,8 @@ static inline int32_t aios__token_find_bytes(const aios__vocab *v, const char *s
     /* every word that is a token of a known vocabulary fits; longer ones are joined */
     char text[512];
     uint32_t m = 0;
-    uint64_t i;
     if (n > sizeof text / 2) return -1;
-    for (i = 0; i < n; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         uint32_t c = aios__byte_char((uint8_t)s[i]);
         if (c >= 0x80) {
             text[m++] = (char)(0xC0 | c >> 6);
@@ -127,9 +124,8 @@ static inline uint32_t aios__merge_slot_of(const aios__vocab *v, int32_t left, i
 }
 /* The rank of joining two tokens, or -1. */
 static inline int32_t aios__merge_find(const aios__vocab *v, int32_t left, int32_t right) {
-    uint32_t i;
     if (left < 0 || right < 0) return -1;
-    i = aios__merge_slot_of(v, left, right);
+    uint32_t i = aios__merge_slot_of(v, left, right);
     for (; v->merge_slot[i]; i = i + 1 == v->n_merge_slots ? 0 : i + 1) {
         const aios__merge *m = &v->merge[v->merge_slot[i] - 1];
         if (m->left == left && m->right == right) return (int32_t)(v->merge_slot[i] - 1);
@@ -153,7 +149,7 @@ static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
                                             const aios__gguf_size *size, aios_error *err) {
     const aios__key *k = aios__key_find(g, "tokenizer.ggml.tokens");
     const uint8_t *p;
-    uint64_t i, type;
+    uint64_t type;
     if (!k)
         return v->kind == AIOS__VOCAB_OTHER ? (aios_status)AIOS_OK
                                             : aios__vocab_missing(err, "tokenizer.ggml.tokens");
@@ -162,7 +158,7 @@ static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
     if (k->n == 0) return aios__vocab_bad(err, k, 1, 0, "is empty");
     v->n_tokens = (int32_t)k->n;
     v->token_p = p = k->p;
-    for (i = 0; i < k->n; i++) {
+    for (uint64_t i = 0; i < k->n; i++) {
         uint64_t at = (uint64_t)(p - v->token_p);
         aios__str s = aios__key_next_str(&p);
         v->off[i] = (uint32_t)at;
@@ -173,7 +169,7 @@ static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
     if (k && (!k->is_array || k->n != size->n_tokens))
         return aios__vocab_bad(err, k, size->n_tokens, k->n,
                                "has another number of items than there are tokens");
-    for (i = 0; k && i < size->n_tokens; i++) {
+    for (uint64_t i = 0; k && i < size->n_tokens; i++) {
         if (!aios__key_item_u64(k, i, &type) || type > AIOS__T_BYTE)
             return aios__vocab_bad(err, k, AIOS__T_BYTE, i,
                                    "holds a token type that does not exist");
@@ -201,9 +197,9 @@ static inline int32_t aios__joined(const aios__vocab *v, int32_t id) {
 static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g,
                                           const aios__notes *log, aios_error *err) {
     const aios__key *k = aios__key_find(g, "tokenizer.ggml.tokens");
-    int32_t id, twice = -1;
+    int32_t twice = -1;
     memset(v->slot, 0, (size_t)v->n_slots * 4);
-    for (id = 0; id < v->n_tokens; id++) {
+    for (int32_t id = 0; id < v->n_tokens; id++) {
         aios__str s = aios__vocab_text(v, id);
         uint32_t h = 2166136261u, i, n = 0;
         uint64_t j;
@@ -427,7 +423,6 @@ static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, cons
                                            const aios__gguf_size *size, const aios__notes *log,
                                            aios_error *err) {
     uint64_t n = size->n_tokens, m = size->n_merges;
-    const aios__key *k;
     aios_status st;
     aios__vocab_clear(v);
     if (n > INT32_MAX || m > INT32_MAX || size->token_bytes > UINT32_MAX ||
@@ -443,7 +438,7 @@ static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, cons
     v->merge = (aios__merge *)aios__take(mem, m * sizeof(aios__merge), 8);
     if (!mem->base) return AIOS_OK;
 
-    k = aios__key_find(g, "tokenizer.ggml.model");
+    const aios__key *k = aios__key_find(g, "tokenizer.ggml.model");
     if (!k) return AIOS_OK;
     if (!aios__key_str(k, &v->model))
         return aios__vocab_bad(err, k, AIOS__STR, k->type, "is no string");

@@ -203,12 +203,12 @@ static inline uint64_t aios__pre_run(const aios__stage *t, const char *s, uint64
 }
 /* 's 't 're 've 'm 'll 'd */
 static inline uint64_t aios__pre_short(const char *s, uint64_t p, uint64_t end, int32_t any_case) {
-    char fold = any_case ? 0x20 : 0, a, b;
+    char fold = any_case ? 0x20 : 0;
     if (end - p < 2 || s[p] != '\'') return p;
-    a = (char)(s[p + 1] | fold);
+    char a = (char)(s[p + 1] | fold);
     if (a == 's' || a == 't' || a == 'm' || a == 'd') return p + 2;
     if (end - p < 3) return p;
-    b = (char)(s[p + 2] | fold);
+    char b = (char)(s[p + 2] | fold);
     return (b == 'e' && (a == 'r' || a == 'v')) || (b == 'l' && a == 'l') ? p + 3 : p;
 }
 /* \s*[\r\n]+ (if lines) | \s+(?!\S) | \s+ */
@@ -266,7 +266,7 @@ static inline uint64_t aios__pre_cased(const char *s, uint64_t p, uint64_t end) 
  * \s+(?!\S) | \s+, as the flags say */
 static inline uint64_t aios__pre_word(const aios__stage *t, const char *s, uint64_t p,
                                       uint64_t end) {
-    aios__char c = aios__char_at(s, p, end), d;
+    aios__char c = aios__char_at(s, p, end);
     uint64_t q = p;
     uint32_t marks =
                  t->flags & AIOS__WORD_MARKS ? (uint32_t)AIOS__C_MARK : (uint32_t)AIOS__C_LETTER,
@@ -275,7 +275,7 @@ static inline uint64_t aios__pre_word(const aios__stage *t, const char *s, uint6
         q = aios__pre_short(s, p, end, 1);
         if (q > p) return q;
     }
-    d = c;
+    aios__char d = c;
     if (c.cls != AIOS__C_LETTER && c.cls != marks && c.cls != AIOS__C_NUMBER && c.cp != '\r' &&
         c.cp != '\n') {
         q += c.len;
@@ -371,8 +371,7 @@ static inline uint64_t aios__pre_piece(const aios__stage *t, const char *s, uint
 /* The word that starts at p, given where the pieces of each stage end; bound starts as zeros. */
 AIOSK__NOINLINE static uint64_t aios__pre_next(const aios__pre *pre, uint64_t bound[6],
                                                const char *s, uint64_t p, uint64_t end) {
-    uint32_t i;
-    for (i = 0; i < 6 && pre->stage[i].op != AIOS__OP_NONE; i++) {
+    for (uint32_t i = 0; i < 6 && pre->stage[i].op != AIOS__OP_NONE; i++) {
         if (bound[i] <= p) bound[i] = aios__pre_piece(&pre->stage[i], s, p, end);
         end = bound[i];
     }
@@ -382,12 +381,11 @@ AIOS__SMALL_BEGIN
 /* A missing name is "default", as llama.cpp has it (with a warning: such files are from before
  * names existed). */
 static inline const aios__pre *aios__pre_find(aios__str name) {
-    uint32_t i;
     if (name.n == 0) {
         name.p = "default";
         name.n = 7;
     }
-    for (i = 0; i < sizeof aios__pres / sizeof *aios__pres; i++) {
+    for (uint32_t i = 0; i < sizeof aios__pres / sizeof *aios__pres; i++) {
         const char *z = aios__pres[i].names;
         while (*z) {
             uint64_t n = 0;
