@@ -432,6 +432,7 @@ static void fast_kernels_give_each_column_what_it_gets_alone(int quick) {
 static void columns_are_the_same_bytes_on_every_set(void) {
     enum { N = 2560 };
     float *x = (float *)malloc(sizeof(float) * N), d[N / 32];
+    static float y[N];
     int8_t q[N];
     int kind, isa, round, i;
     for (round = 0; round < 12; round++) {
@@ -455,6 +456,12 @@ static void columns_are_the_same_bytes_on_every_set(void) {
                 CHECK_MEM(first.p +
                               (kind == AIOSK_A32 ? aiosk__a32_parts(N).d : aiosk__a256_parts(N).d),
                           d, sizeof(float) * (kind == AIOSK_A32 ? N / 32 : N / 256));
+                aiosk_act_unpack(kind, first.p, N, y);
+                for (i = 0; i < N && y[i] == (float)q[i] * d[i / (kind == AIOSK_A32 ? 32 : 256)];)
+                    i++;
+                CHECK_EQ(i, N);
+                aiosk_act_unpack(AIOSK_FLT, x, N, y);
+                CHECK_MEM(y, x, sizeof(float) * N);
             }
             for (isa = 2; isa < AIOSK_N_ISA; isa++) {
                 if (!aiosk_select(isa)) continue;

@@ -152,7 +152,7 @@ static void aios__phase_work(aios__exec *e, int32_t worker) {
 }
 /* The time since the phase, or this step of it, began. */
 static void aios__book(aios__exec *e) {
-    if (!(e->profile)) return;
+    if (!e->profile) return;
     uint64_t now = aios__now(e);
     if (now > e->since) e->busy_ns[e->op0] += now - e->since;
     e->since = now;
@@ -236,7 +236,7 @@ static void aios__exec_walk(void *arg, int32_t worker) {
         if (aios__barrier_arrive(&e->pool, &gen)) {
             aios__phase_leave(e, worker);
             over = e->halt;
-            /* the step may be over for its caller from here on: c is not ours */
+            /* the step may be over for its caller from here on: e is not ours */
             aios__barrier_release(&e->pool, over);
         } else
             over = aios__barrier_wait(&e->pool, gen);

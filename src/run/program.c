@@ -80,7 +80,7 @@ typedef struct aios__program {
 
 /* A place in scratch memory. */
 typedef struct aios__buffer {
-    uint64_t bytes, off;
+    uint64_t bytes;
     int32_t value, form; /* of which it has the rows; -1 = it is free */
 } aios__buffer;
 enum { AIOS__MAX_BUFFERS = 64 };
@@ -246,8 +246,6 @@ static aios__op *aios__op_new(aios__emitter *e, const aios__node *n, const aios_
     o->phase = (int32_t)p->n_phases - 1;
     o->type = o->tier = -1;
     if (n->out[0] >= 0) o->rows = e->g->value[n->out[0]].rows;
-    o->gone = e->cut.experts && n->kind == AIOS__NODE_EXPERTS && n->which == AIOS__EXPERT_GATE;
-    o->later = e->cut.experts && o->rows == AIOS__OF_PAIRS && n->kind != AIOS__NODE_GATHER;
     return o;
 }
 /* Its byte counts are known. work: what a worker needs for a task of it. */
@@ -466,7 +464,8 @@ static void aios__emit_act(aios__emitter *e, const aios__node *n) {
     x->up = aios__f32_at(e, n->in[1], NULL);
     x->n = e->g->value[n->out[0]].width;
     x->act = e->m->arch->act;
-    x->pairs = e->g->value[n->out[0]].rows == AIOS__OF_PAIRS;
+    x->pairs = o->rows == AIOS__OF_PAIRS;
+    o->later = x->pairs && e->cut.experts;
     o->act_bytes =
         (uint64_t)x->n * (n->in[1] >= 0 ? 12 : 8) + aios__acts_at(e, n->out[0], mask, &x->out);
     if (x->pairs) o->act_bytes *= (uint64_t)e->m->hp.n_used;
@@ -549,6 +548,8 @@ static void aios__emit_cached(aios__emitter *e, aios__op *o, const aios__node *n
     uint64_t n_read = aios__expert_read_bytes(e, n->w.w, x->expert_bytes),
              read = n_read * (uint64_t)e->m->hp.n_used;
     o->tier = AIOS_TIER_STREAM;
+    o->later = 1;
+    o->gone = n->which == AIOS__EXPERT_GATE;
     if (n_read > p->matrix_bytes[x->which])
         p->matrix_bytes[x->which] = aios__round_up(n_read, AIOS__STREAM_ALIGN);
     p->stream_bytes += read;
